@@ -1,0 +1,64 @@
+package org.javisor.accelerator;
+
+/**
+ * The architectural state of one vCPU as loaders, debuggers, snapshots and other accelerators
+ * exchange it. Mutable, like the register file it stands for; not a hot path.
+ */
+public final class CpuState {
+  /** RAX RCX RDX RBX RSP RBP RSI RDI R8–R15, in encoding order. */
+  public final long[] gpr = new long[16];
+
+  public long rip;
+  public long rflags = 2;
+
+  public final Segment es = new Segment();
+  public final Segment cs = new Segment();
+  public final Segment ss = new Segment();
+  public final Segment ds = new Segment();
+  public final Segment fs = new Segment();
+  public final Segment gs = new Segment();
+  public final Segment ldtr = new Segment();
+  public final Segment tr = new Segment();
+
+  public long gdtBase;
+  public int gdtLimit;
+  public long idtBase;
+  public int idtLimit;
+
+  public long cr0;
+  public long cr2;
+  public long cr3;
+  public long cr4;
+  public long efer;
+  public final long[] dr = new long[8];
+
+  /** FXSAVE64 image of x87, MMX, MXCSR and XMM0–15 (Intel SDM volume 1, table 10-2). */
+  public final byte[] fxsave = new byte[512];
+
+  /** A segment register with its hidden part. */
+  public static final class Segment {
+    public int selector;
+    public long base;
+
+    /** Limit in bytes, granularity applied. */
+    public int limit;
+
+    /**
+     * Access rights as in bits 8–23 of a descriptor's high word shifted right by 8: type 0–3, S 4,
+     * DPL 5–6, P 7, AVL 12, L 13, D/B 14, G 15 (the layout of a VMCS access-rights field).
+     */
+    public int attributes;
+
+    public void set(int selector, long base, int limit, int attributes) {
+      this.selector = selector;
+      this.base = base;
+      this.limit = limit;
+      this.attributes = attributes;
+    }
+  }
+
+  /** The segments in encoding order: ES CS SS DS FS GS. */
+  public Segment[] segments() {
+    return new Segment[] {es, cs, ss, ds, fs, gs};
+  }
+}

@@ -1,0 +1,56 @@
+package org.javisor.accelerator;
+
+/**
+ * One virtual CPU. {@link #run} and the state accessors belong to one thread at a time; {@link
+ * #kick} and {@link #interruptPending} may come from any thread.
+ */
+public interface Vcpu {
+  int id();
+
+  /**
+   * Executes guest instructions until something needs the caller.
+   *
+   * <p>A halted vCPU returns {@link VmExit.Halt}; when it is run again it goes on after the HLT
+   * instruction. Callers wait for an interrupt in between. Every bug of the accelerator itself
+   * surfaces as an unchecked exception or error, never as an exit.
+   */
+  VmExit run();
+
+  /** Makes {@link #run} return {@link VmExit.Kicked} soon; remembered if the vCPU is not running. */
+  void kick();
+
+  /**
+   * Tells the vCPU that its {@link VcpuPlatform} may have an interrupt for it. Does not make {@link
+   * #run} return.
+   */
+  void interruptPending();
+
+  /** Raises a non-maskable interrupt. */
+  void nmi();
+
+  /** Puts the vCPU into the state after power-on or INIT. */
+  void reset();
+
+  /** Reads general registers, segments, control and system registers. */
+  CpuState state();
+
+  /** Replaces the state that {@link #state} reads. */
+  void setState(CpuState state);
+
+  /**
+   * Reads guest memory through the vCPU's current page tables, without side effects, as a debugger
+   * does.
+   *
+   * @return the guest-physical address, or -1 where nothing is mapped
+   */
+  long translate(long linear);
+
+  /** Instructions executed so far, for statistics; -1 where the accelerator does not count. */
+  long instructions();
+
+  /** Single-step for a debugger: the next {@link #run} executes at most one instruction. */
+  void setSingleStep(boolean on);
+
+  /** Sets or clears a debugger's breakpoint at a linear address (any number of them). */
+  void setBreakpoint(long linear, boolean on);
+}

@@ -1,0 +1,52 @@
+package org.javisor.accelerator;
+
+/**
+ * What surrounds one vCPU: its local interrupt controller and the model-specific registers that
+ * belong to the platform. Called on the vCPU's thread; none of it blocks.
+ */
+public interface VcpuPlatform {
+  /**
+   * Whether an interrupt could be taken now if IF allows it: its priority is above the processor
+   * priority, or the legacy controller asserts INTR through an accepting LVT entry.
+   */
+  boolean hasInterrupt();
+
+  /**
+   * Accepts the highest-priority interrupt: moves it into service and returns its vector.
+   *
+   * @return 0 to 255, or -1 if the request has gone away meanwhile
+   */
+  int acknowledgeInterrupt();
+
+  /** CR8: the task priority class, 0 to 15. */
+  int taskPriority();
+
+  void setTaskPriority(int value);
+
+  /** IA32_APIC_BASE, MSR 0x1b. */
+  long apicBase();
+
+  /**
+   * Reads an MSR of the platform (APIC base, x2APIC 0x800–0x8ff, TSC deadline 0x6e0, kvm-clock).
+   *
+   * @throws UnknownMsr if the platform has no such register: the guest gets #GP
+   */
+  long readMsr(int msr) throws UnknownMsr;
+
+  /**
+   * Writes an MSR of the platform.
+   *
+   * @throws UnknownMsr if there is no such register or it does not take this value: #GP
+   */
+  void writeMsr(int msr, long value) throws UnknownMsr;
+
+  /** The register does not exist, or the value is not one it takes. */
+  final class UnknownMsr extends Exception {
+    private static final long serialVersionUID = 1L;
+    public static final UnknownMsr INSTANCE = new UnknownMsr();
+
+    private UnknownMsr() {
+      super("unknown MSR", null, false, false);
+    }
+  }
+}

@@ -1,0 +1,30 @@
+package org.javisor.accelerator.time;
+
+/**
+ * Time as a machine sees it. Nothing else reads a host clock, which is what lets a test or a replay
+ * own time.
+ */
+public interface Clock {
+  /** Nanoseconds since this clock was created, never going back. */
+  long nanos();
+
+  /** Wall-clock time in nanoseconds since 1970-01-01T00:00:00Z. */
+  long wallNanos();
+
+  /** The real clock of the host. */
+  static Clock host() {
+    long start = System.nanoTime();
+    return new Clock() {
+      @Override
+      public long nanos() {
+        return System.nanoTime() - start;
+      }
+
+      @Override
+      public long wallNanos() {
+        var now = java.time.Instant.now();
+        return now.getEpochSecond() * 1_000_000_000L + now.getNano();
+      }
+    };
+  }
+}

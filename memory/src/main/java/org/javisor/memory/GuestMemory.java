@@ -1,0 +1,228 @@
+package org.javisor.memory;
+
+import java.util.Arrays;
+
+/**
+ * A guest's physical address space: a map of guest frame numbers onto machine frames (p2m).
+ *
+ * <p>Device models use the accessors here for DMA. Guest-given addresses may be anything: an access
+ * outside RAM throws {@link BadAddress} before a byte moves. Writes announce themselves to
+ * translated code.
+ */
+public final class GuestMemory {
+  private static final int PRESENT = 1;
+  private static final int WRITABLE = 2;
+  private static final int FRAME_BITS = 4;
+
+  private final FrameArena arena;
+  private int[] map = new int[0];
+  private volatile int generation;
+
+  public GuestMemory(FrameArena arena) {
+    this.arena = arena;
+  }
+
+  public FrameArena arena() {
+    return arena;
+  }
+
+  /** Counts every change of the map: caches of translations compare it. */
+  public int generation() {
+    return generation;
+  }
+
+  /** Backs {@code [gpa, gpa + size)} with fresh zeroed frames. */
+  public void mapRam(long gpa, long size) {
+    map(gpa, size, arena.allocate(frameCount(gpa, size)), true);
+  }
+
+  /** Backs a range with fresh frames that the guest cannot write; the host fills them. */
+  public void mapRom(long gpa, byte[] contents) {
+    long size = (contents.length + FrameArena.FRAME_SIZE - 1L) & -FrameArena.FRAME_SIZE;
+    int frame = arena.allocate(frameCount(gpa, size));
+    RawMemory.copyIn(contents, 0, arena.address(frame), contents.length);
+    map(gpa, size, frame, false);
+  }
+
+  /** Maps a range onto machine frames that the caller owns. */
+  public synchronized void map(long gpa, long size, int firstFrame, boolean writable) {
+    int count = frameCount(gpa, size);
+    int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
+    if (gfn + count > map.length) {
+      map = Arrays.copyOf(map, gfn + count);
+    }
+    for (int i = 0; i < count; i++) {
+      map[gfn + i] = (firstFrame + i) << FRAME_BITS | PRESENT | (writable ? WRITABLE : 0);
+    }
+    generation++;
+  }
+
+  /** Removes a range from the map; the frames stay allocated. */
+  public synchronized void unmap(long gpa, long size) {
+    int count = frameCount(gpa, size);
+    int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
+    Arrays.fill(map, Math.min(gfn, map.length), Math.min(gfn + count, map.length), 0);
+    generation++;
+  }
+
+  private static int frameCount(long gpa, long size) {
+    if (((gpa | size) & (FrameArena.FRAME_SIZE - 1)) != 0 || size <= 0 || gpa < 0 || gpa + size > 1L << 40) {
+      throw new IllegalArgumentException(
+          "range %#x+%#x: whole frames below 1 TiB expected".formatted(gpa, size));
+    }
+    return (int) (size >>> FrameArena.FRAME_SHIFT);
+  }
+
+  /** The machine frame behind a guest-physical address, or -1 where no memory is mapped. */
+  public int frame(long gpa) {
+    int entry = entry(gpa);
+    return entry == 0 ? -1 : entry >>> FRAME_BITS;
+  }
+
+  /** Whether the guest may write there (false for ROM and for what is not memory). */
+  public boolean writable(long gpa) {
+    return (entry(gpa) & WRITABLE) != 0;
+  }
+
+  private int entry(long gpa) {
+    long gfn = gpa >>> FrameArena.FRAME_SHIFT;
+    int[] m = map;
+    return gfn < m.length ? m[(int) gfn] : 0;
+  }
+
+  /** The host address behind a guest-physical address, or -1 where no memory is mapped. */
+  public long hostAddress(long gpa) {
+    int frame = frame(gpa);
+    return frame < 0 ? -1 : arena.address(frame) + (gpa & (FrameArena.FRAME_SIZE - 1));
+  }
+
+  /** A device was given an address that is not memory. */
+  public static final class BadAddress extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    private final long gpa;
+
+    BadAddress(long gpa) {
+      super("no guest memory at %#x".formatted(gpa), null, false, false);
+      this.gpa = gpa;
+    }
+
+    public long gpa() {
+      return gpa;
+    }
+  }
+
+  private long readable(long gpa) {
+    long host = hostAddress(gpa);
+    if (host == -1) {
+      throw new BadAddress(gpa);
+    }
+    return host;
+  }
+
+  private long writableAddress(long gpa, int length) {
+    int entry = entry(gpa);
+    if ((entry & WRITABLE) == 0) {
+      throw new BadAddress(gpa);
+    }
+    int frame = entry >>> FRAME_BITS;
+    int offset = (int) gpa & (FrameArena.FRAME_SIZE - 1);
+    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+      arena.codeWritten(frame, offset, length);
+    }
+    return arena.address(frame) + offset;
+  }
+
+  private static boolean crosses(long gpa, int size) {
+    return (gpa & (FrameArena.FRAME_SIZE - 1)) > FrameArena.FRAME_SIZE - size;
+  }
+
+  public int read8(long gpa) {
+    return RawMemory.get8(readable(gpa));
+  }
+
+  public int read16(long gpa) {
+    return crosses(gpa, 2) ? read8(gpa) | read8(gpa + 1) << 8 : RawMemory.get16(readable(gpa));
+  }
+
+  public int read32(long gpa) {
+    return crosses(gpa, 4) ? read16(gpa) | read16(gpa + 2) << 16 : RawMemory.get32(readable(gpa));
+  }
+
+  public long read64(long gpa) {
+    return crosses(gpa, 8)
+        ? read32(gpa) & 0xffff_ffffL | (long) read32(gpa + 4) << 32
+        : RawMemory.get64(readable(gpa));
+  }
+
+  public void write8(long gpa, int value) {
+    RawMemory.put8(writableAddress(gpa, 1), value);
+  }
+
+  public void write16(long gpa, int value) {
+    if (crosses(gpa, 2)) {
+      write8(gpa, value);
+      write8(gpa + 1, value >> 8);
+    } else {
+      RawMemory.put16(writableAddress(gpa, 2), value);
+    }
+  }
+
+  public void write32(long gpa, int value) {
+    if (crosses(gpa, 4)) {
+      write16(gpa, value);
+      write16(gpa + 2, value >> 16);
+    } else {
+      RawMemory.put32(writableAddress(gpa, 4), value);
+    }
+  }
+
+  public void write64(long gpa, long value) {
+    if (crosses(gpa, 8)) {
+      write32(gpa, (int) value);
+      write32(gpa + 4, (int) (value >> 32));
+    } else {
+      RawMemory.put64(writableAddress(gpa, 8), value);
+    }
+  }
+
+  /** Reads guest memory into {@code target}. */
+  public void read(long gpa, byte[] target, int offset, int length) {
+    check(gpa, length, PRESENT);
+    while (length > 0) {
+      int chunk = Math.min(length, FrameArena.FRAME_SIZE - (int) (gpa & (FrameArena.FRAME_SIZE - 1)));
+      RawMemory.copyOut(readable(gpa), target, offset, chunk);
+      gpa += chunk;
+      offset += chunk;
+      length -= chunk;
+    }
+  }
+
+  /** Writes {@code source} into guest memory. */
+  public void write(long gpa, byte[] source, int offset, int length) {
+    check(gpa, length, WRITABLE);
+    while (length > 0) {
+      int chunk = Math.min(length, FrameArena.FRAME_SIZE - (int) (gpa & (FrameArena.FRAME_SIZE - 1)));
+      RawMemory.copyIn(source, offset, writableAddress(gpa, chunk), chunk);
+      gpa += chunk;
+      offset += chunk;
+      length -= chunk;
+    }
+  }
+
+  /** Writes the whole of {@code source}. */
+  public void write(long gpa, byte[] source) {
+    write(gpa, source, 0, source.length);
+  }
+
+  private void check(long gpa, int length, int need) {
+    if (length < 0 || gpa < 0 || gpa + length < 0) {
+      throw new BadAddress(gpa);
+    }
+    for (long page = gpa & -FrameArena.FRAME_SIZE; page < gpa + length; page += FrameArena.FRAME_SIZE) {
+      if ((entry(page) & need) == 0) {
+        throw new BadAddress(page);
+      }
+    }
+  }
+}

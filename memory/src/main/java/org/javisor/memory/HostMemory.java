@@ -1,0 +1,157 @@
+package org.javisor.memory;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.VarHandle;
+
+/**
+ * Memory of the host by system call: anonymous mappings and shared memory objects (memfd).
+ *
+ * <p>Source of the constants: the Linux manual pages mmap(2) and memfd_create(2). Hosts without
+ * {@code memfd_create} get plain zeroed memory, which serves everything but double mappings.
+ */
+public final class HostMemory {
+  public static final int PROT_READ = 1;
+  public static final int PROT_WRITE = 2;
+  public static final int PROT_EXEC = 4;
+
+  private static final int MAP_SHARED = 1;
+  private static final int MAP_PRIVATE = 2;
+  private static final int MAP_ANONYMOUS = 0x20;
+  private static final int MAP_NORESERVE = 0x4000;
+  private static final int MFD_CLOEXEC = 1;
+
+  private static final Linker LINKER = Linker.nativeLinker();
+  private static final StructLayout CAPTURE = Linker.Option.captureStateLayout();
+  private static final VarHandle ERRNO =
+      CAPTURE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
+
+  private static final MethodHandle MMAP =
+      find(
+          "mmap",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_LONG));
+  private static final MethodHandle MUNMAP =
+      find(
+          "munmap",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
+  private static final MethodHandle MEMFD_CREATE =
+      find(
+          "memfd_create",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
+  private static final MethodHandle FTRUNCATE =
+      find(
+          "ftruncate",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG));
+
+  private HostMemory() {}
+
+  private static MethodHandle find(String name, FunctionDescriptor type) {
+    return LINKER
+        .defaultLookup()
+        .find(name)
+        .map(s -> LINKER.downcallHandle(s, type, Linker.Option.captureCallState("errno")))
+        .orElse(null);
+  }
+
+  /** A host function failed. The message names the function and carries errno. */
+  public static final class HostMemoryException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    HostMemoryException(String message) {
+      super(message);
+    }
+  }
+
+  /** Whether the host offers memory objects that can be mapped more than once. */
+  public static boolean hasMemfd() {
+    return MEMFD_CREATE != null && MMAP != null;
+  }
+
+  /**
+   * Maps {@code size} bytes of zeroed memory, backed on first touch, for the life of the process.
+   *
+   * @param protection an OR of {@link #PROT_READ}, {@link #PROT_WRITE}, {@link #PROT_EXEC}
+   * @return the host address, page aligned
+   */
+  public static long mapAnonymous(long size, int protection) {
+    if (MMAP == null) {
+      return Arena.global().allocate(size, 4096).address();
+    }
+    return mmap(size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  }
+
+  /** Creates a shared memory object of {@code size} bytes and returns its file descriptor. */
+  public static int createMemfd(String name, long size) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment capture = arena.allocate(CAPTURE);
+      int fd = (int) MEMFD_CREATE.invokeExact(capture, arena.allocateFrom(name), MFD_CLOEXEC);
+      if (fd < 0) {
+        throw new HostMemoryException("memfd_create failed, errno " + (int) ERRNO.get(capture, 0L));
+      }
+      if ((int) FTRUNCATE.invokeExact(capture, fd, size) != 0) {
+        throw new HostMemoryException(
+            "ftruncate to " + size + " bytes failed, errno " + (int) ERRNO.get(capture, 0L));
+      }
+      return fd;
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Maps {@code size} bytes of a memory object from {@code offset}, shared. */
+  public static long mapMemfd(int fd, long offset, long size, int protection) {
+    return mmap(size, protection, MAP_SHARED | MAP_NORESERVE, fd, offset);
+  }
+
+  private static long mmap(long size, int protection, int flags, int fd, long offset) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment capture = arena.allocate(CAPTURE);
+      long address = (long) MMAP.invokeExact(capture, 0L, size, protection, flags, fd, offset);
+      if (address == -1) {
+        throw new HostMemoryException(
+            "mmap of " + size + " bytes failed, errno " + (int) ERRNO.get(capture, 0L));
+      }
+      return address;
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Unmaps what {@link #mapAnonymous} or {@link #mapMemfd} returned. */
+  public static void unmap(long address, long size) {
+    if (MUNMAP == null) {
+      return;
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment capture = arena.allocate(CAPTURE);
+      int result = (int) MUNMAP.invokeExact(capture, address, size);
+      if (result != 0) {
+        throw new HostMemoryException("munmap failed, errno " + (int) ERRNO.get(capture, 0L));
+      }
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+}
