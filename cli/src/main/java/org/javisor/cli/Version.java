@@ -1,20 +1,15 @@
 package org.javisor.cli;
 
-import picocli.CommandLine.IVersionProvider;
-
 /** The program's version, as the build wrote it into the jar. */
-final class Version implements IVersionProvider {
-  static String number() {
-    String version = Version.class.getPackage().getImplementationVersion();
-    return version == null ? "(not packaged)" : version;
-  }
+final class Version {
+  private Version() {}
 
-  @Override
-  public String[] getVersion() {
+  static String[] lines() {
+    String version = Version.class.getPackage().getImplementationVersion();
     return new String[] {
-      "javisor " + number(),
-      "Java " + Runtime.version() + " on " + System.getProperty("os.name") + " "
-          + System.getProperty("os.arch")
+        "javisor " + (version == null ? "(not packaged)" : version),
+        "Java " + Runtime.version() + ", " + System.getProperty("os.name") + " "
+            + System.getProperty("os.arch")
     };
   }
 }
