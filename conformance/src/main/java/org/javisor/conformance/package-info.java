@@ -1,0 +1,5 @@
+/**
+ * Proof that the machine is what it claims to be: differential execution against the silicon, real
+ * guests booting, rules of the architecture. Nothing imports it.
+ */
+package org.javisor.conformance;
