@@ -5,6 +5,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Collectors;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
@@ -16,6 +18,11 @@ import picocli.CommandLine.TypeConversionException;
 
 /** {@code javisor run}: one virtual machine of the KVM kind, in this process. */
 final class RunVerb extends Verb {
+  /** How long a machine may take to end after it was told to. */
+  private static final long QUIT_NANOS = 2_000_000_000L;
+
+  private final AtomicReference<Machine> running = new AtomicReference<>();
+
   private final OptionSpec kernel =
       option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF.")
           .build();
@@ -81,22 +88,42 @@ final class RunVerb extends Verb {
   @Override
   public Integer call() throws Exception {
     Messages messages = messages();
-    MachineConfig config = config(messages);
-    try (Console far = Consoles.open(console.getValue())) {
+    MachineConfig config = config();
+    try (Console far = Consoles.open(console.getValue(), this::quit)) {
       while (true) {
         try (Machine machine = Machine.start(config, far, messages)) {
+          running.set(machine);
           MachineOutcome outcome = machine.await();
           if (outcome instanceof MachineOutcome.Reset && !isSet(noReboot)) {
             messages.message("the guest reset the machine: it starts again");
             continue;
           }
+          // The terminal is as it was before anything is said about the end.
+          far.close();
           return end(outcome, machine.instructions(), messages);
         }
       }
     }
   }
 
-  private MachineConfig config(Messages messages) throws UserError {
+  /** Ctrl-A x: the machine's plug is pulled; if that does not help, the program's. */
+  private void quit() {
+    Machine machine = running.get();
+    if (machine == null) {
+      System.exit(ExitCode.OK.code());
+    }
+    Thread.ofPlatform()
+        .daemon()
+        .name("javisor-quit")
+        .start(
+            () -> {
+              LockSupport.parkNanos(QUIT_NANOS);
+              System.exit(ExitCode.OK.code());
+            });
+    machine.quit();
+  }
+
+  private MachineConfig config() throws UserError {
     int count = cpus.<Integer>getValue();
     if (count < 1 || count > MachineConfig.MAX_CPUS) {
       throw new UserError(
