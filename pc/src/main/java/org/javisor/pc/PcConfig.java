@@ -10,6 +10,8 @@ import org.javisor.pc.time.GuestTsc;
  * @param highRam bytes of RAM from 4 GiB
  * @param tscHertz frequency of the guest's time-stamp counter
  * @param hpet whether there is an HPET
+ * @param keyboard whether the guest is told of the keyboard; without a screen, probing one costs a
+ *     kernel time and serves nobody. The controller's reset works all the same
  * @param pmTimerBits width of the ACPI timer: 24 or 32
  * @param debugExitPort where test kernels write their exit code, or 0 for nowhere
  */
@@ -19,6 +21,7 @@ public record PcConfig(
     long highRam,
     long tscHertz,
     boolean hpet,
+    boolean keyboard,
     int pmTimerBits,
     int debugExitPort) {
   /** RAM ends here at the latest, and what is left of the first 4 GiB is for PCI. */
@@ -49,19 +52,26 @@ public record PcConfig(
   /** A usual machine with {@code ram} bytes, as much of it as fits below 3 GiB. */
   public static PcConfig of(int vcpus, long ram) {
     long low = Math.min(ram, MAX_LOW_RAM);
-    return new PcConfig(vcpus, low, ram - low, GuestTsc.DEFAULT_HERTZ, true, 32, 0);
+    return new PcConfig(vcpus, low, ram - low, GuestTsc.DEFAULT_HERTZ, true, false, 32, 0);
   }
 
   public PcConfig withDebugExitPort(int port) {
-    return new PcConfig(vcpus, lowRam, highRam, tscHertz, hpet, pmTimerBits, port);
+    return new PcConfig(vcpus, lowRam, highRam, tscHertz, hpet, keyboard, pmTimerBits, port);
   }
 
   public PcConfig withHpet(boolean present) {
-    return new PcConfig(vcpus, lowRam, highRam, tscHertz, present, pmTimerBits, debugExitPort);
+    return new PcConfig(
+        vcpus, lowRam, highRam, tscHertz, present, keyboard, pmTimerBits, debugExitPort);
+  }
+
+  public PcConfig withKeyboard(boolean present) {
+    return new PcConfig(
+        vcpus, lowRam, highRam, tscHertz, hpet, present, pmTimerBits, debugExitPort);
   }
 
   public PcConfig withTscHertz(long hertz) {
-    return new PcConfig(vcpus, lowRam, highRam, hertz, hpet, pmTimerBits, debugExitPort);
+    return new PcConfig(
+        vcpus, lowRam, highRam, hertz, hpet, keyboard, pmTimerBits, debugExitPort);
   }
 
   /** First byte of the PCI memory window below 4 GiB. */

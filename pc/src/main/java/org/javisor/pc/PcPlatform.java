@@ -1,5 +1,7 @@
 package org.javisor.pc;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntFunction;
@@ -10,6 +12,7 @@ import org.javisor.pc.acpi.PowerManagement;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.SwitchedLine;
+import org.javisor.pc.firmware.FwCfg;
 import org.javisor.pc.interrupt.ApicFabric;
 import org.javisor.pc.interrupt.InterruptLines;
 import org.javisor.pc.interrupt.IoApic;
@@ -97,6 +100,7 @@ public final class PcPlatform {
   private final SystemPorts systemPorts;
   private final PowerManagement power;
   private final PciBus pci;
+  private final FwCfg firmware;
 
   /** Builds the whole PC. */
   public PcPlatform(PcConfig config, Environment env) {
@@ -188,6 +192,25 @@ public final class PcPlatform {
     pci.attach(1, 0, isaBridge);
     pci.attach(1, 3, new PowerPiix4(bus, power, config.pmBase()));
     bus.claimPorts(0xcf8, 8, pci);
+
+    // What firmware asks about the machine.
+    firmware = new FwCfg(env.memory());
+    firmware.set(0x03, 8, config.lowRam() + config.highRam());
+    firmware.set(0x05, 2, config.vcpus());
+    firmware.set(0x0f, 2, config.vcpus());
+    firmware.addFile("etc/e820", ramMap());
+    bus.claimPorts(0x510, FwCfg.PORTS, firmware);
+  }
+
+  /** The RAM as firmware reads it: address, length and type 1, packed. */
+  private byte[] ramMap() {
+    ByteBuffer map =
+        ByteBuffer.allocate(config.highRam() > 0 ? 40 : 20).order(ByteOrder.LITTLE_ENDIAN);
+    map.putLong(0).putLong(config.lowRam()).putInt(1);
+    if (config.highRam() > 0) {
+      map.putLong(1L << 32).putLong(config.highRam()).putInt(1);
+    }
+    return map.array();
   }
 
   private IrqLine pciWire(int gsi, IsaBridgePiix3 isaBridge) {
@@ -230,6 +253,7 @@ public final class PcPlatform {
   /** Puts every device into its state after power-on; the vCPUs must not be running. */
   public void reset() {
     pci.reset();
+    firmware.reset();
     power.reset();
     serial.forEach(Uart16550::reset);
     keyboard.reset();
@@ -273,6 +297,11 @@ public final class PcPlatform {
 
   public PciBus pci() {
     return pci;
+  }
+
+  /** Files for firmware are added here before the guest starts. */
+  public FwCfg firmware() {
+    return firmware;
   }
 
   public InterruptLines lines() {

@@ -174,8 +174,8 @@ public final class AcpiTables {
     f.put(96, 2, 0xfff); // no C2
     f.put(98, 2, 0xfff); // no C3
     f.put(108, 1, Rtc.CENTURY);
-    // Legacy devices and an i8042; no VGA.
-    f.put(109, 2, 1 | 2 | 4);
+    // Legacy devices, no VGA; an i8042 if someone is to type.
+    f.put(109, 2, 1 | (config.keyboard() ? 2 : 0) | 4);
     int flags =
         1 // WBINVD works
             | 1 << 2 // C1 on every processor
@@ -303,8 +303,8 @@ public final class AcpiTables {
     windows.add(Aml.portWindow(0xd00, 0xffff));
     windows.add(Aml.memoryWindow(0xa0000, 0xbffff));
     windows.add(Aml.memoryWindow(config.pciWindow(), PcConfig.PCI_WINDOW_END - 1));
-    windows.add(
-        Aml.memoryWindow64(config.pciWindow64(), config.pciWindow64() + config.pciWindow64Size() - 1));
+    long high = config.pciWindow64();
+    windows.add(Aml.memoryWindow64(high, high + config.pciWindow64Size() - 1));
     return Aml.device(
         "PCI0",
         Aml.name("_HID", Aml.eisaId("PNP0A03")),
@@ -318,7 +318,7 @@ public final class AcpiTables {
             0,
             Aml.when(Aml.path("\\PICF"), Aml.ret(Aml.path("PRTA"))),
             Aml.ret(Aml.path("PRTP"))),
-        isaBridge());
+        isaBridge(config));
   }
 
   /** Where each slot's interrupt pins end, with the IOAPIC or with the 8259 pair (6.2.13). */
@@ -340,7 +340,7 @@ public final class AcpiTables {
     return Aml.pack(routes.toArray(byte[][]::new));
   }
 
-  private static byte[] isaBridge() {
+  private static byte[] isaBridge(PcConfig config) {
     return Aml.device(
         "ISA",
         Aml.name("_ADR", Aml.integer(0x10000)),
@@ -348,7 +348,9 @@ public final class AcpiTables {
         isaDevice("PIC", "PNP0000", -1, Aml.ports(0x20, 2), Aml.ports(0xa0, 2), Aml.irq(2)),
         isaDevice("TMR", "PNP0100", -1, Aml.ports(0x40, 4), Aml.irq(0)),
         isaDevice("SPKR", "PNP0800", -1, Aml.ports(0x61, 1)),
-        isaDevice("KBD", "PNP0303", -1, Aml.ports(0x60, 1), Aml.ports(0x64, 1), Aml.irq(1)),
+        config.keyboard()
+            ? isaDevice("KBD", "PNP0303", -1, Aml.ports(0x60, 1), Aml.ports(0x64, 1), Aml.irq(1))
+            : new byte[0],
         isaDevice("COM1", "PNP0501", 1, Aml.ports(0x3f8, 8), Aml.irq(4)),
         isaDevice("COM2", "PNP0501", 2, Aml.ports(0x2f8, 8), Aml.irq(3)),
         isaDevice("COM3", "PNP0501", 3, Aml.ports(0x3e8, 8), Aml.irq(4)),

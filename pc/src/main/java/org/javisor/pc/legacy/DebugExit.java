@@ -3,7 +3,7 @@ package org.javisor.pc.legacy;
 import java.util.function.IntConsumer;
 import org.javisor.pc.bus.PortDevice;
 
-/** Ends the machine when written, for test kernels: value v becomes exit code {@code v << 1 | 1}. */
+/** Ends the machine when written, for test kernels: v becomes exit code {@code v << 1 | 1}. */
 public final class DebugExit implements PortDevice {
   private final IntConsumer exit;
 

@@ -29,6 +29,11 @@ public abstract class PciDevice {
   private static final int COMMAND_MEMORY = 2;
   private static final int COMMAND_MASTER = 4;
   private static final int COMMAND_INTX_OFF = 1 << 10;
+
+  /** With parity-error response and SERR#, which software sets and nothing here ever needs. */
+  private static final int COMMAND_WRITABLE =
+      COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER | 0x140;
+
   private static final int STATUS_INTX = 1 << 3;
   private static final int STATUS_CAPABILITIES = 1 << 4;
 
@@ -70,7 +75,7 @@ public abstract class PciDevice {
     put16(0x0a, identity.classCode() >> 8);
     put16(0x2c, identity.subsystemVendor());
     put16(0x2e, identity.subsystem());
-    setWritable(COMMAND, 2, COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER | 0x140);
+    setWritable(COMMAND, 2, COMMAND_WRITABLE);
     setWritable(0x0c, 1, 0xff); // cache line size
     setWritable(0x0d, 1, 0xff); // latency timer
     setWritable(INTERRUPT_LINE, 1, 0xff);
@@ -95,7 +100,7 @@ public abstract class PciDevice {
   /** The function interrupts through INTA to INTD: pin 1 to 4. */
   protected final void useInterruptPin(int pin) {
     config[INTERRUPT_PIN] = (byte) pin;
-    setWritable(COMMAND, 2, COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER | 0x140 | COMMAND_INTX_OFF);
+    setWritable(COMMAND, 2, COMMAND_WRITABLE | COMMAND_INTX_OFF);
   }
 
   /** Adds an I/O base address register; {@code size} is a power of two from 4 to 256. */
@@ -120,7 +125,8 @@ public abstract class PciDevice {
 
   private static void checkBar(int index, long size, long min, long max) {
     if (index < 0 || index > 5 || Long.bitCount(size) != 1 || size < min || size > max) {
-      throw new IllegalArgumentException("base address register %d of %d bytes".formatted(index, size));
+      throw new IllegalArgumentException(
+          "base address register %d of %d bytes".formatted(index, size));
     }
   }
 
@@ -203,6 +209,13 @@ public abstract class PciDevice {
   }
 
   // ---- For subclasses, at run time --------------------------------------------------------
+
+  /** Sets a field that software reads; not for base addresses or the command register. */
+  protected final void setRegister(int offset, int size, int value) {
+    synchronized (configLock) {
+      initialise(offset, size, value);
+    }
+  }
 
   /** Whether software lets this function access memory. A device must ask before DMA. */
   protected final boolean busMaster() {

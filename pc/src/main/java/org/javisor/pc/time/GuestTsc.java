@@ -35,8 +35,8 @@ public final class GuestTsc {
   }
 
   /**
-   * The machine's clock when the counter reaches {@code value}; not before {@code nanos}, and {@link
-   * Long#MAX_VALUE} if not in this century.
+   * The machine's clock when the counter reaches {@code value}; not before {@code nanos}, and
+   * {@link Long#MAX_VALUE} if not in this century.
    */
   public long nanosAt(long value, long nanos) {
     long ticks = value - at(nanos);

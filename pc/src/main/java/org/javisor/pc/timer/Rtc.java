@@ -86,7 +86,7 @@ public final class Rtc implements ByteDevice {
     schedule();
   }
 
-  /** Fills a byte of the battery-backed memory; firmware finds the machine's configuration there. */
+  /** Fills a byte of the battery-backed memory, where firmware finds the configuration. */
   public synchronized void setMemory(int at, int value) {
     if (at <= REG_D || at >= ram.length) {
       throw new IllegalArgumentException("CMOS byte %#x: 0xe to 0x7f expected".formatted(at));
