@@ -23,6 +23,7 @@ public final class PicPair {
   /** @param intr driven while an interrupt is pending; called with this object's lock held */
   public PicPair(IrqLine intr) {
     this.intr = intr;
+    reset();
   }
 
   /** The command and data port of the master, at 0x20. */
@@ -84,11 +85,16 @@ public final class PicPair {
     };
   }
 
+  /**
+   * Power-on. The chip's state is undefined then; all inputs are masked, so that a kernel that never
+   * meets firmware and only uses the IOAPIC gets nothing from here.
+   */
   public synchronized void reset() {
-    master.reset();
-    slave.reset();
-    master.elcr = 0;
-    slave.elcr = 0;
+    for (Chip chip : new Chip[] {master, slave}) {
+      chip.elcr = 0;
+      chip.initialise();
+      chip.mask = 0xff;
+    }
     update();
   }
 
@@ -167,7 +173,8 @@ public final class PicPair {
       this.isMaster = isMaster;
     }
 
-    void reset() {
+    /** What ICW1 does. */
+    void initialise() {
       requests = lines & elcr;
       mask = 0;
       service = 0;
@@ -262,9 +269,7 @@ public final class PicPair {
 
     void writeCommand(int value) {
       if ((value & 0x10) != 0) {
-        int kept = elcr;
-        reset();
-        elcr = kept;
+        initialise();
         single = (value & 2) != 0;
         needsWord4 = (value & 1) != 0;
         initWord = 2;

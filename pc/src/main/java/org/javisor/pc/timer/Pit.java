@@ -101,12 +101,7 @@ public final class Pit implements ByteDevice {
   }
 
   private void counter0Changed(long now) {
-    Counter counter = counters[0];
-    if (!counter.output(now)) {
-      irq0.set(false);
-    } else if (counter.mode == 0 || counter.mode == 4) {
-      irq0.set(true);
-    }
+    irq0.set(counters[0].output(now));
     schedule(now, now);
   }
 
