@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Notes what the platform asks of a vCPU. */
-public final class FakeVcpu implements VcpuControl {
+public class FakeVcpu implements VcpuControl {
   public final List<String> events = new ArrayList<>();
   public int wakeups;
 

@@ -5,8 +5,8 @@ import org.javisor.pc.bus.SharedLine;
 
 /**
  * The interrupt wiring of the board: 16 ISA interrupts, each to an input of the 8259 pair and one
- * of the IOAPIC, and eight more IOAPIC inputs (16 to 23) for PCI. ISA interrupt 0 ends at IOAPIC input
- * 2, as on every PC since the IOAPIC came; the MADT says so.
+ * of the IOAPIC, and eight more IOAPIC inputs (16 to 23) for PCI. ISA interrupt 0 ends at IOAPIC
+ * input 2, as on every PC since the IOAPIC came; the MADT says so.
  */
 public final class InterruptLines {
   public static final int GSIS = IoApic.PINS;

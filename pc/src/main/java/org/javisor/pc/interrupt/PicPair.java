@@ -86,8 +86,8 @@ public final class PicPair {
   }
 
   /**
-   * Power-on. The chip's state is undefined then; all inputs are masked, so that a kernel that never
-   * meets firmware and only uses the IOAPIC gets nothing from here.
+   * Power-on. The chip's state is undefined then; all inputs are masked, so that a kernel that
+   * never meets firmware and only uses the IOAPIC gets nothing from here.
    */
   public synchronized void reset() {
     for (Chip chip : new Chip[] {master, slave}) {

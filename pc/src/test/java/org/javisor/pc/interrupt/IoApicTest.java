@@ -21,7 +21,8 @@ class IoApicTest {
 
   @BeforeEach
   void oneCpu() {
-    apic = fabric.add(new FakeVcpu(), () -> 0, new FakeTime(), new GuestTsc(1_000_000_000, () -> 0));
+    GuestTsc tsc = new GuestTsc(1_000_000_000, () -> 0);
+    apic = fabric.add(new FakeVcpu(), () -> 0, new FakeTime(), tsc);
     fabric.onEndOfInterrupt(ioApic::endOfInterrupt);
     apic.writeMmio(0xf0, 4, 0x1ff);
   }

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
 import org.javisor.pc.FakeTime;
 import org.javisor.pc.FakeVcpu;
@@ -418,6 +420,52 @@ class LocalApicTest {
     apic.writeMsr(0x1b, 0xfee00800L);
     assertEquals(0xfee00900L, apic.base());
     assertEquals(0xff, read(SVR));
+  }
+
+  /**
+   * Breaks if an interrupt can arrive without the sleeper seeing it: the machine announces that it
+   * sleeps, tests hasInterrupt, then parks; the sender raises, then wakes.
+   */
+  @Test
+  void noWakeUpIsLost() throws InterruptedException {
+    int rounds = 50_000;
+    AtomicInteger taken = new AtomicInteger();
+    Thread[] sleeper = new Thread[1];
+    ApicFabric pair = new ApicFabric();
+    FakeVcpu waking =
+        new FakeVcpu() {
+          @Override
+          public void interruptPending() {
+            LockSupport.unpark(sleeper[0]);
+          }
+        };
+    LocalApic target =
+        pair.add(waking, () -> 8, new FakeTime(), new GuestTsc(1_000_000_000L, () -> 0));
+    target.writeMmio(SVR, 4, 0x1ff);
+    sleeper[0] =
+        Thread.ofPlatform()
+            .daemon()
+            .unstarted(
+                () -> {
+                  for (int i = 0; i < rounds; i++) {
+                    while (!target.hasInterrupt()) {
+                      LockSupport.park();
+                    }
+                    if (target.acknowledge() == 0x40) {
+                      target.writeMmio(EOI, 4, 0);
+                      taken.incrementAndGet();
+                    }
+                  }
+                });
+    sleeper[0].start();
+    for (int i = 0; i < rounds; i++) {
+      pair.deliver(0, false, false, LocalApic.MODE_FIXED, 0x40, false);
+      long giveUp = System.nanoTime() + 10_000_000_000L;
+      while (taken.get() <= i) {
+        assertTrue(System.nanoTime() < giveUp, "lost in round " + i);
+        Thread.onSpinWait();
+      }
+    }
   }
 
   @Test

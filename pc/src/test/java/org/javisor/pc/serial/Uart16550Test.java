@@ -97,7 +97,7 @@ class Uart16550Test {
     assertFalse(irq.level);
   }
 
-  /** Breaks Linux's check of the transmit interrupt: enabling it while empty must raise it again. */
+  /** Breaks Linux's check for a known bug: enabling THRE while empty must raise it again. */
   @Test
   void enablingTheTransmitInterruptRaisesIt() {
     uart.write(4, 8);
