@@ -2,6 +2,7 @@ package org.javisor.pc.acpi;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.javisor.pc.PcConfig;
 import org.javisor.pc.interrupt.IoApic;
@@ -69,7 +70,7 @@ public final class AcpiTables {
 
     int reserve(int size) {
       int at = content.length;
-      content = java.util.Arrays.copyOf(content, at + size);
+      content = Arrays.copyOf(content, at + size);
       return at;
     }
 

@@ -1,6 +1,7 @@
 package org.javisor.pc.bus;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.TreeSet;
 import org.javisor.accelerator.GuestBus;
@@ -164,8 +165,8 @@ public final class Bus implements GuestBus {
     int count = owners.size();
     mmio =
         new MmioMap(
-            java.util.Arrays.copyOf(first, count),
-            java.util.Arrays.copyOf(end, count),
+            Arrays.copyOf(first, count),
+            Arrays.copyOf(end, count),
             owners.toArray(MmioClaim[]::new));
   }
 

@@ -1,6 +1,7 @@
 package org.javisor.pc.interrupt;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
 import org.javisor.pc.VcpuControl;
@@ -25,7 +26,7 @@ public final class ApicFabric {
       DeviceTimers timers,
       GuestTsc tsc) {
     LocalApic apic = new LocalApic(apics.length, this, control, legacy, timers, tsc);
-    apics = java.util.Arrays.copyOf(apics, apics.length + 1);
+    apics = Arrays.copyOf(apics, apics.length + 1);
     apics[apics.length - 1] = apic;
     return apic;
   }

@@ -1,5 +1,6 @@
 package org.javisor.pc.interrupt;
 
+import java.util.Arrays;
 import org.javisor.pc.bus.MmioDevice;
 
 /**
@@ -35,7 +36,7 @@ public final class IoApic implements MmioDevice {
   }
 
   public synchronized void reset() {
-    java.util.Arrays.fill(entries, MASKED);
+    Arrays.fill(entries, MASKED);
     selected = 0;
     id = 0;
   }

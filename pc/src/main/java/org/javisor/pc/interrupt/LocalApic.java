@@ -1,5 +1,6 @@
 package org.javisor.pc.interrupt;
 
+import java.util.Arrays;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
 import org.javisor.pc.VcpuControl;
 import org.javisor.pc.time.DeviceTimers;
@@ -142,10 +143,10 @@ public final class LocalApic {
 
   /** The state after INIT (SDM 11.4.7.1). */
   private void initState() {
-    java.util.Arrays.fill(irr, 0);
-    java.util.Arrays.fill(isr, 0);
-    java.util.Arrays.fill(tmr, 0);
-    java.util.Arrays.fill(lvt, LVT_MASKED);
+    Arrays.fill(irr, 0);
+    Arrays.fill(isr, 0);
+    Arrays.fill(tmr, 0);
+    Arrays.fill(lvt, LVT_MASKED);
     if (bootstrap) {
       // Firmware would set up virtual wire mode; a kernel booted without firmware expects it.
       lvt[LVT_LINT0] = MODE_EXTINT << 8;
@@ -901,6 +902,6 @@ public final class LocalApic {
             highest(irr),
             highest(isr),
             ready,
-            java.util.Arrays.stream(lvt).mapToObj(Integer::toHexString).toList());
+            Arrays.stream(lvt).mapToObj(Integer::toHexString).toList());
   }
 }

@@ -1,5 +1,6 @@
 package org.javisor.pc.paravirt;
 
+import java.lang.invoke.VarHandle;
 import java.math.BigInteger;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
 import org.javisor.accelerator.time.Clock;
@@ -106,13 +107,13 @@ public final class KvmClock {
     // An odd version tells readers that the rest is in flux.
     int version = memory.read32(gpa) | 1;
     memory.write32(gpa, version);
-    java.lang.invoke.VarHandle.fullFence();
+    VarHandle.fullFence();
     memory.write32(gpa + 4, 0);
     memory.write64(gpa + 8, tsc.at(0));
     memory.write64(gpa + 16, 0);
     memory.write32(gpa + 24, multiplier);
     memory.write32(gpa + 28, shift & 0xff | TSC_STABLE << 8);
-    java.lang.invoke.VarHandle.fullFence();
+    VarHandle.fullFence();
     memory.write32(gpa, version + 1);
   }
 
@@ -124,10 +125,10 @@ public final class KvmClock {
     long origin = clock.wallNanos() - clock.nanos();
     int version = memory.read32(gpa) | 1;
     memory.write32(gpa, version);
-    java.lang.invoke.VarHandle.fullFence();
+    VarHandle.fullFence();
     memory.write32(gpa + 4, (int) Math.floorDiv(origin, SECOND));
     memory.write32(gpa + 8, (int) Math.floorMod(origin, SECOND));
-    java.lang.invoke.VarHandle.fullFence();
+    VarHandle.fullFence();
     memory.write32(gpa, version + 1);
   }
 }

@@ -1,5 +1,6 @@
 package org.javisor.pc.pci;
 
+import java.util.Arrays;
 import org.javisor.pc.bus.MmioDevice;
 
 /**
@@ -54,11 +55,11 @@ public final class Msix implements MmioDevice {
 
   /** The machine was reset: all entries are masked. */
   public synchronized void reset() {
-    java.util.Arrays.fill(table, 0);
+    Arrays.fill(table, 0);
     for (int i = 0; i < vectors; i++) {
       table[4 * i + 3] = MASKED;
     }
-    java.util.Arrays.fill(pending, 0);
+    Arrays.fill(pending, 0);
   }
 
   /** Whether software chose these messages; otherwise the device interrupts otherwise. */

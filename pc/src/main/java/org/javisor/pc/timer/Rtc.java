@@ -5,6 +5,7 @@ import java.time.ZoneOffset;
 import org.javisor.pc.bus.ByteDevice;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.time.DeviceTimers;
+import org.javisor.pc.time.Ticks;
 
 /**
  * The MC146818 real-time clock with 128 bytes of battery-backed memory, behind the index and data
@@ -301,7 +302,7 @@ public final class Rtc implements ByteDevice {
   }
 
   private long periodsUntil(long nanos) {
-    return org.javisor.pc.time.Ticks.fromNanos(nanos - periodicStart, 32_768) / periodTicks();
+    return Ticks.fromNanos(nanos - periodicStart, 32_768) / periodTicks();
   }
 
   private boolean alarmMatches(int secondOfDay) {
@@ -337,7 +338,7 @@ public final class Rtc implements ByteDevice {
       if ((ram[REG_B] & PERIODIC) != 0 && ticks != 0) {
         long next = (periodsUntil(now) + 1) * ticks;
         due =
-            Math.min(due, periodicStart + org.javisor.pc.time.Ticks.toNanos(next, 32_768));
+            Math.min(due, periodicStart + Ticks.toNanos(next, 32_768));
       }
     }
     if (due == Long.MAX_VALUE) {
