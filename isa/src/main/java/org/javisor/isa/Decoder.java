@@ -234,6 +234,9 @@ public final class Decoder {
       return INVALID;
     }
     in.form = form;
+    if (vex && in.vvvv != 0 && !usesVvvv(form)) {
+      return INVALID;
+    }
 
     boolean opsize16 = p66 && form.prefix != Form.PREFIX_66;
     if (codeSize == 64) {
@@ -262,6 +265,9 @@ public final class Decoder {
     if (overrun) {
       return NEED_MORE;
     }
+    if (form.op == Op.VGATHER && !validGather(in, modRm)) {
+      return INVALID;
+    }
     if (in.lock && !(form.lockable && in.isMemory() && form.hasModRm())) {
       // MOV CR8 by LOCK MOV CR0 (CR8_LEGACY) is the one use of LOCK that is no lock.
       if (!(form.op == Op.MOVCR || form.op == Op.MOVTOCR) || !has[CpuFeature.CR8_LEGACY.ordinal()]) {
@@ -278,6 +284,24 @@ public final class Decoder {
       }
     }
     return false;
+  }
+
+  private static boolean usesVvvv(Form form) {
+    for (Operand operand : form.operands) {
+      if (operand.kind() == Operand.Kind.VVVV || operand.kind() == Operand.Kind.XMM_VVVV) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** A gather needs a SIB byte, and its three vector registers must differ. */
+  private static boolean validGather(Instruction in, int modRm) {
+    return (modRm & 7) == 4
+        && in.addressSize != 2
+        && in.reg != in.index
+        && in.reg != in.vvvv
+        && in.index != in.vvvv;
   }
 
   private static boolean isPrefix(int b) {

@@ -63,6 +63,7 @@ public final class Form {
   boolean privileged;
   boolean protectedOnly;
   boolean aligned;
+  boolean mxcsr;
   boolean writesDestination = true;
   boolean readsDestination;
   int flagsRead;
@@ -138,6 +139,12 @@ public final class Form {
   /** The memory operand must be aligned to its size, else #GP(0). */
   Form aligned() {
     aligned = true;
+    return this;
+  }
+
+  /** Computes as MXCSR says and reports there: may raise #XM. */
+  Form mxcsr() {
+    mxcsr = true;
     return this;
   }
 
@@ -242,6 +249,11 @@ public final class Form {
 
   public boolean isAligned() {
     return aligned;
+  }
+
+  /** Whether MXCSR governs the operation: rounding, denormals, exceptions. */
+  public boolean usesMxcsr() {
+    return mxcsr;
   }
 
   public boolean writesDestination() {

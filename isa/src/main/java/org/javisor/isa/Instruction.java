@@ -101,7 +101,7 @@ public final class Instruction {
   public int bytes(int size) {
     return switch (size) {
       case Operand.Size.V -> operandSize;
-      case Operand.Size.Y -> rexW || vexW ? 8 : 4;
+      case Operand.Size.Y -> rexW || vexW && codeSize == 64 ? 8 : 4;
       case Operand.Size.Z -> Math.min(operandSize, 4);
       case Operand.Size.P -> operandSize + 2;
       case Operand.Size.S -> codeSize == 64 ? 10 : 6;
@@ -109,6 +109,8 @@ public final class Instruction {
       case Operand.Size.HALF_X -> vexL ? 16 : 8;
       case Operand.Size.QUARTER_X -> vexL ? 8 : 4;
       case Operand.Size.EIGHTH_X -> vexL ? 4 : 2;
+      case Operand.Size.ENVIRONMENT -> operandSize == 2 ? 14 : 28;
+      case Operand.Size.FPU_STATE -> operandSize == 2 ? 94 : 108;
       default -> size;
     };
   }

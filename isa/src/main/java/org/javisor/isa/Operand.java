@@ -15,6 +15,8 @@ public enum Operand {
   /** A general register (32 or 64 bits) or a byte or word of memory, as PEXTRB and PINSRW have. */
   RyMb(Kind.RM, Size.Y, 1),
   RyMw(Kind.RM, Size.Y, 2),
+  /** A general register or a doubleword of memory, whatever REX.W says: EXTRACTPS. */
+  RyMd(Kind.RM, Size.Y, 4),
   /** A word of memory or a whole register: SLDT, STR, SMSW. */
   RvMw(Kind.RM, Size.V, 2),
   // Memory only.
@@ -30,6 +32,9 @@ public enum Operand {
   Mv(Kind.MEMORY, Size.V),
   /** Ten bytes: x87 extended real and packed BCD. */
   Mt(Kind.MEMORY, 10),
+  /** The x87 environment and state, as FNSTENV and FNSAVE store them. */
+  Menv(Kind.MEMORY, Size.ENVIRONMENT),
+  Mfpu(Kind.MEMORY, Size.FPU_STATE),
   /** A far pointer in memory: offset of the operand size, then a selector. */
   Mp(Kind.MEMORY, Size.P),
   /** A pseudo-descriptor: 16-bit limit, then a base. */
@@ -115,11 +120,11 @@ public enum Operand {
   Ww(Kind.XMM_RM, 16, 2),
   Wb(Kind.XMM_RM, 16, 1),
   /** Half a vector of memory: 8 or 16 bytes by VEX.L. */
-  Wh(Kind.XMM_RM, Size.X, Size.HALF_X),
+  Wh(Kind.XMM_RM, 16, Size.HALF_X),
   /** A quarter of a vector of memory: 4 or 8 bytes by VEX.L. */
-  Wf(Kind.XMM_RM, Size.X, Size.QUARTER_X),
+  Wf(Kind.XMM_RM, 16, Size.QUARTER_X),
   /** An eighth of a vector of memory: 2 or 4 bytes by VEX.L. */
-  We(Kind.XMM_RM, Size.X, Size.EIGHTH_X),
+  We(Kind.XMM_RM, 16, Size.EIGHTH_X),
   /** The implicit XMM0 of legacy PBLENDVB and friends. */
   XMM0(Kind.XMM_FIXED, 16, 0),
   /** Memory addressed by a vector index (VGATHER), elements of 4 or 8 bytes. */
@@ -184,6 +189,12 @@ public enum Operand {
     public static final int HALF_X = -7;
     public static final int QUARTER_X = -8;
     public static final int EIGHTH_X = -9;
+
+    /** The x87 environment: 14, or 28 with an operand size above 2. */
+    public static final int ENVIRONMENT = -10;
+
+    /** The x87 state: 94, or 108 with an operand size above 2. */
+    public static final int FPU_STATE = -11;
 
     private Size() {}
   }
