@@ -125,14 +125,15 @@ final class Mmu {
     filledCount = 0;
   }
 
-  void flushPage(long va) {
+  /** Forgets one page; returns whether that meant to forget everything, for large pages. */
+  boolean flushPage(long va) {
     boolean large =
         va >= 0
             ? va >= largeLowFrom && va < largeLowTo
             : va >= largeHighFrom && va < largeHighTo && largeHighFrom != -1;
     if (large) {
       flushAll();
-      return;
+      return true;
     }
     for (int i = 0; i < 3; i++) {
       long e = part(i) + (va >>> 7 & INDEX_MASK);
@@ -142,6 +143,7 @@ final class Mmu {
         RawMemory.put64(e + 8, -1);
       }
     }
+    return false;
   }
 
   /** Makes every store to a frame take the slow path, which looks at the frame's flags. */
@@ -366,6 +368,16 @@ final class Mmu {
   /** Translates an instruction fetch; the result is valid until the next flush. */
   long fetch(long va) {
     return translate(va, currentPart(), false, true);
+  }
+
+  /** The host address behind a guest-physical address, or -1. */
+  long hostAddress(long gpa) {
+    return memory.hostAddress(gpa);
+  }
+
+  /** The machine frame behind a guest-physical address, or -1. */
+  int frame(long gpa) {
+    return memory.frame(gpa);
   }
 
   /** Whether the last translation was of a global page, and its size. */
