@@ -6,11 +6,11 @@ import java.lang.foreign.ValueLayout;
 import java.util.Objects;
 
 /** A stream over mapped memory. */
-final class SegmentInputStream extends InputStream {
+public final class SegmentInputStream extends InputStream {
   private final MemorySegment data;
   private long position;
 
-  SegmentInputStream(MemorySegment data) {
+  public SegmentInputStream(MemorySegment data) {
     this.data = data;
   }
 
