@@ -436,13 +436,7 @@ final class Cpu {
   long load(long va, int size) {
     long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
     if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry)) {
-      long host = va + RawMemory.get64(entry + 16);
-      return switch (size) {
-        case 1 -> (byte) RawMemory.get8(host);
-        case 2 -> (short) RawMemory.get16(host);
-        case 4 -> RawMemory.get32(host);
-        default -> RawMemory.get64(host);
-      };
+      return rawLoad(va + RawMemory.get64(entry + 16), size);
     }
     return signExtend(mmu.loadSlow(va, size), size);
   }
@@ -451,13 +445,7 @@ final class Cpu {
   void store(long va, int size, long value) {
     long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
     if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)) {
-      long host = va + RawMemory.get64(entry + 16);
-      switch (size) {
-        case 1 -> RawMemory.put8(host, (int) value);
-        case 2 -> RawMemory.put16(host, (int) value);
-        case 4 -> RawMemory.put32(host, (int) value);
-        default -> RawMemory.put64(host, value);
-      }
+      rawStore(va + RawMemory.get64(entry + 16), size, value);
     } else {
       mmu.storeSlow(va, size, value);
     }
@@ -468,6 +456,38 @@ final class Cpu {
     long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
     if ((va + (size - 1) & PAGE_MASK) != RawMemory.get64(entry + 8)) {
       mmu.probeWriteSlow(va, size);
+    }
+  }
+
+  /**
+   * The host address for a read-modify-write within one page of ordinary memory, or 0 if it must go
+   * through {@link #load} and {@link #store}; faults as the store would.
+   */
+  long writableHost(long va, int size) {
+    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)) {
+      return va + RawMemory.get64(entry + 16);
+    }
+    mmu.probeWriteSlow(va, size);
+    return 0;
+  }
+
+  /** Loads from a host address, sign extended. */
+  static long rawLoad(long host, int size) {
+    return switch (size) {
+      case 1 -> (byte) RawMemory.get8(host);
+      case 2 -> (short) RawMemory.get16(host);
+      case 4 -> RawMemory.get32(host);
+      default -> RawMemory.get64(host);
+    };
+  }
+
+  static void rawStore(long host, int size, long value) {
+    switch (size) {
+      case 1 -> RawMemory.put8(host, (int) value);
+      case 2 -> RawMemory.put16(host, (int) value);
+      case 4 -> RawMemory.put32(host, (int) value);
+      default -> RawMemory.put64(host, value);
     }
   }
 
