@@ -43,9 +43,8 @@ final class ObjdumpSyntax {
           theirs.startsWith("bnd")
               || theirs.startsWith("cldemote")
               || theirs.startsWith("prefetch");
-      case XCHG -> in.opcode == 0x90 && in.codeSize == 16;
       case X87 -> in.operandSize == 8 && in.operandSizePrefix; // REX.W overrides 66
-      case PREFETCH -> theirs.startsWith("nop");
+      case PREFETCH -> theirs.startsWith("nop") || theirs.startsWith("prefetchit");
       case LAR, LSL, MOVSREG -> true; // the size of a register source
       case INVPCID, RDPID -> true; // always 64 bits in 64-bit mode
       case LOADFAR, CALLFARIND, JMPFARIND -> in.operandSize == 8; // its far pointers have 32 bits
