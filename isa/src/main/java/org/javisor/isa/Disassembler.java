@@ -130,12 +130,12 @@ public final class Disassembler {
     return false;
   }
 
+  /** XCHG of rAX with itself: 90, and REX.W 90. */
   private static boolean isNop(Instruction in) {
     return in.opcode == 0x90
         && in.opcodeRegister() == 0
         && in.form.map == Form.MAP_ONE
-        && in.operandSize != 8
-        && (in.codeSize != 64 || in.operandSize == 4);
+        && (in.operandSize == 2) == (in.codeSize == 16);
   }
 
   private static String prefetch(Instruction in) {
@@ -375,7 +375,7 @@ public final class Disassembler {
       plus = "+";
     }
     // A displacement that is encoded is written, even if it is 0.
-    if (in.displacement != 0 || in.mod != 0 || plus.isEmpty() || in.base == Instruction.RIP) {
+    if (in.displacement != 0 || in.mod != 0 || in.base < 0 || in.base == Instruction.RIP) {
       if (in.displacement < 0 && in.base != Instruction.RIP) {
         text.append('-').append(hex(-in.displacement));
       } else {

@@ -12,11 +12,10 @@ public enum Operand {
   Eq(Kind.RM, 8),
   Ev(Kind.RM, Size.V),
   Ey(Kind.RM, Size.Y),
-  /** A general register (32 or 64 bits) or a byte or word of memory, as PEXTRB and PINSRW have. */
-  RyMb(Kind.RM, Size.Y, 1),
-  RyMw(Kind.RM, Size.Y, 2),
-  /** A general register or a doubleword of memory, whatever REX.W says: EXTRACTPS. */
-  RyMd(Kind.RM, Size.Y, 4),
+  /** A general register, written as 32 bits, or less of memory: PEXTRB, PINSRW, EXTRACTPS. */
+  RdMb(Kind.RM, 4, 1),
+  RdMw(Kind.RM, 4, 2),
+  RdMd(Kind.RM, 4, 4),
   /** A word of memory or a whole register: SLDT, STR, SMSW. */
   RvMw(Kind.RM, Size.V, 2),
   // Memory only.

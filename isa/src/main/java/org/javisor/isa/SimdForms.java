@@ -408,8 +408,8 @@ final class SimdForms {
     vex(AVX, "66 0F 3A 4B W0", "blendvpd", Vx, Hx, Wx, Lx);
     sse(SSE4_1, "66 0F 3A 21", "insertps", Vdq, Wd, Ib).readWrite();
     vex(AVX, "66 0F 3A 21 L0", "insertps", Vdq, Hdq, Wd, Ib);
-    sse(SSE4_1, "66 0F 3A 17", "extractps", RyMd, Vdq, Ib);
-    vex(AVX, "66 0F 3A 17 L0", "extractps", RyMd, Vdq, Ib);
+    sse(SSE4_1, "66 0F 3A 17", "extractps", RdMd, Vdq, Ib);
+    vex(AVX, "66 0F 3A 17 L0", "extractps", RdMd, Vdq, Ib);
   }
 
   // ---- integers ---------------------------------------------------------------------------
@@ -529,24 +529,24 @@ final class SimdForms {
 
   /** Insertion and extraction of one element. */
   private static void elements() {
-    mmx(SSE, "NP 0F C4", "pinsrw", Pq, RyMw, Ib).readWrite();
-    sse(SSE2, "66 0F C4", "pinsrw", Vdq, RyMw, Ib).readWrite();
-    vex(AVX, "66 0F C4 L0", "pinsrw", Vdq, Hdq, RyMw, Ib);
-    mmx(SSE, "NP 0F C5 reg", "pextrw", Gy, Nq, Ib);
-    sse(SSE2, "66 0F C5 reg", "pextrw", Gy, Udq, Ib);
-    vex(AVX, "66 0F C5 reg L0", "pextrw", Gy, Udq, Ib);
-    sse(SSE4_1, "66 0F 3A 14", "pextrb", RyMb, Vdq, Ib);
-    sse(SSE4_1, "66 0F 3A 15", "pextrw", RyMw, Vdq, Ib);
+    mmx(SSE, "NP 0F C4", "pinsrw", Pq, RdMw, Ib).readWrite();
+    sse(SSE2, "66 0F C4", "pinsrw", Vdq, RdMw, Ib).readWrite();
+    vex(AVX, "66 0F C4 L0", "pinsrw", Vdq, Hdq, RdMw, Ib);
+    mmx(SSE, "NP 0F C5 reg", "pextrw", Gd, Nq, Ib);
+    sse(SSE2, "66 0F C5 reg", "pextrw", Gd, Udq, Ib);
+    vex(AVX, "66 0F C5 reg L0", "pextrw", Gd, Udq, Ib);
+    sse(SSE4_1, "66 0F 3A 14", "pextrb", RdMb, Vdq, Ib);
+    sse(SSE4_1, "66 0F 3A 15", "pextrw", RdMw, Vdq, Ib);
     sse(SSE4_1, "66 0F 3A 16 W1", "pextrq", Eq, Vdq, Ib);
     sse(SSE4_1, "66 0F 3A 16", "pextrd", Ed, Vdq, Ib);
-    vex(AVX, "66 0F 3A 14 L0", "pextrb", RyMb, Vdq, Ib);
-    vex(AVX, "66 0F 3A 15 L0", "pextrw", RyMw, Vdq, Ib);
+    vex(AVX, "66 0F 3A 14 L0", "pextrb", RdMb, Vdq, Ib);
+    vex(AVX, "66 0F 3A 15 L0", "pextrw", RdMw, Vdq, Ib);
     vex(AVX, "66 0F 3A 16 W1 L0", "pextrq", Eq, Vdq, Ib).o64();
     vex(AVX, "66 0F 3A 16 L0", "pextrd", Ed, Vdq, Ib);
-    sse(SSE4_1, "66 0F 3A 20", "pinsrb", Vdq, RyMb, Ib).readWrite();
+    sse(SSE4_1, "66 0F 3A 20", "pinsrb", Vdq, RdMb, Ib).readWrite();
     sse(SSE4_1, "66 0F 3A 22 W1", "pinsrq", Vdq, Eq, Ib).readWrite();
     sse(SSE4_1, "66 0F 3A 22", "pinsrd", Vdq, Ed, Ib).readWrite();
-    vex(AVX, "66 0F 3A 20 L0", "pinsrb", Vdq, Hdq, RyMb, Ib);
+    vex(AVX, "66 0F 3A 20 L0", "pinsrb", Vdq, Hdq, RdMb, Ib);
     vex(AVX, "66 0F 3A 22 W1 L0", "pinsrq", Vdq, Hdq, Eq, Ib).o64();
     vex(AVX, "66 0F 3A 22 L0", "pinsrd", Vdq, Hdq, Ed, Ib);
   }

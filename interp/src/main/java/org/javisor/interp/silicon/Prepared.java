@@ -46,6 +46,22 @@ public abstract sealed class Prepared
     return -1;
   }
 
+  /** Whether an instruction works on 256 bits; scalar forms ignore VEX.L. */
+  static boolean isWide(Instruction in) {
+    if (!in.form.vex()) {
+      return false;
+    }
+    if (in.form.l() >= 0) {
+      return in.form.l() == 1;
+    }
+    for (Operand operand : in.form.operands()) {
+      if (operand.size() == Operand.Size.X || operand.memorySize() == Operand.Size.HALF_X) {
+        return in.vexL;
+      }
+    }
+    return false;
+  }
+
   /**
    * Executes on the state in the block.
    *

@@ -110,7 +110,7 @@ final class StubCompiler {
         continue;
       }
       if (form.vex()) {
-        out.loadVector(register, wide());
+        out.loadVector(register, Prepared.isWide(in));
       } else {
         out.loadXmm(register);
       }
@@ -179,7 +179,7 @@ final class StubCompiler {
     int register = vectorRegister(destination);
     if (register >= 0) {
       if (form.vex()) {
-        out.storeVector(register, wide());
+        out.storeVector(register, Prepared.isWide(in));
       } else {
         out.storeXmm(register);
       }
@@ -287,21 +287,6 @@ final class StubCompiler {
 
   // ---- the instruction itself -------------------------------------------------------------
 
-  private boolean wide() {
-    if (!form.vex()) {
-      return false;
-    }
-    if (form.l() >= 0) {
-      return form.l() == 1;
-    }
-    for (Operand operand : form.operands()) {
-      if (operand.size() == Operand.Size.X || operand.memorySize() == Operand.Size.HALF_X) {
-        return in.vexL;
-      }
-    }
-    return false; // VEX.L is ignored.
-  }
-
   private boolean hasGeneral() {
     for (Operand operand : form.operands()) {
       if (operand.kind() == Operand.Kind.REG
@@ -385,7 +370,7 @@ final class StubCompiler {
       out.bytes(
           0xc4,
           (reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | map,
-          w << 7 | (~in.vvvv & 15) << 3 | (wide() ? 4 : 0) | pp,
+          w << 7 | (~in.vvvv & 15) << 3 | (Prepared.isWide(in) ? 4 : 0) | pp,
           opcode);
     } else {
       switch (prefix) {

@@ -33,7 +33,7 @@ final class VectorStub extends Prepared {
     this.element = size;
     boolean scalar = in.form.mnemonic().endsWith("ss") || in.form.mnemonic().endsWith("sd");
     this.resultBytes =
-        scalar ? size : in.form.vex() && in.vexL && !in.form.mnemonic().equals("vcvtpd2ps") ? 32 : 16;
+        scalar ? size : isWide(in) && !in.form.mnemonic().equals("vcvtpd2ps") ? 32 : 16;
     this.destination = VcpuBlock.XMM + 16 * in.reg;
     this.destinationHigh = VcpuBlock.YMM_HIGH + 16 * in.reg;
   }

@@ -72,7 +72,7 @@ final class SiliconUnitTest {
         g.mem(0, g.ymm(3, 0));
         g.mem(1, g.ymm(3, 1));
         byte[] old = g.snapshot();
-        g.run(opcode + "ca".replace("ca", "cb")); // xmm1, xmm3
+        g.run(opcode + "cb"); // xmm1, xmm3
         byte[] register = g.snapshot();
         g.restore(old);
         Prepared p = g.prepare(opcode + "0e"); // xmm1, [rsi]
@@ -197,7 +197,7 @@ final class SiliconUnitTest {
     assertEquals(16, g.gpr(1));
     assertEquals(0, g.rflags() & 1);
     g.run("660f3a620e00"); // pcmpistrm
-    assertEquals(0b01_0001_0000 | 1 << 8, (int) g.ymm(0, 0) | 1 << 8);
+    assertEquals(1 << 4 | 1 << 8, g.ymm(0, 0)); // both o's before the NUL
   }
 
   // ---- MXCSR ------------------------------------------------------------------------------
@@ -449,7 +449,7 @@ final class SiliconUnitTest {
       pushDouble(g, a);
       pushDouble(g, b);
       g.run("dee9"); // fsubp st(1), st: st(1) - st(0)
-      assertEquals(0, g.run("d9fa") >> 8); // fsqrt, maybe of a negative
+      assertEquals(SiliconUnit.OK, g.run("d9fa")); // fsqrt, maybe of a negative
       g.run("ddd8");
       assertEquals(0, g.fsw() & 0x3800);
       g.run("dbe2"); // fnclex
@@ -556,7 +556,7 @@ final class SiliconUnitTest {
     g.run("df20"); // fbld
     g.run("db38"); // fstp tbyte
     assertEquals(1234567L << 43, g.mem(0));
-    assertEquals(0xc000 | 20 - 1 + 0, g.mem(1) & 0xffff | 0);
+    assertEquals(0xc000 | 19, g.mem(1) & 0xffff);
   }
 
   @Test
@@ -613,9 +613,9 @@ final class SiliconUnitTest {
     g.run("0ffcc9"); // paddb mm1, mm1
     g.run("0f7f08"); // movq [rax], mm1
     assertEquals(0x0204_0608_0a0c_0e10L, g.mem(0));
-    g.run("4c0f7ec8".replace("4c", "49")); // movq r8, mm1
+    g.run("490f7ec8"); // movq r8, mm1
     assertEquals(0x0204_0608_0a0c_0e10L, g.gpr(8));
-    g.run("f3440fd6c1".replace("c1", "c9")); // movq2dq xmm9, mm1
+    g.run("f3440fd6c9"); // movq2dq xmm9, mm1
     assertEquals(0x0204_0608_0a0c_0e10L, g.ymm(9, 0));
     g.mxcsr(0x1f80);
     g.mem(0, 3L << 32 | 2);
