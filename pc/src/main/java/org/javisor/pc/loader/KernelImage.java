@@ -77,6 +77,7 @@ public final class KernelImage implements AutoCloseable {
    *
    * @param unpacked the payload's ELF file, or null
    */
+  @SuppressWarnings("MustBeClosedChecker") // the image owns the arena and closes it
   public static KernelImage read(Path path, Path unpacked) throws KernelFormatException {
     Arena arena = Arena.ofShared();
     boolean opened = false;
