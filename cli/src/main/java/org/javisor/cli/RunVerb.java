@@ -1,5 +1,6 @@
 package org.javisor.cli;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -13,6 +14,8 @@ import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineOutcome;
 import org.javisor.machine.TraceCategory;
 import org.javisor.machine.console.Console;
+import org.javisor.storage.image.DefaultGuest;
+import org.javisor.storage.packages.PackageException;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.TypeConversionException;
 
@@ -131,18 +134,24 @@ final class RunVerb extends Verb {
     }
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
+    Optional<Path> unpacked = Optional.empty();
     if (image == null) {
-      throw new UserError(
-          ExitCode.NO_GUEST, "this build makes no default guest: give one with --kernel FILE");
+      DefaultGuest.GuestFiles files = defaultGuest(messages);
+      image = files.kernel();
+      unpacked = Optional.of(files.vmlinux());
+      if (ramDisk == null) {
+        ramDisk = files.initrd();
+      }
+    } else {
+      readable("--kernel", image);
     }
-    readable("--kernel", image);
-    if (ramDisk != null) {
+    if (isSet(initrd)) {
       readable("--initrd", ramDisk);
     }
     TraceCategory[] traced = trace.getValue();
     return new MachineConfig(
         image,
-        Optional.empty(),
+        unpacked,
         Optional.ofNullable(ramDisk),
         append.getValue(),
         memory.<MemorySize>getValue().bytes(),
@@ -150,6 +159,18 @@ final class RunVerb extends Verb {
         accelerator.getValue(),
         traced == null ? Set.of() : Set.of(traced),
         Optional.ofNullable(gdb.<TcpAddress>getValue()).map(TcpAddress::socketAddress));
+  }
+
+  private static DefaultGuest.GuestFiles defaultGuest(Messages messages) throws UserError {
+    try {
+      return new DefaultGuest(messages::message).obtain();
+    } catch (PackageException e) {
+      throw new UserError(ExitCode.NO_GUEST, e.getMessage(), e);
+    } catch (IOException e) {
+      throw new UserError(
+          ExitCode.FILE, "the default guest cannot be kept in " + DefaultGuest.cacheFolder() + ": "
+              + e.getMessage(), e);
+    }
   }
 
   private static TraceCategory traceCategory(String text) {

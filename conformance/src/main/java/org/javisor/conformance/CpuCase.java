@@ -1,0 +1,215 @@
+package org.javisor.conformance;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * A view of one record: a state of the CPU, instruction bytes, and a piece of memory. The same
+ * layout is a case's input and its result.
+ *
+ * <p>The vector state is an XSAVE image in the standard format (Intel SDM volume 1, section 13.4):
+ * x87 and SSE in FXSAVE64 layout, header, high halves of YMM; as in a vCPU block, so that a whole
+ * image can be copied or compared.
+ */
+public final class CpuCase {
+  public static final int SIZE = 2176;
+
+  public static final int CODE_MAX = 32;
+  public static final int MEMORY_MAX = 1024;
+
+  /** Where the first instruction byte stands, on a page filled up with INT3. */
+  public static final long CODE_ADDRESS = 0x2000_0800L;
+
+  /** The memory window; the pages before and after it are absent. */
+  public static final long WINDOW_ADDRESS = 0x1000_0000L;
+
+  public static final int WINDOW_SIZE = 0x2000;
+
+  /** {@link #vector} of a case that ran through to the end of its bytes. */
+  public static final int NO_EXCEPTION = -1;
+
+  /** {@link #vector} of a case that did not end by itself. */
+  public static final int HANG = -2;
+
+  /** {@link #vector} of a case that killed the helper process, as a system call does. */
+  public static final int KILLED = -3;
+
+  /** The flags that are part of a case: CF PF AF ZF SF DF OF. */
+  public static final long FLAGS = 0xcd5;
+
+  private static final int RFLAGS = 128;
+  private static final int RIP = 136;
+  private static final int VECTOR = 144;
+  private static final int ERROR = 148;
+  private static final int CR2 = 152;
+  private static final int CODE_SIZE = 160;
+  private static final int CODE_LENGTH = 164;
+  private static final int MEMORY_OFFSET = 168;
+  private static final int MEMORY_LENGTH = 172;
+  private static final int WROTE_OUTSIDE = 176;
+  private static final int CODE = 192;
+  private static final int XSAVE = 256;
+  private static final int XSAVE_SIZE = 832;
+  private static final int MEMORY = 1088;
+
+  private final MemorySegment segment;
+
+  CpuCase(MemorySegment segment) {
+    this.segment = segment;
+  }
+
+  private int get32(int offset) {
+    return segment.get(ValueLayout.JAVA_INT, offset);
+  }
+
+  private void put32(int offset, int value) {
+    segment.set(ValueLayout.JAVA_INT, offset, value);
+  }
+
+  private long get64(int offset) {
+    return segment.get(ValueLayout.JAVA_LONG, offset);
+  }
+
+  private void put64(int offset, long value) {
+    segment.set(ValueLayout.JAVA_LONG, offset, value);
+  }
+
+  /** Makes it an empty 64-bit case with the state after FNINIT and MXCSR 1F80h. */
+  public CpuCase clear() {
+    segment.fill((byte) 0);
+    put32(CODE_SIZE, 64);
+    segment.set(ValueLayout.JAVA_SHORT, XSAVE, (short) 0x37f);
+    put32(XSAVE + 24, 0x1f80);
+    put64(XSAVE + 512, 7); // XSTATE_BV: x87, SSE, AVX
+    return this;
+  }
+
+  /** Sets the instruction bytes and the mode, 32 or 64. */
+  public CpuCase code(int codeSize, byte... bytes) {
+    if (bytes.length > CODE_MAX || codeSize != 32 && codeSize != 64) {
+      throw new IllegalArgumentException(bytes.length + " bytes, mode " + codeSize);
+    }
+    put32(CODE_SIZE, codeSize);
+    put32(CODE_LENGTH, bytes.length);
+    MemorySegment.copy(bytes, 0, segment, ValueLayout.JAVA_BYTE, CODE, bytes.length);
+    return this;
+  }
+
+  public byte[] code() {
+    return segment.asSlice(CODE, get32(CODE_LENGTH)).toArray(ValueLayout.JAVA_BYTE);
+  }
+
+  public int codeSize() {
+    return get32(CODE_SIZE);
+  }
+
+  public long gpr(int n) {
+    return get64(8 * n);
+  }
+
+  public CpuCase gpr(int n, long value) {
+    put64(8 * n, value);
+    return this;
+  }
+
+  public long rflags() {
+    return get64(RFLAGS);
+  }
+
+  /** Only {@link #FLAGS} count. */
+  public CpuCase rflags(long value) {
+    put64(RFLAGS, value);
+    return this;
+  }
+
+  /**
+   * Sets the part of the memory window with this case's data; the rest of the window is zero.
+   *
+   * @param offset in the window
+   */
+  public CpuCase memory(int offset, byte[] data) {
+    if (data.length > MEMORY_MAX || offset < 0 || offset + data.length > WINDOW_SIZE) {
+      throw new IllegalArgumentException(offset + " " + data.length);
+    }
+    put32(MEMORY_OFFSET, offset);
+    put32(MEMORY_LENGTH, data.length);
+    MemorySegment.copy(data, 0, segment, ValueLayout.JAVA_BYTE, MEMORY, data.length);
+    return this;
+  }
+
+  public int memoryOffset() {
+    return get32(MEMORY_OFFSET);
+  }
+
+  public MemorySegment memory() {
+    return segment.asSlice(MEMORY, get32(MEMORY_LENGTH));
+  }
+
+  /** The XSAVE image: 832 bytes. */
+  public MemorySegment xsave() {
+    return segment.asSlice(XSAVE, XSAVE_SIZE);
+  }
+
+  public int mxcsr() {
+    return get32(XSAVE + 24);
+  }
+
+  public CpuCase mxcsr(int value) {
+    put32(XSAVE + 24, value);
+    return this;
+  }
+
+  /** Quadword 0–3 of a vector register. */
+  public long ymm(int n, int quadword) {
+    return get64(ymmOffset(n, quadword));
+  }
+
+  public CpuCase ymm(int n, int quadword, long value) {
+    put64(ymmOffset(n, quadword), value);
+    return this;
+  }
+
+  private static int ymmOffset(int n, int quadword) {
+    return quadword < 2
+        ? XSAVE + 160 + 16 * n + 8 * quadword
+        : XSAVE + 576 + 16 * n + 8 * (quadword - 2);
+  }
+
+  // ---- results ----------------------------------------------------------------------------
+
+  /** The exception's vector, {@link #NO_EXCEPTION}, {@link #HANG} or {@link #KILLED}. */
+  public int vector() {
+    return get32(VECTOR);
+  }
+
+  void vector(int value) {
+    put32(VECTOR, value);
+  }
+
+  /** The error code of #GP, #SS, #PF and the like. */
+  public int errorCode() {
+    return get32(ERROR);
+  }
+
+  /** The address of a page fault. */
+  public long cr2() {
+    return get64(CR2);
+  }
+
+  /**
+   * Where execution stopped, relative to the first byte. A branch away from the bytes meets INT3:
+   * then {@link #vector} is 3 and this one past its target.
+   */
+  public long rip() {
+    return get64(RIP);
+  }
+
+  /** Whether the window changed outside the case's own memory. */
+  public boolean wroteOutside() {
+    return get32(WROTE_OUTSIDE) != 0;
+  }
+
+  void copyFrom(CpuCase other) {
+    segment.copyFrom(other.segment);
+  }
+}
