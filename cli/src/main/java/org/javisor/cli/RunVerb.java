@@ -32,7 +32,8 @@ final class RunVerb extends Verb {
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
   private final OptionSpec append =
-      option("--append", "TEXT", String.class, "The kernel's command line. Default: ${DEFAULT-VALUE}")
+      option("--append", "TEXT", String.class,
+          "The kernel's command line. Default: ${DEFAULT-VALUE}")
           .defaultValue("console=ttyS0")
           .build();
   private final OptionSpec memory =
@@ -46,18 +47,18 @@ final class RunVerb extends Verb {
           .build();
   private final OptionSpec accelerator =
       option(
-              "--accel",
-              "NAME",
-              String.class,
-              "Who executes the guest: interp, or auto for the best here. Default: ${DEFAULT-VALUE}")
+          "--accel",
+          "NAME",
+          String.class,
+          "Who executes the guest: interp, or auto for the best here. Default: ${DEFAULT-VALUE}")
           .defaultValue(MachineConfig.AUTO)
           .build();
   private final OptionSpec console =
       option(
-              "--console",
-              "WHERE",
-              ConsoleTarget.class,
-              "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
+          "--console",
+          "WHERE",
+          ConsoleTarget.class,
+          "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
           .converters(new ConsoleTarget.Converter())
           .defaultValue("stdio")
           .build();
@@ -65,18 +66,18 @@ final class RunVerb extends Verb {
       flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
   private final OptionSpec gdb =
       option(
-              "--gdb",
-              "ADDRESS",
-              TcpAddress.class,
-              "Start stopped and wait for gdb, as at tcp:127.0.0.1:1234.")
+          "--gdb",
+          "ADDRESS",
+          TcpAddress.class,
+          "Start stopped and wait for gdb, as at tcp:127.0.0.1:1234.")
           .converters(new TcpAddress.Converter())
           .build();
   private final OptionSpec trace =
       option(
-              "--trace",
-              "WHAT",
-              TraceCategory[].class,
-              "Trace to standard error: exceptions, unknown, msr, irq, blocks.")
+          "--trace",
+          "WHAT",
+          TraceCategory[].class,
+          "Trace to standard error: exceptions, unknown, msr, irq, blocks.")
           .auxiliaryTypes(TraceCategory.class)
           .converters(RunVerb::traceCategory)
           .splitRegex(",")
@@ -169,7 +170,8 @@ final class RunVerb extends Verb {
     } catch (IOException e) {
       throw new UserError(
           ExitCode.FILE, "the default guest cannot be kept in " + DefaultGuest.cacheFolder() + ": "
-              + e.getMessage(), e);
+              + e.getMessage(),
+          e);
     }
   }
 
