@@ -92,7 +92,7 @@ final class RunVerb extends Verb {
   @Override
   public Integer call() throws Exception {
     Messages messages = messages();
-    MachineConfig config = config();
+    MachineConfig config = config(messages);
     try (Console far = Consoles.open(console.getValue(), this::quit)) {
       while (true) {
         try (Machine machine = Machine.start(config, far, messages)) {
@@ -127,7 +127,7 @@ final class RunVerb extends Verb {
     machine.quit();
   }
 
-  private MachineConfig config() throws UserError {
+  private MachineConfig config(Messages messages) throws UserError {
     int count = cpus.<Integer>getValue();
     if (count < 1 || count > MachineConfig.MAX_CPUS) {
       throw new UserError(
@@ -146,7 +146,7 @@ final class RunVerb extends Verb {
     } else {
       readable("--kernel", image);
     }
-    if (isSet(initrd)) {
+    if (initrd.getValue() != null) {
       readable("--initrd", ramDisk);
     }
     TraceCategory[] traced = trace.getValue();
