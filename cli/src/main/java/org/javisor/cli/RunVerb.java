@@ -108,6 +108,9 @@ final class RunVerb extends Verb {
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
     Optional<Path> unpacked = Optional.empty();
+    if (ramDisk != null) {
+      readable("--initrd", ramDisk);
+    }
     if (image == null) {
       DefaultGuest.GuestFiles files = defaultGuest(messages);
       image = files.kernel();
@@ -117,9 +120,6 @@ final class RunVerb extends Verb {
       }
     } else {
       readable("--kernel", image);
-    }
-    if (isSet(initrd)) {
-      readable("--initrd", ramDisk);
     }
     TraceCategory[] traced = trace.getValue();
     return new MachineConfig(
