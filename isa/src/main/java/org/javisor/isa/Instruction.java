@@ -4,7 +4,7 @@ package org.javisor.isa;
  * One decoded instruction. Mutable so that a decoder can reuse it; what outlives the next decoding
  * is copied out of it.
  */
-public final class Instruction {
+public final class Instruction implements Cloneable {
   /** {@link #base} of an operand relative to the next instruction. */
   public static final int RIP = 16;
 
@@ -124,5 +124,14 @@ public final class Instruction {
           default -> true;
         };
     return bytes(memory ? operand.memorySize() : operand.size());
+  }
+
+  /** A copy that the next decoding leaves alone. */
+  public Instruction copy() {
+    try {
+      return (Instruction) clone();
+    } catch (CloneNotSupportedException e) {
+      throw new AssertionError(e);
+    }
   }
 }

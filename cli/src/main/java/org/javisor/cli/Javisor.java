@@ -1,0 +1,90 @@
+package org.javisor.cli;
+
+import java.util.List;
+import org.javisor.machine.MachineException;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/** Where the program starts. */
+public final class Javisor extends Verb {
+  private Javisor() {
+    super("javisor", "Runs unmodified x86-64 operating systems. Xen and KVM, in Java.");
+    spec().versionProvider(Version::lines);
+    spec()
+        .usageMessage()
+        .synopsisSubcommandLabel("VERB")
+        .commandListHeading("%nVerbs:%n")
+        .footer(
+            "",
+            "javisor run boots Debian's kernel to a shell; Ctrl-A h helps there, Ctrl-A x leaves.",
+            "javisor VERB --help says more. Exit codes are listed in README.md.");
+    options(
+        OptionSpec.builder("--version")
+            .versionHelp(true)
+            .description("Show the version and end.")
+            .build());
+    spec().addSubcommand("run", new RunVerb().spec());
+    spec().addSubcommand("inspect", new InspectVerb().spec());
+  }
+
+  public static void main(String[] args) {
+    System.exit(commandLine().execute(args));
+  }
+
+  static CommandLine commandLine() {
+    return new CommandLine(new Javisor().spec())
+        .setParameterExceptionHandler(Javisor::misused)
+        .setExecutionExceptionHandler(Javisor::failed);
+  }
+
+  @Override
+  public Integer call() {
+    throw new ParameterException(spec().commandLine(), "no verb given: run or inspect expected");
+  }
+
+  private static int misused(ParameterException e, String[] args) {
+    CommandLine command = e.getCommandLine();
+    String message = e.getMessage();
+    if (e instanceof UnmatchedArgumentException unmatched && !unmatched.isUnknownOption()) {
+      message = "'" + unmatched.getUnmatched().getFirst() + "' was not expected here";
+    }
+    String help = command.getCommandSpec().qualifiedName() + " --help";
+    return report(ExitCode.USAGE, message + "; see " + help, e, command, List.of(args));
+  }
+
+  private static int failed(Exception e, CommandLine command, ParseResult parsed) {
+    ExitCode code =
+        switch (e) {
+          case UserError error -> error.exitCode();
+          case MachineException error -> exitCode(error.reason());
+          default -> ExitCode.BUG;
+        };
+    String message =
+        code == ExitCode.BUG
+            ? "a bug of Javisor, " + e + "; run it again with --debug and report what it says"
+            : e.getMessage();
+    return report(code, message, e, command, parsed.originalArgs());
+  }
+
+  /** Looks for the flags in the arguments, since after an error they may not have been parsed. */
+  private static int report(
+      ExitCode code, String message, Exception e, CommandLine command, List<String> args) {
+    new Messages(command.getErr(), args.contains("--json")).error(code, message);
+    if (args.contains("--debug")) {
+      e.printStackTrace(command.getErr());
+    }
+    return code.code();
+  }
+
+  private static ExitCode exitCode(MachineException.Reason reason) {
+    return switch (reason) {
+      case UNREADABLE_FILE -> ExitCode.FILE;
+      case NOT_A_KERNEL -> ExitCode.NOT_A_KERNEL;
+      case TOO_LITTLE_MEMORY -> ExitCode.MEMORY;
+      case HOST_REFUSED -> ExitCode.HOST_REFUSED;
+    };
+  }
+}

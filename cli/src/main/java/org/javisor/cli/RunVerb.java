@@ -1,0 +1,192 @@
+package org.javisor.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.javisor.machine.Machine;
+import org.javisor.machine.MachineConfig;
+import org.javisor.machine.MachineOutcome;
+import org.javisor.machine.TraceCategory;
+import org.javisor.machine.console.Console;
+import org.javisor.storage.image.DefaultGuest;
+import org.javisor.storage.packages.PackageException;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.TypeConversionException;
+
+/** {@code javisor run}: one virtual machine of the KVM kind, in this process. */
+final class RunVerb extends Verb {
+  private final OptionSpec kernel =
+      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF.")
+          .build();
+  private final OptionSpec initrd =
+      option("--initrd", "FILE", Path.class, "The initramfs.").build();
+  private final OptionSpec append =
+      option("--append", "TEXT", String.class, "The kernel's command line. Default: ${DEFAULT-VALUE}")
+          .defaultValue("console=ttyS0")
+          .build();
+  private final OptionSpec memory =
+      option("--memory", "SIZE", MemorySize.class, "RAM, as 512M or 2G. Default: ${DEFAULT-VALUE}")
+          .converters(new MemorySize.Converter())
+          .defaultValue("512M")
+          .build();
+  private final OptionSpec cpus =
+      option("--cpus", "N", Integer.class, "Virtual CPUs. Default: ${DEFAULT-VALUE}")
+          .defaultValue("1")
+          .build();
+  private final OptionSpec accelerator =
+      option(
+              "--accel",
+              "NAME",
+              String.class,
+              "Who executes the guest: interp, or auto for the best here. Default: ${DEFAULT-VALUE}")
+          .defaultValue(MachineConfig.AUTO)
+          .build();
+  private final OptionSpec console =
+      option(
+              "--console",
+              "WHERE",
+              ConsoleTarget.class,
+              "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
+          .converters(new ConsoleTarget.Converter())
+          .defaultValue("stdio")
+          .build();
+  private final OptionSpec noReboot =
+      flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
+  private final OptionSpec gdb =
+      option(
+              "--gdb",
+              "ADDRESS",
+              TcpAddress.class,
+              "Start stopped and wait for gdb, as at tcp:127.0.0.1:1234.")
+          .converters(new TcpAddress.Converter())
+          .build();
+  private final OptionSpec trace =
+      option(
+              "--trace",
+              "WHAT",
+              TraceCategory[].class,
+              "Trace to standard error: exceptions, unknown, msr, irq, blocks.")
+          .auxiliaryTypes(TraceCategory.class)
+          .converters(RunVerb::traceCategory)
+          .splitRegex(",")
+          .build();
+
+  RunVerb() {
+    super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
+    options(
+        kernel, initrd, append, memory, cpus, accelerator, console, noReboot, gdb, trace);
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    Messages messages = messages();
+    MachineConfig config = config(messages);
+    try (Console far = Consoles.open(console.getValue())) {
+      while (true) {
+        try (Machine machine = Machine.start(config, far, messages)) {
+          MachineOutcome outcome = machine.await();
+          if (outcome instanceof MachineOutcome.Reset && !isSet(noReboot)) {
+            messages.message("the guest reset the machine: it starts again");
+            continue;
+          }
+          return end(outcome, machine.instructions(), messages);
+        }
+      }
+    }
+  }
+
+  private MachineConfig config(Messages messages) throws UserError {
+    int count = cpus.<Integer>getValue();
+    if (count < 1 || count > MachineConfig.MAX_CPUS) {
+      throw new UserError(
+          ExitCode.USAGE, "--cpus " + count + ": 1 to " + MachineConfig.MAX_CPUS + " expected");
+    }
+    Path image = kernel.getValue();
+    Path ramDisk = initrd.getValue();
+    Optional<Path> unpacked = Optional.empty();
+    if (image == null) {
+      DefaultGuest.GuestFiles files = defaultGuest(messages);
+      image = files.kernel();
+      unpacked = Optional.of(files.vmlinux());
+      if (ramDisk == null) {
+        ramDisk = files.initrd();
+      }
+    } else {
+      readable("--kernel", image);
+    }
+    if (isSet(initrd)) {
+      readable("--initrd", ramDisk);
+    }
+    TraceCategory[] traced = trace.getValue();
+    return new MachineConfig(
+        image,
+        unpacked,
+        Optional.ofNullable(ramDisk),
+        append.getValue(),
+        memory.<MemorySize>getValue().bytes(),
+        count,
+        accelerator.getValue(),
+        traced == null ? Set.of() : Set.of(traced),
+        Optional.ofNullable(gdb.<TcpAddress>getValue()).map(TcpAddress::socketAddress));
+  }
+
+  private static DefaultGuest.GuestFiles defaultGuest(Messages messages) throws UserError {
+    try {
+      return new DefaultGuest(messages::message).obtain();
+    } catch (PackageException e) {
+      throw new UserError(ExitCode.NO_GUEST, e.getMessage(), e);
+    } catch (IOException e) {
+      throw new UserError(
+          ExitCode.FILE, "the default guest cannot be kept in " + DefaultGuest.cacheFolder() + ": "
+              + e.getMessage(), e);
+    }
+  }
+
+  private static TraceCategory traceCategory(String text) {
+    for (TraceCategory category : TraceCategory.values()) {
+      if (category.label().equals(text)) {
+        return category;
+      }
+    }
+    String known =
+        Arrays.stream(TraceCategory.values())
+            .map(TraceCategory::label)
+            .collect(Collectors.joining(", "));
+    throw new TypeConversionException("'" + text + "' cannot be traced: " + known + " expected");
+  }
+
+  /** Says what is wrong with a file before anything has been started for it. */
+  static void readable(String option, Path file) throws UserError {
+    String problem =
+        !Files.exists(file)
+            ? "does not exist"
+            : Files.isDirectory(file)
+                ? "is a folder"
+                : !Files.isReadable(file) ? "may not be read by this user" : null;
+    if (problem != null) {
+      throw new UserError(
+          ExitCode.FILE, option + " " + file + " " + problem + ": a readable file expected");
+    }
+  }
+
+  private static int end(MachineOutcome outcome, long instructions, Messages messages) {
+    ExitCode code =
+        outcome instanceof MachineOutcome.Crashed ? ExitCode.GUEST_CRASHED : ExitCode.OK;
+    int exit = outcome instanceof MachineOutcome.DebugExit(int asked) ? asked & 0xff : code.code();
+    String name =
+        switch (outcome) {
+          case MachineOutcome.PoweredOff() -> "powered-off";
+          case MachineOutcome.Reset() -> "reset";
+          case MachineOutcome.Crashed(String _) -> "crashed";
+          case MachineOutcome.DebugExit(int _) -> "debug-exit";
+          case MachineOutcome.UserQuit() -> "quit";
+        };
+    String report = outcome instanceof MachineOutcome.Crashed(String text) ? text : "";
+    messages.ended(name, report, code, exit, instructions);
+    return exit;
+  }
+}

@@ -1,0 +1,26 @@
+package org.javisor.cli;
+
+import java.io.PrintWriter;
+import java.io.Writer;
+import picocli.CommandLine;
+
+/**
+ * What the launcher runs once to record which classes a start needs, so that later starts find them
+ * ready. It does what users do, and says nothing.
+ */
+final class Training {
+  private Training() {}
+
+  public static void main(String[] args) {
+    PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
+    String[][] lines = {
+        {"--help"}, {"--version"}, {"run", "--help"}, {"run", "--memory", "0", "--json"},
+        {"inspect", "--help"}
+    };
+    for (String[] line : lines) {
+      CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);
+      commandLine.getSubcommands().values().forEach(v -> v.setOut(nowhere).setErr(nowhere));
+      commandLine.execute(line);
+    }
+  }
+}

@@ -1,0 +1,603 @@
+package org.javisor.interp;
+
+import org.javisor.accelerator.CpuModel;
+import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.accelerator.time.Clock;
+import org.javisor.isa.Instruction;
+import org.javisor.memory.RawMemory;
+
+/**
+ * The state that instructions work on, and the fast paths of what they do most: registers, flags,
+ * memory through the software TLB, the stack.
+ *
+ * <p>General registers live in the native {@link VcpuBlock}. The arithmetic flags are lazy: {@link
+ * #flagResult} is the last result, sign extended to 64 bits, and {@link #flagAux} what cannot be
+ * seen in it:
+ *
+ * <ul>
+ *   <li>bit 63 CF, bit 62 the carry into the most significant bit, so that OF is their difference;
+ *   <li>bit 0 AF; bit 1 inverts SF; bits 8–15 are XORed into the result's low byte before PF is
+ *       taken. The last two are zero unless the flags were loaded explicitly.
+ * </ul>
+ *
+ * ZF is {@code flagResult == 0}. Every combination of the six flags can be represented.
+ */
+final class Cpu {
+  // Bits of RFLAGS.
+  static final int CF = 1;
+  static final int FLAG_PF = 1 << 2;
+  static final int AF = 1 << 4;
+  static final int ZF = 1 << 6;
+  static final int SF = 1 << 7;
+  static final int TF = 1 << 8;
+  static final int IF = 1 << 9;
+  static final int DF = 1 << 10;
+  static final int OF = 1 << 11;
+  static final int IOPL = 3 << 12;
+  static final int NT = 1 << 14;
+  static final int RF = 1 << 16;
+  static final int VM = 1 << 17;
+  static final int AC = 1 << 18;
+  static final int VIF = 1 << 19;
+  static final int VIP = 1 << 20;
+  static final int ID = 1 << 21;
+  static final int ARITHMETIC = CF | FLAG_PF | AF | ZF | SF | OF;
+
+  // Bits of CR0, CR4, EFER.
+  static final int CR0_PE = 1;
+  static final int CR0_MP = 1 << 1;
+  static final int CR0_EM = 1 << 2;
+  static final int CR0_TS = 1 << 3;
+  static final int CR0_ET = 1 << 4;
+  static final int CR0_NE = 1 << 5;
+  static final int CR0_WP = 1 << 16;
+  static final int CR0_AM = 1 << 18;
+  static final int CR0_NW = 1 << 29;
+  static final int CR0_CD = 1 << 30;
+  static final int CR0_PG = 1 << 31;
+  static final int CR4_VME = 1;
+  static final int CR4_PVI = 1 << 1;
+  static final int CR4_TSD = 1 << 2;
+  static final int CR4_DE = 1 << 3;
+  static final int CR4_PSE = 1 << 4;
+  static final int CR4_PAE = 1 << 5;
+  static final int CR4_MCE = 1 << 6;
+  static final int CR4_PGE = 1 << 7;
+  static final int CR4_PCE = 1 << 8;
+  static final int CR4_OSFXSR = 1 << 9;
+  static final int CR4_OSXMMEXCPT = 1 << 10;
+  static final int CR4_UMIP = 1 << 11;
+  static final int CR4_FSGSBASE = 1 << 16;
+  static final int CR4_PCIDE = 1 << 17;
+  static final int CR4_OSXSAVE = 1 << 18;
+  static final int CR4_SMEP = 1 << 20;
+  static final int CR4_SMAP = 1 << 21;
+  static final int EFER_SCE = 1;
+  static final int EFER_LME = 1 << 8;
+  static final int EFER_LMA = 1 << 10;
+  static final int EFER_NXE = 1 << 11;
+  static final int EFER_FFXSR = 1 << 14;
+
+  static final int RAX = 0;
+  static final int RCX = 1;
+  static final int RDX = 2;
+  static final int RBX = 3;
+  static final int RSP = 4;
+  static final int RBP = 5;
+  static final int RSI = 6;
+  static final int RDI = 7;
+  static final int R11 = 11;
+
+  private static final long PAGE_MASK = -4096L;
+  private static final long TOP_TWO = 0xC000_0000_0000_0000L;
+
+  final int id;
+
+  /** Address of the {@link VcpuBlock}. */
+  final long block;
+
+  final GuestBus bus;
+  final CpuModel model;
+  final Clock clock;
+  final VcpuPlatform platform;
+  final Mmu mmu;
+  final Segments segments;
+  final Delivery delivery;
+  final SystemRegisters system;
+  final FloatingPoint fpu;
+  final InterpVcpu vcpu;
+  final GuestFault fault = new GuestFault();
+
+  /** Address of the current instruction wherever it may fault; of the next one between blocks. */
+  long rip;
+
+  long flagResult;
+  long flagAux;
+
+  /** RFLAGS without the arithmetic flags. */
+  int flags;
+
+  long cr0;
+  long cr2;
+  long cr3;
+  long cr4;
+  long efer;
+
+  /** Current privilege level. */
+  int cpl;
+
+  /** Code size of CS: 16, 32 or 64. */
+  int codeSize = 16;
+
+  /** Bytes of a stack address: 2, 4 or 8. */
+  int stackSize = 2;
+
+  /** Interrupts stay blocked until after the next instruction (after STI, MOV SS, POP SS). */
+  boolean shadow;
+
+  /** Address of the software TLB's part for the current privilege; see {@link Mmu}. */
+  long tlb;
+
+  /** Bases of FS and GS (the hot ones); see {@link Segments} for the rest. */
+  long fsBase;
+
+  long gsBase;
+
+  /** What blocks depend on besides their bytes: see {@link BlockBuilder}. */
+  int mode;
+
+  Cpu(InterpVcpu vcpu, int id, InterpVm vm, VcpuPlatform platform) {
+    this.vcpu = vcpu;
+    this.id = id;
+    this.block = VcpuBlock.allocate();
+    this.bus = vm.bus();
+    this.model = vm.model();
+    this.clock = vm.clock();
+    this.platform = platform;
+    this.mmu = new Mmu(this, vm);
+    this.segments = new Segments(this);
+    this.delivery = new Delivery(this);
+    this.system = new SystemRegisters(this);
+    this.fpu = new FloatingPoint(this);
+  }
+
+  // ---- registers --------------------------------------------------------------------------
+
+  long reg(int register) {
+    return RawMemory.get64(block + (register << 3));
+  }
+
+  void setReg(int register, long value) {
+    RawMemory.put64(block + (register << 3), value);
+  }
+
+  /** Offset in the block of a register operand of {@code size} bytes (AH–BH without REX). */
+  static int offset(int register, int size, boolean rex) {
+    return size == 1 && !rex && register >= 4 && register < 8
+        ? (register - 4 << 3) + 1
+        : register << 3;
+  }
+
+  /** Reads a register by block offset, sign extended. */
+  long get(int offset, int size) {
+    return switch (size) {
+      case 1 -> (byte) RawMemory.get8(block + offset);
+      case 2 -> (short) RawMemory.get16(block + offset);
+      case 4 -> RawMemory.get32(block + offset);
+      default -> RawMemory.get64(block + offset);
+    };
+  }
+
+  /** Writes a register by block offset: 32-bit writes clear the upper half. */
+  void put(int offset, int size, long value) {
+    switch (size) {
+      case 1 -> RawMemory.put8(block + offset, (int) value);
+      case 2 -> RawMemory.put16(block + offset, (int) value);
+      case 4 -> RawMemory.put64(block + offset, value & 0xffff_ffffL);
+      default -> RawMemory.put64(block + offset, value);
+    }
+  }
+
+  static long signExtend(long value, int size) {
+    return switch (size) {
+      case 1 -> (byte) value;
+      case 2 -> (short) value;
+      case 4 -> (int) value;
+      default -> value;
+    };
+  }
+
+  static long zeroExtend(long value, int size) {
+    return switch (size) {
+      case 1 -> value & 0xff;
+      case 2 -> value & 0xffff;
+      case 4 -> value & 0xffff_ffffL;
+      default -> value;
+    };
+  }
+
+  // ---- flags ------------------------------------------------------------------------------
+
+  /** Flags of {@code r = a + b} (+ carry), all sign extended from {@code size} bytes. */
+  void flagsAdd(long a, long b, long r, int size) {
+    long carries = a & b | (a | b) & ~r;
+    flagResult = r;
+    flagAux = carries << 64 - 8 * size & TOP_TWO | carries >>> 3 & 1;
+  }
+
+  /** Flags of {@code r = a - b} (- borrow), all sign extended from {@code size} bytes. */
+  void flagsSub(long a, long b, long r, int size) {
+    long borrows = ~a & b | (~a | b) & r;
+    flagResult = r;
+    flagAux = borrows << 64 - 8 * size & TOP_TWO | borrows >>> 3 & 1;
+  }
+
+  /** Flags of a logical operation: CF, OF and AF clear. */
+  void flagsLogic(long r) {
+    flagResult = r;
+    flagAux = 0;
+  }
+
+  /** Flags of INC ({@code b} = 1, {@code carries} of the addition) and DEC: CF stays. */
+  void flagsKeepCarry(long r, long carries, int size) {
+    long aligned = carries << 64 - 8 * size;
+    long overflow = (aligned ^ aligned << 1) & Long.MIN_VALUE;
+    long carry = flagAux & Long.MIN_VALUE;
+    flagResult = r;
+    flagAux = carry | (carry ^ overflow) >>> 1 | carries >>> 3 & 1;
+  }
+
+  /** ZF, SF, PF by the result, AF clear, CF and OF as given (shifts, multiplications). */
+  void flagsResult(long r, boolean carry, boolean overflow) {
+    flagResult = r;
+    flagAux = (carry ? Long.MIN_VALUE : 0) | (carry != overflow ? 1L << 62 : 0);
+  }
+
+  void setCarry(boolean carry) {
+    boolean overflow = overflow();
+    flagAux =
+        flagAux & ~TOP_TWO
+            | (carry ? Long.MIN_VALUE : 0)
+            | (carry != overflow ? 1L << 62 : 0);
+  }
+
+  void setCarryOverflow(boolean carry, boolean overflow) {
+    flagAux =
+        flagAux & ~TOP_TWO
+            | (carry ? Long.MIN_VALUE : 0)
+            | (carry != overflow ? 1L << 62 : 0);
+  }
+
+  boolean carry() {
+    return flagAux < 0;
+  }
+
+  boolean overflow() {
+    return (flagAux ^ flagAux << 1) < 0;
+  }
+
+  boolean zero() {
+    return flagResult == 0;
+  }
+
+  boolean sign() {
+    return (flagResult ^ flagAux << 62) < 0;
+  }
+
+  boolean parity() {
+    int b = (int) (flagResult ^ flagAux >>> 8) & 0xff;
+    b ^= b >>> 4;
+    return (0x9669 >>> (b & 15) & 1) != 0;
+  }
+
+  boolean less() {
+    return (flagResult ^ flagAux << 62 ^ flagAux ^ flagAux << 1) < 0;
+  }
+
+  /** A condition by its encoding: 0 O, 2 B, 4 Z, 6 BE, 8 S, 10 P, 12 L, 14 LE; odd ones inverted. */
+  boolean condition(int code) {
+    return switch (code) {
+      case 0 -> overflow();
+      case 1 -> !overflow();
+      case 2 -> flagAux < 0;
+      case 3 -> flagAux >= 0;
+      case 4 -> flagResult == 0;
+      case 5 -> flagResult != 0;
+      case 6 -> flagAux < 0 || flagResult == 0;
+      case 7 -> flagAux >= 0 && flagResult != 0;
+      case 8 -> sign();
+      case 9 -> !sign();
+      case 10 -> parity();
+      case 11 -> !parity();
+      case 12 -> less();
+      case 13 -> !less();
+      case 14 -> less() || flagResult == 0;
+      default -> !less() && flagResult != 0;
+    };
+  }
+
+  int arithmeticFlags() {
+    return (carry() ? CF : 0)
+        | (parity() ? FLAG_PF : 0)
+        | ((flagAux & 1) != 0 ? AF : 0)
+        | (zero() ? ZF : 0)
+        | (sign() ? SF : 0)
+        | (overflow() ? OF : 0);
+  }
+
+  void setArithmeticFlags(int f) {
+    boolean zero = (f & ZF) != 0;
+    boolean carry = (f & CF) != 0;
+    flagResult = zero ? 0 : 0x100;
+    flagAux =
+        (carry ? Long.MIN_VALUE : 0)
+            | (carry != ((f & OF) != 0) ? 1L << 62 : 0)
+            | ((f & AF) != 0 ? 1 : 0)
+            | ((f & SF) != 0 ? 2 : 0)
+            | ((f & FLAG_PF) != 0 ? 0 : 0x100);
+  }
+
+  int rflags() {
+    return flags | arithmeticFlags() | 2;
+  }
+
+  /** Replaces RFLAGS whole; callers have merged what may not change. */
+  void setRflags(int f) {
+    setArithmeticFlags(f);
+    int old = flags;
+    flags = f & ~ARITHMETIC & ~2;
+    if (((old ^ flags) & (VM | AC | TF | IF)) != 0) {
+      flagsChanged(old);
+    }
+  }
+
+  /** Sets or clears bits outside the arithmetic flags. */
+  void setSystemFlags(int mask, int value) {
+    int old = flags;
+    flags = flags & ~mask | value & mask;
+    flagsChanged(old);
+  }
+
+  private void flagsChanged(int old) {
+    int changed = old ^ flags;
+    if ((changed & VM) != 0) {
+      updateMode();
+    } else if ((changed & AC) != 0) {
+      updateTlb();
+    }
+    if ((changed & flags & (IF | TF)) != 0) {
+      vcpu.attend(); // something may have become deliverable
+    }
+  }
+
+  int iopl() {
+    return flags >> 12 & 3;
+  }
+
+  // ---- mode -------------------------------------------------------------------------------
+
+  boolean longMode() {
+    return (efer & EFER_LMA) != 0;
+  }
+
+  boolean is64() {
+    return codeSize == 64;
+  }
+
+  boolean protectedMode() {
+    return (cr0 & CR0_PE) != 0;
+  }
+
+  boolean virtual8086() {
+    return (flags & VM) != 0;
+  }
+
+  boolean realOrVirtual8086() {
+    return !protectedMode() || virtual8086();
+  }
+
+  /** Recomputes what depends on mode bits; called after CR0, CR4, EFER, CS, SS, VM or AC change. */
+  void updateMode() {
+    codeSize =
+        (efer & EFER_LMA) != 0 && segments.csLong() ? 64 : segments.csDefault32() ? 32 : 16;
+    stackSize = codeSize == 64 ? 8 : segments.ssDefault32() ? 4 : 2;
+    updateTlb();
+    mode = BlockBuilder.mode(this);
+  }
+
+  /** Selects the part of the software TLB for CPL, CR4.SMAP and EFLAGS.AC. */
+  void updateTlb() {
+    boolean userAccess = (cr4 & CR4_SMAP) == 0 || (flags & AC) != 0;
+    tlb = mmu.part(cpl == 3 ? Mmu.USER : userAccess ? Mmu.SUPERVISOR_RELAXED : Mmu.SUPERVISOR);
+  }
+
+  // ---- faults -----------------------------------------------------------------------------
+
+  GuestFault fault(int vector) {
+    return fault.with(vector, GuestFault.NO_ERROR_CODE);
+  }
+
+  GuestFault fault(int vector, int errorCode) {
+    return fault.with(vector, errorCode);
+  }
+
+  GuestFault gp0() {
+    return fault.with(GuestFault.GP, 0);
+  }
+
+  GuestFault ud() {
+    return fault.with(GuestFault.UD, GuestFault.NO_ERROR_CODE);
+  }
+
+  // ---- memory at linear addresses ---------------------------------------------------------
+
+  /** Loads 1, 2, 4 or 8 bytes, sign extended. */
+  long load(long va, int size) {
+    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry)) {
+      return rawLoad(va + RawMemory.get64(entry + 16), size);
+    }
+    return signExtend(mmu.loadSlow(va, size), size);
+  }
+
+  /** Stores the low 1, 2, 4 or 8 bytes. */
+  void store(long va, int size, long value) {
+    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)) {
+      rawStore(va + RawMemory.get64(entry + 16), size, value);
+    } else {
+      mmu.storeSlow(va, size, value);
+    }
+  }
+
+  /** Faults as the store of a read-modify-write would, before anything is read. */
+  void probeWrite(long va, int size) {
+    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) & PAGE_MASK) != RawMemory.get64(entry + 8)) {
+      mmu.probeWriteSlow(va, size);
+    }
+  }
+
+  /**
+   * The host address for a read-modify-write within one page of ordinary memory, or 0 if it must go
+   * through {@link #load} and {@link #store}; faults as the store would.
+   */
+  long writableHost(long va, int size) {
+    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)) {
+      return va + RawMemory.get64(entry + 16);
+    }
+    mmu.probeWriteSlow(va, size);
+    return 0;
+  }
+
+  /** Loads from a host address, sign extended. */
+  static long rawLoad(long host, int size) {
+    return switch (size) {
+      case 1 -> (byte) RawMemory.get8(host);
+      case 2 -> (short) RawMemory.get16(host);
+      case 4 -> RawMemory.get32(host);
+      default -> RawMemory.get64(host);
+    };
+  }
+
+  static void rawStore(long host, int size, long value) {
+    switch (size) {
+      case 1 -> RawMemory.put8(host, (int) value);
+      case 2 -> RawMemory.put16(host, (int) value);
+      case 4 -> RawMemory.put32(host, (int) value);
+      default -> RawMemory.put64(host, value);
+    }
+  }
+
+  // ---- operands of generic handlers -------------------------------------------------------
+
+  /** The offset part of a memory operand, wrapped to the address size. */
+  long effectiveOffset(Instruction in) {
+    long offset = in.displacement;
+    if (in.base == Instruction.RIP) {
+      offset += rip + in.length;
+    } else if (in.base >= 0) {
+      offset += reg(in.base);
+    }
+    if (in.index >= 0) {
+      offset += reg(in.index) << in.scale;
+    }
+    return switch (in.addressSize) {
+      case 2 -> offset & 0xffff;
+      case 4 -> offset & 0xffff_ffffL;
+      default -> offset;
+    };
+  }
+
+  /** The linear address of a memory operand, segment limits and rights checked. */
+  long address(Instruction in, int size, boolean write) {
+    return segments.linear(in.segment, effectiveOffset(in), size, write);
+  }
+
+  /** Reads the ModRM.rm operand, sign extended. */
+  long readRm(Instruction in, int size) {
+    return in.isMemory()
+        ? load(address(in, size, false), size)
+        : get(offset(in.rm, size, in.rex), size);
+  }
+
+  /** Writes the ModRM.rm operand. */
+  void writeRm(Instruction in, int size, long value) {
+    if (in.isMemory()) {
+      store(address(in, size, true), size, value);
+    } else {
+      put(offset(in.rm, size, in.rex), size, value);
+    }
+  }
+
+  long readReg(Instruction in, int size) {
+    return get(offset(in.reg, size, in.rex), size);
+  }
+
+  void writeReg(Instruction in, int size, long value) {
+    put(offset(in.reg, size, in.rex), size, value);
+  }
+
+  // ---- stack ------------------------------------------------------------------------------
+
+  /** The stack pointer wrapped to the stack's address size. */
+  long stackPointer() {
+    return stackSize == 8 ? reg(RSP) : stackSize == 4 ? reg(RSP) & 0xffff_ffffL : reg(RSP) & 0xffff;
+  }
+
+  void setStackPointer(long value) {
+    put(RSP << 3, stackSize, value);
+  }
+
+  /** Linear address of the stack at an offset, for {@code size} bytes. */
+  long stackAddress(long offset, int size, boolean write) {
+    if (stackSize == 8) {
+      return offset;
+    }
+    offset &= stackSize == 4 ? 0xffff_ffffL : 0xffff;
+    return segments.linear(Instruction.SS, offset, size, write);
+  }
+
+  void push(int size, long value) {
+    long sp = stackPointer() - size;
+    store(stackAddress(sp, size, true), size, value);
+    setStackPointer(sp);
+  }
+
+  long pop(int size) {
+    long sp = stackPointer();
+    long value = load(stackAddress(sp, size, false), size);
+    setStackPointer(sp + size);
+    return value;
+  }
+
+  /** Reads the stack without moving it, {@code displacement} bytes above its top. */
+  long peek(int displacement, int size) {
+    return load(stackAddress(stackPointer() + displacement, size, false), size);
+  }
+
+  // ---- control flow -----------------------------------------------------------------------
+
+  /** Checks a near branch target against CS's limit or for being canonical; #GP(0). */
+  long branchTarget(long target, int operandSize) {
+    if (codeSize == 64) {
+      long t = operandSize == 2 ? target & 0xffff : target;
+      if (t << 16 >> 16 != t) {
+        throw gp0();
+      }
+      return t;
+    }
+    long t = operandSize == 2 ? target & 0xffff : target & 0xffff_ffffL;
+    if (t > segments.csLimit()) {
+      throw gp0();
+    }
+    return t;
+  }
+
+  /** Linear address of the current instruction pointer. */
+  long linearRip() {
+    return codeSize == 64 ? rip : segments.base(Instruction.CS) + rip & 0xffff_ffffL;
+  }
+}

@@ -1,0 +1,182 @@
+package org.javisor.interp;
+
+import java.nio.charset.StandardCharsets;
+import java.util.EnumSet;
+import java.util.Map;
+import java.util.Set;
+import org.javisor.accelerator.CpuModel;
+import org.javisor.isa.CpuFeature;
+
+/**
+ * The CPU models of the software CPU: the x86-64 psABI levels for what user programs see, and the
+ * system features that serve every kernel.
+ *
+ * <p>The vendor is AMD: an Intel one makes kernels turn on page-table isolation and buffer clearing,
+ * which cost much here and protect from nothing.
+ */
+public final class CpuModels {
+  private static final Set<CpuFeature> SYSTEM =
+      EnumSet.of(
+          CpuFeature.FPU, CpuFeature.VME, CpuFeature.DE, CpuFeature.PSE, CpuFeature.TSC,
+          CpuFeature.MSR, CpuFeature.PAE, CpuFeature.MCE, CpuFeature.CX8, CpuFeature.APIC,
+          CpuFeature.SEP, CpuFeature.MTRR, CpuFeature.PGE, CpuFeature.MCA, CpuFeature.CMOV,
+          CpuFeature.PAT, CpuFeature.PSE36, CpuFeature.CLFLUSH, CpuFeature.MMX, CpuFeature.FXSR,
+          CpuFeature.SSE, CpuFeature.SSE2, CpuFeature.X2APIC, CpuFeature.TSC_DEADLINE,
+          CpuFeature.HYPERVISOR, CpuFeature.FSGSBASE, CpuFeature.TSC_ADJUST, CpuFeature.SMEP,
+          CpuFeature.SMAP, CpuFeature.UMIP, CpuFeature.INVPCID, CpuFeature.PCID, CpuFeature.ERMS,
+          CpuFeature.FSRM, CpuFeature.LAHF64, CpuFeature.CR8_LEGACY, CpuFeature.SYSCALL,
+          CpuFeature.NX, CpuFeature.PDPE1GB, CpuFeature.RDTSCP, CpuFeature.LM,
+          CpuFeature.PREFETCHW, CpuFeature.RDRAND, CpuFeature.RDSEED);
+
+  private static final Set<CpuFeature> V2 =
+      EnumSet.of(
+          CpuFeature.CX16, CpuFeature.POPCNT, CpuFeature.SSE3, CpuFeature.SSSE3,
+          CpuFeature.SSE4_1, CpuFeature.SSE4_2);
+
+  private static final Map<String, Set<CpuFeature>> MODELS =
+      Map.of("x86-64-v1", EnumSet.noneOf(CpuFeature.class), "x86-64-v2", V2);
+
+  /** Frequency of the time stamp counter, in Hz. */
+  public static final long TSC_HZ = 1_000_000_000L;
+
+  private CpuModels() {}
+
+  /** The names that {@link #of} takes. */
+  public static Set<String> names() {
+    return MODELS.keySet();
+  }
+
+  /** The model of a name, for a machine of {@code vcpus} vCPUs. */
+  public static CpuModel of(String name, int vcpus) {
+    Set<CpuFeature> extra = MODELS.get(name);
+    if (extra == null) {
+      throw new IllegalArgumentException("CPU model " + name + ": one of " + names() + " expected");
+    }
+    Set<CpuFeature> features = EnumSet.copyOf(SYSTEM);
+    features.addAll(extra);
+    if (vcpus > 1) {
+      features.add(CpuFeature.HTT);
+      features.add(CpuFeature.CMP_LEGACY);
+    }
+    return new Model(name, features, vcpus);
+  }
+
+  private record Model(String name, Set<CpuFeature> features, int vcpus) implements CpuModel {
+    private static final int[] VENDOR = text("AuthenticAMD");
+    private static final int[] BRAND = text(pad("Javisor Software CPU", 48));
+    private static final int[] KVM = text(pad("KVMKVMKVM", 12));
+
+    private static String pad(String s, int length) {
+      return s + "\0".repeat(length - s.length());
+    }
+
+    private static int[] text(String s) {
+      byte[] b = s.getBytes(StandardCharsets.US_ASCII);
+      int[] r = new int[b.length / 4];
+      for (int i = 0; i < b.length; i++) {
+        r[i / 4] |= (b[i] & 0xff) << 8 * (i % 4);
+      }
+      return r;
+    }
+
+    private int bits(int leaf, int subleaf, int register) {
+      int r = 0;
+      for (CpuFeature f : features) {
+        if (f.leaf() == leaf && f.subleaf() == subleaf && f.register() == register) {
+          r |= 1 << f.bit();
+        }
+      }
+      return r;
+    }
+
+    @Override
+    public int[] cpuid(int leaf, int subleaf) {
+      int[] r = new int[4];
+      switch (leaf) {
+        case 0 -> {
+          r[0] = 0x16;
+          vendor(r);
+        }
+        case 1 -> {
+          r[0] = 0x0060_0f10 + 0x20; // family 21 (15h), model 2, stepping 0
+          r[1] = vcpus << 16 | 8 << 8; // CLFLUSH line of 64 bytes
+          r[2] = bits(1, 0, 2);
+          r[3] = bits(1, 0, 3);
+        }
+        case 7 -> {
+          if (subleaf == 0) {
+            r[1] = bits(7, 0, 1);
+            r[2] = bits(7, 0, 2);
+            r[3] = bits(7, 0, 3);
+          }
+        }
+        case 0xb -> {
+          // Threads, then cores: one thread a core.
+          if (subleaf == 0) {
+            r[1] = 1;
+            r[2] = 1 << 8;
+          } else if (subleaf == 1) {
+            r[0] = 32 - Integer.numberOfLeadingZeros(Math.max(vcpus - 1, 0));
+            r[1] = vcpus;
+            r[2] = 2 << 8 | 1;
+          } else {
+            r[2] = subleaf;
+          }
+        }
+        case 0x15 -> {
+          // TSC = crystal × EBX / EAX.
+          r[0] = 1;
+          r[1] = 1;
+          r[2] = (int) TSC_HZ;
+        }
+        case 0x16 -> {
+          r[0] = (int) (TSC_HZ / 1_000_000);
+          r[1] = r[0];
+          r[2] = 100;
+        }
+        case 0x4000_0000 -> {
+          r[0] = 0x4000_0010;
+          r[1] = KVM[0];
+          r[2] = KVM[1];
+          r[3] = KVM[2];
+        }
+        // kvm-clock by both MSR pairs, no I/O delay, stable clock source.
+        case 0x4000_0001 -> r[0] = 1 | 1 << 1 | 1 << 3 | 1 << 24;
+        case 0x4000_0010 -> {
+          r[0] = (int) (TSC_HZ / 1000);
+          r[1] = 1_000_000; // APIC bus, kHz
+        }
+        case 0x8000_0000 -> {
+          r[0] = 0x8000_0008;
+          vendor(r);
+        }
+        case 0x8000_0001 -> {
+          r[0] = 0x0060_0f30;
+          r[2] = bits(0x8000_0001, 0, 2);
+          // AMD repeats the lower feature bits here.
+          r[3] = bits(0x8000_0001, 0, 3) | bits(1, 0, 3) & 0x0183_f3ff;
+        }
+        case 0x8000_0002, 0x8000_0003, 0x8000_0004 ->
+            System.arraycopy(BRAND, (leaf - 0x8000_0002) * 4, r, 0, 4);
+        case 0x8000_0005 -> {
+          r[2] = 32 << 24 | 8 << 16 | 1 << 8 | 64;
+          r[3] = 32 << 24 | 8 << 16 | 1 << 8 | 64;
+        }
+        case 0x8000_0006 -> r[2] = 512 << 16 | 6 << 12 | 1 << 8 | 64;
+        case 0x8000_0007 -> r[3] = 1 << 8; // the TSC is invariant
+        case 0x8000_0008 -> {
+          r[0] = 48 << 8 | Mmu.PHYSICAL_BITS;
+          r[2] = vcpus - 1;
+        }
+        default -> {}
+      }
+      return r;
+    }
+
+    private static void vendor(int[] r) {
+      r[1] = VENDOR[0];
+      r[3] = VENDOR[1];
+      r[2] = VENDOR[2];
+    }
+  }
+}

@@ -1,0 +1,359 @@
+package org.javisor.interp;
+
+import org.javisor.interp.silicon.ElementMemory;
+import org.javisor.interp.silicon.MaskedMoves;
+import org.javisor.interp.silicon.Prepared;
+import org.javisor.interp.silicon.SiliconArea;
+import org.javisor.interp.silicon.SiliconUnit;
+import org.javisor.isa.Instruction;
+import org.javisor.isa.Op;
+import org.javisor.memory.RawMemory;
+
+/**
+ * The x87, MMX, SSE and AVX units as the rest of the CPU sees them: availability checks, memory
+ * operands, exceptions, and saving and restoring their state. What they compute is {@link
+ * SiliconUnit}'s business.
+ */
+final class FloatingPoint {
+  private final Cpu c;
+
+  /** XCR0: which state XSAVE manages and which AVX needs enabled. */
+  long xcr0 = 1;
+
+  private final ElementMemory elements;
+  private Instruction current;
+
+  FloatingPoint(Cpu c) {
+    this.c = c;
+    this.elements =
+        new ElementMemory() {
+          @Override
+          public long load(long offset, int bytes) {
+            long va = c.segments.linear(current.segment, offset, bytes, false);
+            return Cpu.zeroExtend(c.load(va, bytes), bytes);
+          }
+
+          @Override
+          public void checkStore(long offset, int bytes) {
+            c.probeWrite(c.segments.linear(current.segment, offset, bytes, true), bytes);
+          }
+
+          @Override
+          public void store(long offset, int bytes, long value) {
+            c.store(c.segments.linear(current.segment, offset, bytes, true), bytes, value);
+          }
+        };
+  }
+
+  /** State after reset and INIT (Intel SDM volume 3, table 10-1). */
+  void reset() {
+    RawMemory.fill(c.block + VcpuBlock.FX, 1024, 0);
+    RawMemory.put16(c.block + VcpuBlock.FCW, 0x40);
+    RawMemory.put32(c.block + VcpuBlock.MXCSR, 0x1f80);
+    RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
+    xcr0 = 1;
+  }
+
+  void checkXsave() {
+    if ((c.cr4 & Cpu.CR4_OSXSAVE) == 0) {
+      throw c.ud();
+    }
+  }
+
+  void setXcr0() {
+    checkXsave();
+    long v = c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL;
+    if ((int) c.reg(Cpu.RCX) != 0 || (v & 1) == 0 || (v & ~7L) != 0 || (v & 6) == 4) {
+      throw c.gp0();
+    }
+    xcr0 = v;
+  }
+
+  private void needX87() {
+    if ((c.cr0 & (Cpu.CR0_EM | Cpu.CR0_TS)) != 0) {
+      throw c.fault(GuestFault.NM);
+    }
+  }
+
+  private void needSse() {
+    if ((c.cr0 & Cpu.CR0_EM) != 0 || (c.cr4 & Cpu.CR4_OSFXSR) == 0) {
+      throw c.ud();
+    }
+    if ((c.cr0 & Cpu.CR0_TS) != 0) {
+      throw c.fault(GuestFault.NM);
+    }
+  }
+
+  private void needMmx() {
+    if ((c.cr0 & Cpu.CR0_EM) != 0) {
+      throw c.ud();
+    }
+    if ((c.cr0 & Cpu.CR0_TS) != 0) {
+      throw c.fault(GuestFault.NM);
+    }
+  }
+
+  private void needAvx() {
+    if (c.realOrVirtual8086() || (c.cr4 & Cpu.CR4_OSXSAVE) == 0 || (xcr0 & 6) != 6) {
+      throw c.ud();
+    }
+    if ((c.cr0 & Cpu.CR0_TS) != 0) {
+      throw c.fault(GuestFault.NM);
+    }
+  }
+
+  void execute(Instruction in) {
+    switch (in.form.op()) {
+      case X87, MMX, SIMD, MASKMOV, VMASKMOV, VGATHER -> {
+        Prepared p = SiliconUnit.get().prepare(in);
+        if (p == null) {
+          throw c.ud();
+        }
+        run(in, p);
+      }
+      case FWAIT -> {
+        if ((c.cr0 & (Cpu.CR0_MP | Cpu.CR0_TS)) == (Cpu.CR0_MP | Cpu.CR0_TS)) {
+          throw c.fault(GuestFault.NM);
+        }
+        if (SiliconUnit.x87Pending(c.block)) {
+          throw x87Error();
+        }
+      }
+      case LDMXCSR -> {
+        needSse();
+        int v = (int) c.readRm(in, 4);
+        if ((v & ~0xffff) != 0) {
+          throw c.gp0();
+        }
+        RawMemory.put32(c.block + VcpuBlock.MXCSR, v);
+      }
+      case STMXCSR -> {
+        needSse();
+        c.writeRm(in, 4, RawMemory.get32(c.block + VcpuBlock.MXCSR));
+      }
+      case FXSAVE -> fxsave(in);
+      case FXRSTOR -> fxrstor(in);
+      case XSAVE, XSAVEOPT -> xsave(in);
+      case XRSTOR -> xrstor(in);
+      default -> throw c.ud();
+    }
+  }
+
+  private GuestFault x87Error() {
+    // Without CR0.NE the error would go to IRQ 13; every kernel of this century sets it.
+    return c.fault(GuestFault.MF);
+  }
+
+  /** Executes a prepared instruction on the vCPU's state. */
+  void run(Instruction in, Prepared p) {
+    if (p.isX87()) {
+      needX87();
+    } else if (p.isAvx()) {
+      needAvx();
+    } else if (p.isSse()) {
+      needSse();
+    } else {
+      needMmx();
+    }
+    if (p.writesFlags()) {
+      RawMemory.put64(c.block + VcpuBlock.RFLAGS, c.rflags());
+    }
+    int result;
+    if (p instanceof MaskedMoves moves) {
+      current = in;
+      long offset =
+          in.form.op() == Op.MASKMOV
+              ? Cpu.zeroExtend(c.reg(Cpu.RDI), in.addressSize)
+              : c.effectiveOffset(in);
+      result = SiliconUnit.get().execute(moves, c.block, offset, elements);
+    } else {
+      int bytes = p.memoryBytes();
+      long va = 0;
+      if (bytes != 0) {
+        va = c.address(in, bytes, p.writesMemory());
+        if (p.aligned() && (va & bytes - 1) != 0) {
+          throw c.gp0();
+        }
+        if (p.writesMemory()) {
+          probe(va, bytes);
+        }
+        if (p.readsMemory()) {
+          copyIn(va, c.block + p.memoryOffset(), bytes);
+        }
+      }
+      if (p.setsX87Pointers()) {
+        RawMemory.put64(c.block + SiliconArea.X87_IP, c.rip);
+        RawMemory.put64(c.block + SiliconArea.X87_DP, va);
+      }
+      result = SiliconUnit.get().execute(p, c.block);
+      if (p.writesMemory() && result == SiliconUnit.OK) {
+        copyOut(c.block + p.memoryOffset(), va, bytes);
+      }
+    }
+    if (result == SiliconUnit.SIMD_EXCEPTION) {
+      throw (c.cr4 & Cpu.CR4_OSXMMEXCPT) != 0 ? c.fault(GuestFault.XM) : c.ud();
+    }
+    if (result == SiliconUnit.X87_EXCEPTION) {
+      throw x87Error();
+    }
+    if (p.writesFlags()) {
+      c.setArithmeticFlags((int) RawMemory.get64(c.block + VcpuBlock.RFLAGS));
+    }
+  }
+
+  private void probe(long va, int bytes) {
+    long last = va + bytes - 1;
+    c.probeWrite(va, 1);
+    c.probeWrite(last, 1);
+    if ((va & 4095) == 0 || bytes <= 8) {
+      return;
+    }
+    c.probeWrite(va, Math.min(bytes, 8));
+  }
+
+  /** Copies guest memory to the host; a fault leaves nothing behind that the guest sees. */
+  private void copyIn(long va, long host, int bytes) {
+    int i = 0;
+    for (; i + 8 <= bytes; i += 8) {
+      RawMemory.put64(host + i, c.load(va + i, 8));
+    }
+    for (; i + 2 <= bytes; i += 2) {
+      if (i + 4 <= bytes) {
+        RawMemory.put32(host + i, (int) c.load(va + i, 4));
+        i += 2;
+      } else {
+        RawMemory.put16(host + i, (int) c.load(va + i, 2));
+      }
+    }
+    if (i < bytes) {
+      RawMemory.put8(host + i, (int) c.load(va + i, 1));
+    }
+  }
+
+  private void copyOut(long host, long va, int bytes) {
+    int i = 0;
+    for (; i + 8 <= bytes; i += 8) {
+      c.store(va + i, 8, RawMemory.get64(host + i));
+    }
+    if (i + 4 <= bytes) {
+      c.store(va + i, 4, RawMemory.get32(host + i));
+      i += 4;
+    }
+    if (i + 2 <= bytes) {
+      c.store(va + i, 2, RawMemory.get16(host + i));
+      i += 2;
+    }
+    if (i < bytes) {
+      c.store(va + i, 1, RawMemory.get8(host + i));
+    }
+  }
+
+  // ---- state as a whole -------------------------------------------------------------------
+
+  private long stateArea(Instruction in, int alignment, int bytes, boolean write) {
+    long va = c.address(in, bytes, write);
+    if ((va & alignment - 1) != 0) {
+      throw c.gp0();
+    }
+    return va;
+  }
+
+  private void fxsave(Instruction in) {
+    needX87();
+    long va = stateArea(in, 16, 512, true);
+    c.probeWrite(va, 8);
+    c.probeWrite(va + 504, 8);
+    int bytes = c.is64() ? 416 : 288;
+    if ((c.cr4 & Cpu.CR4_OSFXSR) == 0) {
+      bytes = 160;
+    }
+    copyOut(c.block + VcpuBlock.FX, va, bytes);
+  }
+
+  private void fxrstor(Instruction in) {
+    needX87();
+    long va = stateArea(in, 16, 512, false);
+    if ((c.load(va + 24, 4) & 0xffff_0000L) != 0) {
+      throw c.gp0();
+    }
+    c.load(va + 504, 8);
+    int bytes = c.is64() ? 416 : 288;
+    if ((c.cr4 & Cpu.CR4_OSFXSR) == 0) {
+      bytes = 24;
+    }
+    copyIn(va, c.block + VcpuBlock.FX, bytes);
+    RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
+  }
+
+  private void xsave(Instruction in) {
+    checkXsave();
+    if ((c.cr0 & Cpu.CR0_TS) != 0) {
+      throw c.fault(GuestFault.NM);
+    }
+    long mask = xcr0 & (c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL);
+    int size = (mask & 4) != 0 ? 832 : 576;
+    long va = stateArea(in, 64, size, true);
+    c.probeWrite(va, 8);
+    c.probeWrite(va + size - 8, 8);
+    if ((mask & 1) != 0) {
+      copyOut(c.block + VcpuBlock.FX, va, 24);
+      copyOut(c.block + VcpuBlock.ST, va + 32, 128);
+    }
+    if ((mask & 6) != 0) {
+      c.store(va + 24, 8, RawMemory.get64(c.block + VcpuBlock.MXCSR));
+    }
+    if ((mask & 2) != 0) {
+      copyOut(c.block + VcpuBlock.XMM, va + 160, c.is64() ? 256 : 128);
+    }
+    if ((mask & 4) != 0) {
+      copyOut(c.block + VcpuBlock.YMM_HIGH, va + 576, c.is64() ? 256 : 128);
+    }
+    long old = c.load(va + 512, 8);
+    c.store(va + 512, 8, old & ~mask | mask);
+  }
+
+  private void xrstor(Instruction in) {
+    checkXsave();
+    if ((c.cr0 & Cpu.CR0_TS) != 0) {
+      throw c.fault(GuestFault.NM);
+    }
+    long mask = xcr0 & (c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL);
+    int size = (mask & 4) != 0 ? 832 : 576;
+    long va = stateArea(in, 64, size, false);
+    c.load(va + size - 8, 8);
+    long present = c.load(va + 512, 8);
+    if (c.load(va + 520, 8) != 0 || (present & ~xcr0) != 0) {
+      throw c.gp0();
+    }
+    if ((mask & 6) != 0 && (c.load(va + 24, 4) & 0xffff_0000L) != 0) {
+      throw c.gp0();
+    }
+    if ((mask & 1) != 0) {
+      if ((present & 1) != 0) {
+        copyIn(va, c.block + VcpuBlock.FX, 24);
+        copyIn(va + 32, c.block + VcpuBlock.ST, 128);
+      } else {
+        RawMemory.fill(c.block + VcpuBlock.FX, 24, 0);
+        RawMemory.put16(c.block + VcpuBlock.FCW, 0x37f);
+        RawMemory.fill(c.block + VcpuBlock.ST, 128, 0);
+      }
+    }
+    if ((mask & 6) != 0) {
+      RawMemory.put32(c.block + VcpuBlock.MXCSR, (int) c.load(va + 24, 4));
+    }
+    if ((mask & 2) != 0) {
+      if ((present & 2) != 0) {
+        copyIn(va + 160, c.block + VcpuBlock.XMM, c.is64() ? 256 : 128);
+      } else {
+        RawMemory.fill(c.block + VcpuBlock.XMM, c.is64() ? 256 : 128, 0);
+      }
+    }
+    if ((mask & 4) != 0) {
+      if ((present & 4) != 0) {
+        copyIn(va + 576, c.block + VcpuBlock.YMM_HIGH, c.is64() ? 256 : 128);
+      } else {
+        RawMemory.fill(c.block + VcpuBlock.YMM_HIGH, c.is64() ? 256 : 128, 0);
+      }
+    }
+  }
+}

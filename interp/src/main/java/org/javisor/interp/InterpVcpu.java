@@ -1,0 +1,534 @@
+package org.javisor.interp;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.Supplier;
+import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.Vcpu;
+import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.accelerator.VmExit;
+import org.javisor.isa.Instruction;
+import org.javisor.memory.FrameArena;
+import org.javisor.memory.RawMemory;
+
+/**
+ * A vCPU of the interpreter: the loop that finds and runs blocks, and everything that may come in
+ * between two of them.
+ */
+final class InterpVcpu implements Vcpu {
+  // Bits of the attention word: what must be looked at before the next block.
+  private static final int KICK = 1;
+  private static final int EVENT = 2;
+  private static final int NMI = 4;
+  private static final int CODE = 8;
+
+  private static final VarHandle ATTENTION;
+
+  static {
+    try {
+      ATTENTION =
+          MethodHandles.lookup().findVarHandle(InterpVcpu.class, "attention", int.class);
+    } catch (ReflectiveOperationException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static final int CACHE = 1 << 14;
+
+  private record Written(int frame, int offset, int length) {}
+
+  private final InterpVm vm;
+  private final Cpu c;
+  private final FrameArena arena;
+  private final BlockBuilder builder;
+  private final CodePage[] pages;
+  private final Block[] cache = new Block[CACHE];
+  private final ConcurrentLinkedQueue<Written> written = new ConcurrentLinkedQueue<>();
+  private final Set<Long> breakpoints = new HashSet<>();
+
+  @SuppressWarnings("unused") // by ATTENTION
+  private volatile int attention;
+
+  /** Epochs of mappings: a block found under either is where it was. Drawn from one counter. */
+  private long epochs = 2;
+
+  private long localEpoch = 1;
+  private long globalEpoch = 2;
+
+  private boolean halted;
+  private boolean stepping;
+  private boolean singleStep;
+
+  /** The instruction under way runs alone, so its stores may hit its own block. */
+  private boolean alone;
+
+  private volatile long instructions;
+  private long executed;
+  long blocksBuilt;
+
+  InterpVcpu(InterpVm vm, int id, VcpuPlatform platform) {
+    this.vm = vm;
+    this.arena = vm.memory().arena();
+    this.pages = new CodePage[arena.frames()];
+    this.c = new Cpu(this, id, vm, platform);
+    this.builder = new BlockBuilder(c, arena);
+    reset();
+  }
+
+  @Override
+  public int id() {
+    return c.id;
+  }
+
+  // ---- requests from other threads --------------------------------------------------------
+
+  private void request(int bits) {
+    ATTENTION.getAndBitwiseOr(this, bits);
+  }
+
+  @Override
+  public void kick() {
+    request(KICK);
+  }
+
+  @Override
+  public void interruptPending() {
+    request(EVENT);
+  }
+
+  @Override
+  public void nmi() {
+    request(NMI);
+  }
+
+  /** Something that decides about interrupts changed on this vCPU. */
+  void attend() {
+    request(EVENT);
+  }
+
+  boolean interrupted() {
+    return attention != 0;
+  }
+
+  void codeWritten(int frame, int offset, int length) {
+    written.add(new Written(frame, offset, length));
+    request(CODE);
+  }
+
+  // ---- code cache -------------------------------------------------------------------------
+
+  void protectFrame(int frame) {
+    c.mmu.protectFrame(frame);
+  }
+
+  /** A store of this vCPU hits a CODE frame; restarts the instruction if it hits its own block. */
+  void codeWrittenBySelf(int frame, int offset, int length) {
+    if (invalidate(frame, offset, length) && !alone) {
+      throw Restart.INSTANCE;
+    }
+  }
+
+  private boolean invalidate(int frame, int offset, int length) {
+    CodePage page = pages[frame];
+    if (page == null || !page.touches(offset, length)) {
+      return false;
+    }
+    boolean own = page.invalidate(offset, length, c.rip);
+    if (page.empty() && vm.singleVcpu()) {
+      arena.clearFlags(frame, FrameArena.CODE);
+      pages[frame] = null;
+    }
+    return own;
+  }
+
+  void flushCode() {
+    localEpoch = ++epochs;
+    globalEpoch = ++epochs;
+  }
+
+  void flushCodeNonGlobal() {
+    localEpoch = ++epochs;
+  }
+
+  void flushCodePage(long va, boolean everything) {
+    int first = slot(va & -4096L) & -64;
+    for (int i = first; i < first + 64; i++) {
+      cache[i] = null;
+    }
+    if (everything) {
+      flushCode();
+    }
+  }
+
+  private static int slot(long linear) {
+    int page = (int) (linear >>> 12) * 0x9E37_79B1 >>> 32 - 8;
+    return page << 6 | (int) (linear ^ linear >>> 6) & 63;
+  }
+
+  private Block lookup(long linear) {
+    long gpa = c.mmu.fetch(linear);
+    long epoch = c.mmu.lastGlobal() ? globalEpoch : localEpoch;
+    int frame = vm.memory().frame(gpa);
+    if (frame < 0) {
+      // Nothing but bus noise can be fetched from there: all ones is no instruction.
+      trace("unknown", () -> "fetch from %#x, which is no memory".formatted(gpa));
+      throw c.ud();
+    }
+    CodePage page = pages[frame];
+    Block b = page == null ? null : page.find((int) linear & 4095, c.rip, linear, c.mode);
+    if (b != null && b.secondFrame != -1) {
+      long second = linear + (4096 - b.offset);
+      int secondFrame = vm.memory().frame(c.mmu.fetch(c.is64() ? second : second & 0xffff_ffffL));
+      if (secondFrame != b.secondFrame) {
+        b.valid = false;
+        b = null;
+      }
+    }
+    if (b == null) {
+      vm.frameHoldsCode(frame);
+      b = builder.build(linear, frame, false);
+      blocksBuilt++;
+      b.breakpoint = hasBreakpoint(linear);
+      if (page == null) {
+        page = pages[frame];
+        if (page == null) {
+          page = new CodePage();
+          pages[frame] = page;
+        }
+      }
+      page.add(b);
+      if (b.secondFrame >= 0) {
+        vm.frameHoldsCode(b.secondFrame);
+        if (pages[b.secondFrame] == null) {
+          pages[b.secondFrame] = new CodePage();
+        }
+        pages[b.secondFrame].addStraddler(b, b.length - (4096 - b.offset));
+      }
+    }
+    if (b.secondFrame == -1 && !b.breakpoint) {
+      b.epoch = epoch;
+      cache[slot(linear)] = b;
+    }
+    return b;
+  }
+
+  // ---- the loop ---------------------------------------------------------------------------
+
+  @Override
+  public VmExit run() {
+    while (true) {
+      try {
+        VmExit exit = loop();
+        instructions = executed;
+        return exit;
+      } catch (GuestFault f) {
+        alone = false;
+        if (!c.delivery.exception(f.vector, f.errorCode)) {
+          instructions = executed;
+          return new VmExit.Shutdown(CrashReport.of(c, f, builder.decoder()));
+        }
+        c.shadow = false;
+      } catch (Restart r) {
+        if (attention == 0) {
+          try {
+            runAlone();
+          } catch (GuestFault f) {
+            alone = false;
+            if (!c.delivery.exception(f.vector, f.errorCode)) {
+              return new VmExit.Shutdown(CrashReport.of(c, f, builder.decoder()));
+            }
+          } catch (Restart again) {
+            alone = false;
+          }
+        }
+      }
+    }
+  }
+
+  private VmExit loop() {
+    while (true) {
+      if (attention != 0 || halted || singleStep) {
+        VmExit exit = service();
+        if (exit != null) {
+          return exit;
+        }
+      }
+      long linear = c.codeSize == 64 ? c.rip : c.linearRip();
+      Block b = cache[slot(linear)];
+      if (b == null
+          || b.rip != c.rip
+          || b.linear != linear
+          || b.mode != c.mode
+          || b.epoch != localEpoch && b.epoch != globalEpoch
+          || !b.valid) {
+        b = lookup(linear);
+        if (b.breakpoint && !stepping) {
+          stepping = true;
+          return VmExit.Debug.INSTANCE;
+        }
+      }
+      stepping = false;
+      executed += b.count;
+      b.first.run(c);
+    }
+  }
+
+  /** Runs exactly one instruction, whatever it writes. */
+  private void runAlone() {
+    long linear = c.linearRip();
+    long gpa = c.mmu.fetch(linear);
+    int frame = vm.memory().frame(gpa);
+    if (frame < 0) {
+      throw c.ud();
+    }
+    alone = true;
+    Block b = builder.build(linear, frame, true);
+    executed++;
+    b.first.run(c);
+    alone = false;
+  }
+
+  /** Looks at everything that may come between two instructions. */
+  private VmExit service() {
+    int bits = (int) ATTENTION.getAndSet(this, 0);
+    if ((bits & CODE) != 0) {
+      for (Written w = written.poll(); w != null; w = written.poll()) {
+        invalidate(w.frame, w.offset, w.length);
+      }
+    }
+    if ((bits & KICK) != 0) {
+      request(bits & (NMI | EVENT) | EVENT);
+      return VmExit.Kicked.INSTANCE;
+    }
+    if (c.shadow) {
+      // One instruction runs before anything is delivered.
+      request(bits & (NMI | EVENT) | EVENT);
+      c.shadow = false;
+      runAlone();
+      return null;
+    }
+    if ((bits & NMI) != 0) {
+      if (c.delivery.nmiBlocked) {
+        request(NMI);
+      } else {
+        halted = false;
+        c.delivery.nmiBlocked = true;
+        c.delivery.interrupt(2, false, c.rip);
+        request(EVENT);
+        return null;
+      }
+    }
+    if ((c.flags & Cpu.IF) != 0 && c.platform.hasInterrupt()) {
+      int vector = c.platform.acknowledgeInterrupt();
+      if (vector >= 0) {
+        halted = false;
+        request(EVENT);
+        c.delivery.interrupt(vector, false, c.rip);
+        return null;
+      }
+    }
+    if (halted) {
+      return VmExit.Halt.INSTANCE;
+    }
+    if ((c.flags & Cpu.TF) != 0) {
+      request(EVENT);
+      runAlone();
+      c.system.dr[6] |= 1 << 14;
+      throw c.fault(GuestFault.DB);
+    }
+    if (singleStep) {
+      runAlone();
+      return VmExit.Debug.INSTANCE;
+    }
+    return null;
+  }
+
+  void halt() {
+    halted = true;
+  }
+
+  void pause() {
+    Thread.onSpinWait();
+  }
+
+  // ---- state ------------------------------------------------------------------------------
+
+  @Override
+  public void reset() {
+    halted = false;
+    c.shadow = false;
+    VcpuBlock.clear(c.block);
+    c.setReg(Cpu.RDX, 0x600);
+    c.setRflags(2);
+    c.system.reset();
+    c.fpu.reset();
+    int data = Segments.PRESENT | Segments.S | Segments.WRITABLE | Segments.ACCESSED;
+    for (int s = 0; s < 6; s++) {
+      c.segments.set(s, 0, 0, 0xffff, data);
+    }
+    c.segments.set(Instruction.CS, 0xf000, 0xffff_0000L, 0xffff, data | Segments.CODE);
+    c.segments.set(Segments.LDTR, 0, 0, 0xffff, Segments.PRESENT | 2);
+    c.segments.set(Segments.TR, 0, 0, 0xffff, Segments.PRESENT | 11);
+    c.segments.gdtBase = 0;
+    c.segments.gdtLimit = 0xffff;
+    c.segments.idtBase = 0;
+    c.segments.idtLimit = 0xffff;
+    c.cpl = 0;
+    c.rip = 0xfff0;
+    c.mmu.flushAll();
+    flushCode();
+    c.updateMode();
+  }
+
+  private static final int[] ORDER = {0, 1, 2, 3, 4, 5};
+
+  @Override
+  public CpuState state() {
+    CpuState s = new CpuState();
+    for (int i = 0; i < 16; i++) {
+      s.gpr[i] = c.reg(i);
+    }
+    s.rip = c.rip;
+    s.rflags = c.rflags();
+    CpuState.Segment[] segments = s.segments();
+    for (int i : ORDER) {
+      export(segments[i], i);
+    }
+    export(s.ldtr, Segments.LDTR);
+    export(s.tr, Segments.TR);
+    s.gdtBase = c.segments.gdtBase;
+    s.gdtLimit = c.segments.gdtLimit;
+    s.idtBase = c.segments.idtBase;
+    s.idtLimit = c.segments.idtLimit;
+    s.cr0 = c.cr0;
+    s.cr2 = c.cr2;
+    s.cr3 = c.cr3;
+    s.cr4 = c.cr4;
+    s.efer = c.efer;
+    System.arraycopy(c.system.dr, 0, s.dr, 0, 8);
+    RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
+    return s;
+  }
+
+  private void export(CpuState.Segment s, int i) {
+    Segments g = c.segments;
+    s.set(g.selector(i), g.base(i), (int) g.limit(i), g.attributes(i));
+  }
+
+  @Override
+  public void setState(CpuState s) {
+    for (int i = 0; i < 16; i++) {
+      c.setReg(i, s.gpr[i]);
+    }
+    c.rip = s.rip;
+    c.setRflags((int) s.rflags);
+    CpuState.Segment[] segments = s.segments();
+    for (int i : ORDER) {
+      adopt(i, segments[i]);
+    }
+    adopt(Segments.LDTR, s.ldtr);
+    adopt(Segments.TR, s.tr);
+    c.segments.gdtBase = s.gdtBase;
+    c.segments.gdtLimit = s.gdtLimit;
+    c.segments.idtBase = s.idtBase;
+    c.segments.idtLimit = s.idtLimit;
+    c.cr0 = s.cr0;
+    c.cr2 = s.cr2;
+    c.cr3 = s.cr3;
+    c.cr4 = s.cr4;
+    c.efer = s.efer;
+    System.arraycopy(s.dr, 0, c.system.dr, 0, 8);
+    RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
+    RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
+    c.cpl = (c.cr0 & 1) == 0 ? 0 : c.virtual8086() ? 3 : Segments.dpl(s.ss.attributes);
+    c.mmu.flushAll();
+    flushCode();
+    c.updateMode();
+    attend();
+  }
+
+  private void adopt(int i, CpuState.Segment s) {
+    c.segments.set(i, s.selector, s.base, s.limit & 0xffff_ffffL, s.attributes);
+  }
+
+  @Override
+  public long translate(long linear) {
+    return c.mmu.inspect(linear);
+  }
+
+  @Override
+  public long instructions() {
+    return Math.max(instructions, executed);
+  }
+
+  @Override
+  public void setSingleStep(boolean on) {
+    singleStep = on;
+  }
+
+  @Override
+  public void setBreakpoint(long linear, boolean on) {
+    if (on ? breakpoints.add(linear) : breakpoints.remove(linear)) {
+      java.util.Arrays.fill(cache, null);
+      for (int i = 0; i < pages.length; i++) {
+        pages[i] = null;
+      }
+    }
+  }
+
+  boolean hasBreakpoint(long linear) {
+    return !breakpoints.isEmpty() && breakpoints.contains(linear);
+  }
+
+  // ---- helpers of others ------------------------------------------------------------------
+
+  /** Whether the instruction at RIP addresses memory through SS. */
+  boolean instructionUsesStack(long rip, Instruction in) {
+    byte[] code = new byte[16];
+    int n = 0;
+    long linear = c.linearRip();
+    for (; n < 15; n++) {
+      long gpa = c.mmu.inspect(linear + n);
+      long host = gpa < 0 ? -1 : vm.memory().hostAddress(gpa);
+      if (host == -1) {
+        break;
+      }
+      code[n] = (byte) RawMemory.get8(host);
+    }
+    if (builder.decoder().decode(code, 0, n, c.codeSize, in) <= 0) {
+      return false;
+    }
+    return switch (in.form.op()) {
+      case PUSH, POP, PUSHF, POPF, CALL, CALLIND, RET, ENTER, LEAVE, PUSHSREG, POPSREG, IRET,
+          RETFAR, CALLFARIND ->
+          true;
+      default -> in.isMemory() && in.segment == Instruction.SS;
+    };
+  }
+
+  int lengthAt(long rip, Instruction in) {
+    instructionUsesStack(rip, in);
+    return in.length;
+  }
+
+  private static final Set<String> TRACE =
+      Set.of(System.getProperty("javisor.trace", "").split(","));
+  private static final boolean TRACE_EVENTS = TRACE.contains("exceptions");
+
+  void traceEvent(int vector, int errorCode, boolean interrupt, long rip) {
+    if (TRACE_EVENTS && !interrupt) {
+      System.err.printf(
+          "exception %d error %#x rip %#x cr2 %#x cpl %d%n",
+          vector, errorCode, rip, c.cr2, c.cpl);
+    }
+  }
+
+  void trace(String category, Supplier<String> line) {
+    if (TRACE.contains(category)) {
+      System.err.println(line.get());
+    }
+  }
+}

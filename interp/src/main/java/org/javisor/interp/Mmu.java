@@ -1,0 +1,641 @@
+package org.javisor.interp;
+
+import org.javisor.memory.FrameArena;
+import org.javisor.memory.GuestMemory;
+import org.javisor.memory.RawMemory;
+
+/**
+ * Page tables and the software TLB.
+ *
+ * <p>The TLB has one direct-mapped part for each kind of access: user, supervisor under SMAP, and
+ * supervisor that may touch user pages. An entry of 32 bytes holds the page's linear address if it
+ * may be read ({@code +0}) and if it may be written ({@code +8}; not set for ROM, for pages not yet
+ * dirty and for frames that hold translated code), and what to add to a linear address to get the
+ * host's ({@code +16}); {@code +24} says whether the mapping is global. An absent tag is -1, which
+ * no page address equals. Device memory is never entered.
+ *
+ * <p>Source: Intel SDM volume 3, chapter 4; AMD APM volume 2, chapter 5.
+ */
+final class Mmu {
+  static final int USER = 0;
+  static final int SUPERVISOR = 1;
+  static final int SUPERVISOR_RELAXED = 2;
+
+  static final int ENTRIES = 2048;
+  static final int INDEX_MASK = ENTRIES - 1 << 5;
+  private static final int PART_BYTES = ENTRIES << 5;
+
+  /** Physical address bits; CPUID leaf 0x80000008 says the same. */
+  static final int PHYSICAL_BITS = 40;
+
+  private static final long PHYSICAL_MASK = (1L << PHYSICAL_BITS) - 1 & -4096L;
+  private static final long RESERVED_HIGH = ~((1L << PHYSICAL_BITS) - 1) & (1L << 52) - 1;
+  private static final long NX = Long.MIN_VALUE;
+
+  // Error code of a page fault (Intel SDM volume 3, figure 4-12).
+  private static final int ERR_PRESENT = 1;
+  private static final int ERR_WRITE = 2;
+  private static final int ERR_USER = 4;
+  private static final int ERR_RESERVED = 8;
+  private static final int ERR_FETCH = 16;
+
+  // Bits of a page-table entry.
+  private static final int P = 1;
+  private static final int W = 2;
+  private static final int U = 4;
+  private static final int A = 1 << 5;
+  private static final int D = 1 << 6;
+  private static final int PS = 1 << 7;
+  private static final int G = 1 << 8;
+
+  private final Cpu c;
+  private final InterpVm vm;
+  private final GuestMemory memory;
+  private final FrameArena arena;
+  private final long parts;
+
+  /** Pages filled by non-global mappings since the last flush, to flush them one by one. */
+  private final long[] filled = new long[1024];
+
+  private int filledCount;
+
+  /** Ranges of linear addresses, low and high half, that large pages cover; INVLPG flushes all. */
+  private long largeLowFrom = Long.MAX_VALUE;
+
+  private long largeLowTo;
+  private long largeHighFrom = -1;
+  private long largeHighTo = Long.MIN_VALUE;
+
+  /** An access is made for the CPU itself (descriptor tables): supervisor whatever CPL says. */
+  private boolean implicit;
+
+  // Results of the last walk.
+  private long walkGpa;
+  private boolean walkWritable;
+  private boolean walkGlobal;
+  private int walkShift;
+
+  long fills;
+
+  Mmu(Cpu c, InterpVm vm) {
+    this.c = c;
+    this.vm = vm;
+    this.memory = vm.memory();
+    this.arena = memory.arena();
+    this.parts =
+        org.javisor.memory.HostMemory.mapAnonymous(
+            3L * PART_BYTES,
+            org.javisor.memory.HostMemory.PROT_READ | org.javisor.memory.HostMemory.PROT_WRITE);
+    flushAll();
+  }
+
+  long part(int index) {
+    return parts + (long) index * PART_BYTES;
+  }
+
+  // ---- flushing ---------------------------------------------------------------------------
+
+  void flushAll() {
+    RawMemory.fill(parts, 3L * PART_BYTES, 0xff);
+    filledCount = 0;
+    largeLowFrom = Long.MAX_VALUE;
+    largeLowTo = 0;
+    largeHighFrom = -1;
+    largeHighTo = Long.MIN_VALUE;
+  }
+
+  /** Forgets all but global mappings (a load of CR3 with CR4.PGE). */
+  void flushNonGlobal() {
+    if (filledCount > filled.length) {
+      for (long e = parts; e < parts + 3L * PART_BYTES; e += 32) {
+        if (RawMemory.get64(e + 24) != 1) {
+          RawMemory.put64(e, -1);
+          RawMemory.put64(e + 8, -1);
+        }
+      }
+    } else {
+      for (int i = 0; i < filledCount; i++) {
+        long e = filled[i];
+        if (RawMemory.get64(e + 24) != 1) {
+          RawMemory.put64(e, -1);
+          RawMemory.put64(e + 8, -1);
+        }
+      }
+    }
+    filledCount = 0;
+  }
+
+  /** Forgets one page; returns whether that meant to forget everything, for large pages. */
+  boolean flushPage(long va) {
+    boolean large =
+        va >= 0
+            ? va >= largeLowFrom && va < largeLowTo
+            : va >= largeHighFrom && va < largeHighTo && largeHighFrom != -1;
+    if (large) {
+      flushAll();
+      return true;
+    }
+    for (int i = 0; i < 3; i++) {
+      long e = part(i) + (va >>> 7 & INDEX_MASK);
+      long page = va & -4096L;
+      if (RawMemory.get64(e) == page || RawMemory.get64(e + 8) == page) {
+        RawMemory.put64(e, -1);
+        RawMemory.put64(e + 8, -1);
+      }
+    }
+    return false;
+  }
+
+  /** Makes every store to a frame take the slow path, which looks at the frame's flags. */
+  void protectFrame(int frame) {
+    long host = arena.address(frame);
+    for (long e = parts; e < parts + 3L * PART_BYTES; e += 32) {
+      long tag = RawMemory.get64(e + 8);
+      if (tag != -1 && tag + RawMemory.get64(e + 16) == host) {
+        RawMemory.put64(e + 8, -1);
+      }
+    }
+  }
+
+  private void noteLarge(long va, int shift) {
+    long from = va >> shift << shift;
+    long to = from + (1L << shift);
+    if (va >= 0) {
+      largeLowFrom = Math.min(largeLowFrom, from);
+      largeLowTo = Math.max(largeLowTo, to < 0 ? Long.MAX_VALUE : to);
+    } else {
+      largeHighFrom = largeHighFrom == -1 ? from : Math.min(largeHighFrom, from);
+      largeHighTo = Math.max(largeHighTo, to == 0 ? -1 : to);
+    }
+  }
+
+  // ---- slow paths of Cpu ------------------------------------------------------------------
+
+  private boolean userAccess() {
+    return c.cpl == 3 && !implicit;
+  }
+
+  private int currentPart() {
+    if (userAccess()) {
+      return USER;
+    }
+    boolean relaxed =
+        (c.cr4 & Cpu.CR4_SMAP) == 0 || !implicit && (c.flags & Cpu.AC) != 0;
+    return relaxed ? SUPERVISOR_RELAXED : SUPERVISOR;
+  }
+
+  private static boolean crosses(long va, int size) {
+    return (va & 4095) > 4096 - size;
+  }
+
+  long loadSlow(long va, int size) {
+    if (crosses(va, size)) {
+      return loadCrossing(va, size);
+    }
+    int part = currentPart();
+    long gpa = translate(va, part, false, false);
+    int frame = memory.frame(gpa);
+    if (frame < 0) {
+      return c.bus.readMmio(gpa, size);
+    }
+    fill(va, part, frame, false);
+    long host = arena.address(frame) + (va & 4095);
+    return switch (size) {
+      case 1 -> RawMemory.get8(host);
+      case 2 -> RawMemory.get16(host);
+      case 4 -> RawMemory.get32(host);
+      default -> RawMemory.get64(host);
+    };
+  }
+
+  private long loadCrossing(long va, int size) {
+    long second = (va & -4096L) + 4096;
+    int first = (int) (second - va);
+    if (!c.is64()) {
+      second &= 0xffff_ffffL;
+    }
+    // Fault on the first page before the second, on either before reading device memory.
+    int part = currentPart();
+    translate(va, part, false, false);
+    translate(second, part, false, false);
+    long value = 0;
+    for (int i = 0; i < size; i++) {
+      long at = i < first ? va + i : second + (i - first);
+      value |= (c.load(at, 1) & 0xff) << 8 * i;
+    }
+    return value;
+  }
+
+  void storeSlow(long va, int size, long value) {
+    if (crosses(va, size)) {
+      storeCrossing(va, size, value);
+      return;
+    }
+    int part = currentPart();
+    long gpa = translate(va, part, true, false);
+    int frame = memory.frame(gpa);
+    if (frame < 0) {
+      c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
+      return;
+    }
+    if (!memory.writable(gpa)) {
+      fill(va, part, frame, false);
+      return; // ROM: the write is lost
+    }
+    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+      vm.codeWrittenByCpu(c, frame, (int) va & 4095, size);
+    }
+    fill(va, part, frame, true);
+    long host = arena.address(frame) + (va & 4095);
+    switch (size) {
+      case 1 -> RawMemory.put8(host, (int) value);
+      case 2 -> RawMemory.put16(host, (int) value);
+      case 4 -> RawMemory.put32(host, (int) value);
+      default -> RawMemory.put64(host, value);
+    }
+  }
+
+  private void storeCrossing(long va, int size, long value) {
+    probeWriteSlow(va, size);
+    long second = (va & -4096L) + 4096;
+    int first = (int) (second - va);
+    if (!c.is64()) {
+      second &= 0xffff_ffffL;
+    }
+    for (int i = 0; i < size; i++) {
+      long at = i < first ? va + i : second + (i - first);
+      c.store(at, 1, value >>> 8 * i);
+    }
+  }
+
+  /** Faults like a store of {@code size} bytes; changes nothing but accessed and dirty bits. */
+  void probeWriteSlow(long va, int size) {
+    int part = currentPart();
+    long gpa = translate(va, part, true, false);
+    int first = size;
+    if (crosses(va, size)) {
+      long second = (va & -4096L) + 4096;
+      first = (int) (second - va);
+      if (!c.is64()) {
+        second &= 0xffff_ffffL;
+      }
+      long gpa2 = translate(second, part, true, false);
+      probeCode(gpa2, size - first);
+    }
+    probeCode(gpa, first);
+  }
+
+  /** A store to code that the current block contains must restart before anything is stored. */
+  private void probeCode(long gpa, int size) {
+    int frame = memory.frame(gpa);
+    if (frame >= 0 && (arena.flags(frame) & FrameArena.CODE) != 0 && memory.writable(gpa)) {
+      vm.codeWrittenByCpu(c, frame, (int) gpa & 4095, size);
+    }
+  }
+
+  /**
+   * Host address behind a linear address for a run of bytes within one page, or -1 if it is device
+   * memory, ROM to be written or translated code: string instructions then go element by element.
+   */
+  long hostForBulk(long va, boolean write) {
+    long entry = c.tlb + (va >>> 7 & INDEX_MASK) + (write ? 8 : 0);
+    if ((va & -4096L) == RawMemory.get64(entry)) {
+      return va + RawMemory.get64(entry + (write ? 8 : 16));
+    }
+    int part = currentPart();
+    long gpa = translate(va, part, write, false);
+    int frame = memory.frame(gpa);
+    if (frame < 0
+        || write && (!memory.writable(gpa) || (arena.flags(frame) & FrameArena.CODE) != 0)) {
+      return -1;
+    }
+    fill(va, part, frame, write);
+    return arena.address(frame) + (va & 4095);
+  }
+
+  private void fill(long va, int part, int frame, boolean write) {
+    fills++;
+    long entry = part(part) + (va >>> 7 & INDEX_MASK);
+    long page = va & -4096L;
+    boolean writable =
+        (write || walkWritable)
+            && (arena.flags(frame) & (FrameArena.CODE | FrameArena.LOG | FrameArena.COPY_ON_WRITE))
+                == 0
+            && memory.writable(walkGpa);
+    RawMemory.put64(entry, page);
+    RawMemory.put64(entry + 8, writable ? page : -1);
+    RawMemory.put64(entry + 16, arena.address(frame) - page);
+    RawMemory.put64(entry + 24, walkGlobal ? 1 : 0);
+    if (!walkGlobal) {
+      if (filledCount < filled.length) {
+        filled[filledCount++] = entry;
+      } else {
+        filledCount = filled.length + 1;
+      }
+    }
+    if (walkShift > 12) {
+      noteLarge(va, walkShift);
+    }
+  }
+
+  // ---- accesses of the CPU itself ---------------------------------------------------------
+
+  /** Loads as the CPU does from descriptor tables: with supervisor rights, AC ignored. */
+  long loadSystem(long va, int size) {
+    long saved = c.tlb;
+    implicit = true;
+    c.tlb = part(currentPart());
+    try {
+      return c.load(c.longMode() ? va : va & 0xffff_ffffL, size);
+    } finally {
+      implicit = false;
+      c.tlb = saved;
+    }
+  }
+
+  void storeSystem(long va, int size, long value) {
+    long saved = c.tlb;
+    implicit = true;
+    c.tlb = part(currentPart());
+    try {
+      c.store(c.longMode() ? va : va & 0xffff_ffffL, size, value);
+    } finally {
+      implicit = false;
+      c.tlb = saved;
+    }
+  }
+
+  /** Translates an instruction fetch; the result is valid until the next flush. */
+  long fetch(long va) {
+    return translate(va, currentPart(), false, true);
+  }
+
+  /** The host address behind a guest-physical address, or -1. */
+  long hostAddress(long gpa) {
+    return memory.hostAddress(gpa);
+  }
+
+  /** The machine frame behind a guest-physical address, or -1. */
+  int frame(long gpa) {
+    return memory.frame(gpa);
+  }
+
+  /** Whether the last translation was of a global page, and its size. */
+  boolean lastGlobal() {
+    return walkGlobal;
+  }
+
+  int lastShift() {
+    return walkShift;
+  }
+
+  // ---- the walk ---------------------------------------------------------------------------
+
+  private GuestFault pageFault(long va, int code, boolean write, boolean user, boolean fetch) {
+    boolean nx = (c.efer & Cpu.EFER_NXE) != 0 && (c.cr4 & Cpu.CR4_PAE) != 0;
+    c.cr2 = va;
+    return c.fault.with(
+        GuestFault.PF,
+        code
+            | (write ? ERR_WRITE : 0)
+            | (user ? ERR_USER : 0)
+            | (fetch && (nx || (c.cr4 & Cpu.CR4_SMEP) != 0) ? ERR_FETCH : 0));
+  }
+
+  private long translate(long va, int part, boolean write, boolean fetch) {
+    if ((c.cr0 & 1L << 31) == 0) {
+      walkGlobal = false;
+      walkWritable = true;
+      walkShift = 12;
+      walkGpa = va & 0xffff_ffffL;
+      return walkGpa;
+    }
+    boolean user = part == USER;
+    return (c.cr4 & Cpu.CR4_PAE) != 0
+        ? walk64(va, part, write, fetch, user)
+        : walk32(va, part, write, fetch, user);
+  }
+
+  private long entryAt(long gpa) {
+    int frame = memory.frame(gpa);
+    return frame < 0 ? 0 : RawMemory.get64(arena.address(frame) + (gpa & 4095));
+  }
+
+  /** Sets accessed and dirty bits atomically; false if the entry changed under us. */
+  private boolean mark(long gpa, long entry, long bits, boolean wide) {
+    if ((entry & bits) == bits) {
+      return true;
+    }
+    int frame = memory.frame(gpa);
+    if (frame < 0) {
+      return true;
+    }
+    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+      arena.codeWritten(frame, (int) gpa & 4095, wide ? 8 : 4);
+    }
+    long host = arena.address(frame) + (gpa & 4095);
+    return wide
+        ? RawMemory.compareAndSet64(host, entry, entry | bits)
+        : RawMemory.compareAndSet32(host, (int) entry, (int) (entry | bits));
+  }
+
+  private long walk64(long va, int part, boolean write, boolean fetch, boolean user) {
+    boolean lm = c.longMode();
+    if (lm && va << 16 >> 16 != va) {
+      // A non-canonical address is #GP(0), or #SS(0) through SS.
+      throw c.fault.with(c.delivery.usesStackSegment() ? GuestFault.SS : GuestFault.GP, 0);
+    }
+    while (true) {
+      boolean nxe = (c.efer & Cpu.EFER_NXE) != 0;
+      long table;
+      int shift;
+      long rights = U | W;
+      boolean nx = false;
+      long reserved = RESERVED_HIGH | (nxe ? 0 : NX);
+      if (lm) {
+        table = c.cr3 & PHYSICAL_MASK;
+        shift = 39;
+      } else {
+        long pdpte = entryAt((c.cr3 & 0xffff_ffe0L) + (va >>> 30 & 3) * 8);
+        if ((pdpte & P) == 0) {
+          throw pageFault(va, 0, write, user, fetch);
+        }
+        table = pdpte & PHYSICAL_MASK;
+        shift = 21;
+      }
+      long at;
+      long e;
+      boolean retry = false;
+      while (true) {
+        at = table + (va >>> shift & 511) * 8;
+        e = entryAt(at);
+        if ((e & P) == 0) {
+          throw pageFault(va, 0, write, user, fetch);
+        }
+        boolean leaf = shift == 12 || (e & PS) != 0;
+        long bad = reserved;
+        if (leaf && shift > 12) {
+          bad |= shift == 39 ? PS : (1L << shift) - 1 & ~0x1fffL;
+        }
+        if ((e & bad) != 0) {
+          throw pageFault(va, ERR_PRESENT | ERR_RESERVED, write, user, fetch);
+        }
+        rights &= e;
+        nx |= nxe && (e & NX) != 0;
+        if (leaf) {
+          break;
+        }
+        if (!mark(at, e, A, true)) {
+          retry = true;
+          break;
+        }
+        table = e & PHYSICAL_MASK;
+        shift -= 9;
+      }
+      if (retry) {
+        continue;
+      }
+      if (!permitted(rights, nx, part, write, fetch)) {
+        throw pageFault(va, ERR_PRESENT, write, user, fetch);
+      }
+      if (!mark(at, e, write ? A | D : A, true)) {
+        continue;
+      }
+      finish(va, e, rights, shift, write, user);
+      long offsetMask = (1L << shift) - 1;
+      walkGpa = e & PHYSICAL_MASK & ~offsetMask | va & offsetMask;
+      return walkGpa;
+    }
+  }
+
+  private long walk32(long va, int part, boolean write, boolean fetch, boolean user) {
+    va &= 0xffff_ffffL;
+    while (true) {
+      long at = (c.cr3 & 0xffff_f000L) + (va >>> 22) * 4;
+      long e = entryAt(at) & 0xffff_ffffL;
+      if ((e & P) == 0) {
+        throw pageFault(va, 0, write, user, fetch);
+      }
+      long rights = e & (U | W);
+      int shift = 22;
+      boolean leaf = (e & PS) != 0 && (c.cr4 & Cpu.CR4_PSE) != 0;
+      if (!leaf) {
+        if (!mark(at, e, A, false)) {
+          continue;
+        }
+        at = (e & 0xffff_f000L) + (va >>> 12 & 1023) * 4;
+        e = entryAt(at) & 0xffff_ffffL;
+        if ((e & P) == 0) {
+          throw pageFault(va, 0, write, user, fetch);
+        }
+        rights &= e;
+        shift = 12;
+      } else if ((e & 1 << 21) != 0) {
+        throw pageFault(va, ERR_PRESENT | ERR_RESERVED, write, user, fetch);
+      }
+      if (!permitted(rights, false, part, write, fetch)) {
+        throw pageFault(va, ERR_PRESENT, write, user, fetch);
+      }
+      if (!mark(at, e, write ? A | D : A, false)) {
+        continue;
+      }
+      finish(va, e, rights, shift, write, user);
+      if (leaf) {
+        // PSE-36: bits 13–20 are bits 32–39 of the address.
+        walkGpa = e & 0xffc0_0000L | (e >>> 13 & 0xff) << 32 | va & 0x3f_ffff;
+      } else {
+        walkGpa = e & 0xffff_f000L | va & 4095;
+      }
+      return walkGpa;
+    }
+  }
+
+  private boolean permitted(long rights, boolean nx, int part, boolean write, boolean fetch) {
+    if (fetch && nx) {
+      return false;
+    }
+    if (part == USER) {
+      return (rights & U) != 0 && (!write || (rights & W) != 0);
+    }
+    if ((rights & U) != 0) {
+      if (fetch ? (c.cr4 & Cpu.CR4_SMEP) != 0 : part == SUPERVISOR) {
+        return false;
+      }
+    }
+    return !write || (rights & W) != 0 || (c.cr0 & Cpu.CR0_WP) == 0;
+  }
+
+  private void finish(long va, long e, long rights, int shift, boolean write, boolean user) {
+    walkShift = shift;
+    walkGlobal = (e & G) != 0 && (c.cr4 & Cpu.CR4_PGE) != 0;
+    boolean mayWrite = (rights & W) != 0 || !user && (c.cr0 & Cpu.CR0_WP) == 0;
+    walkWritable = mayWrite && (write || (e & D) != 0);
+  }
+
+  /** Translates without side effects, for debuggers: -1 where nothing is mapped. */
+  long inspect(long va) {
+    if ((c.cr0 & 1L << 31) == 0) {
+      return va & 0xffff_ffffL;
+    }
+    if ((c.cr4 & Cpu.CR4_PAE) == 0) {
+      va &= 0xffff_ffffL;
+      long e = entryAt((c.cr3 & 0xffff_f000L) + (va >>> 22) * 4) & 0xffff_ffffL;
+      if ((e & P) == 0) {
+        return -1;
+      }
+      if ((e & PS) != 0 && (c.cr4 & Cpu.CR4_PSE) != 0) {
+        return e & 0xffc0_0000L | (e >>> 13 & 0xff) << 32 | va & 0x3f_ffff;
+      }
+      e = entryAt((e & 0xffff_f000L) + (va >>> 12 & 1023) * 4) & 0xffff_ffffL;
+      return (e & P) == 0 ? -1 : e & 0xffff_f000L | va & 4095;
+    }
+    long table = c.cr3 & PHYSICAL_MASK;
+    int shift = 39;
+    if (!c.longMode()) {
+      long pdpte = entryAt((c.cr3 & 0xffff_ffe0L) + (va >>> 30 & 3) * 8);
+      if ((pdpte & P) == 0) {
+        return -1;
+      }
+      table = pdpte & PHYSICAL_MASK;
+      shift = 21;
+    }
+    while (true) {
+      long e = entryAt(table + (va >>> shift & 511) * 8);
+      if ((e & P) == 0) {
+        return -1;
+      }
+      if (shift == 12 || (e & PS) != 0) {
+        long mask = (1L << shift) - 1;
+        return e & PHYSICAL_MASK & ~mask | va & mask;
+      }
+      table = e & PHYSICAL_MASK;
+      shift -= 9;
+    }
+  }
+
+  /** One line for each level of the walk, for crash reports. */
+  String describeWalk(long va) {
+    StringBuilder text = new StringBuilder();
+    if ((c.cr0 & 1L << 31) == 0) {
+      return "paging is off";
+    }
+    if ((c.cr4 & Cpu.CR4_PAE) == 0 || !c.longMode()) {
+      return "%#x -> %#x".formatted(va, inspect(va));
+    }
+    long table = c.cr3 & PHYSICAL_MASK;
+    String[] names = {"PML4E", "PDPTE", "PDE", "PTE"};
+    int shift = 39;
+    for (String name : names) {
+      long at = table + (va >>> shift & 511) * 8;
+      long e = entryAt(at);
+      text.append("%s[%d] at %#x = %#018x%s%n".formatted(
+          name, va >>> shift & 511, at, e, (e & P) == 0 ? " not present" : ""));
+      if ((e & P) == 0 || (e & PS) != 0 || shift == 12) {
+        break;
+      }
+      table = e & PHYSICAL_MASK;
+      shift -= 9;
+    }
+    return text.toString().stripTrailing();
+  }
+}

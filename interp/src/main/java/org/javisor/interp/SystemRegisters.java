@@ -1,0 +1,534 @@
+package org.javisor.interp;
+
+import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.isa.CpuFeature;
+import org.javisor.isa.Instruction;
+
+/**
+ * Control registers, model-specific registers, CPUID, time stamp, and fast system calls.
+ *
+ * <p>Source: Intel SDM volume 3, chapter 2, and volume 4; AMD APM volume 2, chapters 3 and 6.
+ */
+final class SystemRegisters {
+  static final int MSR_TSC = 0x10;
+  static final int MSR_APIC_BASE = 0x1b;
+  static final int MSR_TSC_ADJUST = 0x3b;
+  static final int MSR_EFER = 0xc000_0080;
+  static final int MSR_STAR = 0xc000_0081;
+  static final int MSR_LSTAR = 0xc000_0082;
+  static final int MSR_CSTAR = 0xc000_0083;
+  static final int MSR_SFMASK = 0xc000_0084;
+  static final int MSR_FS_BASE = 0xc000_0100;
+  static final int MSR_GS_BASE = 0xc000_0101;
+  static final int MSR_KERNEL_GS_BASE = 0xc000_0102;
+  static final int MSR_TSC_AUX = 0xc000_0103;
+
+  private static final long CR0_ALLOWED = 0xe005_003fL;
+
+  private final Cpu c;
+
+  long star;
+  long lstar;
+  long cstar;
+  long sfmask;
+  long kernelGsBase;
+  long tscAux;
+  private long tscOffset;
+  private long tscAdjust;
+  private long sysenterCs;
+  private long sysenterEsp;
+  private long sysenterEip;
+  private long pat = 0x0007_0406_0007_0406L;
+  private long miscEnable = 1;
+  private final long[] mtrrs = new long[16];
+  private final long[] fixedMtrrs = new long[11];
+  private long mtrrDefault;
+  private long specControl;
+  private final long[] mce = new long[4];
+  private long hwcr;
+
+  final long[] dr = new long[8];
+  private final long cr4Allowed;
+
+  SystemRegisters(Cpu c) {
+    this.c = c;
+    long allowed =
+        Cpu.CR4_VME | Cpu.CR4_PVI | Cpu.CR4_TSD | Cpu.CR4_DE | Cpu.CR4_PSE | Cpu.CR4_PAE
+            | Cpu.CR4_MCE | Cpu.CR4_PGE | Cpu.CR4_PCE | Cpu.CR4_OSFXSR | Cpu.CR4_OSXMMEXCPT;
+    allowed |= has(CpuFeature.UMIP) ? Cpu.CR4_UMIP : 0;
+    allowed |= has(CpuFeature.FSGSBASE) ? Cpu.CR4_FSGSBASE : 0;
+    allowed |= has(CpuFeature.PCID) ? Cpu.CR4_PCIDE : 0;
+    allowed |= has(CpuFeature.XSAVE) ? Cpu.CR4_OSXSAVE : 0;
+    allowed |= has(CpuFeature.SMEP) ? Cpu.CR4_SMEP : 0;
+    allowed |= has(CpuFeature.SMAP) ? Cpu.CR4_SMAP : 0;
+    cr4Allowed = allowed;
+  }
+
+  private boolean has(CpuFeature f) {
+    return (c.model.cpuid(f.leaf(), f.subleaf())[f.register()] >>> f.bit() & 1) != 0;
+  }
+
+  void reset() {
+    c.cr0 = 0x6000_0010L;
+    c.cr2 = 0;
+    c.cr3 = 0;
+    c.cr4 = 0;
+    c.efer = 0;
+    dr[6] = 0xffff_0ff0L;
+    dr[7] = 0x400;
+    star = 0;
+    lstar = 0;
+    cstar = 0;
+    sfmask = 0;
+    kernelGsBase = 0;
+    specControl = 0;
+    sysenterCs = 0;
+  }
+
+  // ---- control registers ------------------------------------------------------------------
+
+  long readCr(int n) {
+    return switch (n) {
+      case 0 -> c.cr0;
+      case 2 -> c.cr2;
+      case 3 -> c.cr3;
+      case 4 -> c.cr4;
+      case 8 -> c.platform.taskPriority();
+      default -> throw c.ud();
+    };
+  }
+
+  void writeCr(int n, long value) {
+    switch (n) {
+      case 0 -> setCr0(value);
+      case 2 -> c.cr2 = value;
+      case 3 -> setCr3(value);
+      case 4 -> setCr4(value);
+      case 8 -> {
+        if ((value & ~15L) != 0) {
+          throw c.gp0();
+        }
+        c.platform.setTaskPriority((int) value);
+        c.vcpu.attend();
+      }
+      default -> throw c.ud();
+    }
+  }
+
+  void setCr0(long value) {
+    long pg = 1L << 31;
+    if (value >>> 32 != 0
+        || (value & pg) != 0 && (value & Cpu.CR0_PE) == 0
+        || (value & Cpu.CR0_NW) != 0 && (value & Cpu.CR0_CD) == 0) {
+      throw c.gp0();
+    }
+    value = value & CR0_ALLOWED | Cpu.CR0_ET;
+    long old = c.cr0;
+    if ((value & pg) != 0 && (old & pg) == 0 && (c.efer & Cpu.EFER_LME) != 0) {
+      if ((c.cr4 & Cpu.CR4_PAE) == 0 || c.segments.csLong()) {
+        throw c.gp0();
+      }
+      c.efer |= Cpu.EFER_LMA;
+    } else if ((value & pg) == 0 && (old & pg) != 0) {
+      if (c.is64() || (c.cr4 & Cpu.CR4_PCIDE) != 0) {
+        throw c.gp0();
+      }
+      c.efer &= ~(long) Cpu.EFER_LMA;
+    }
+    c.cr0 = value;
+    if (((old ^ value) & (pg | Cpu.CR0_WP | Cpu.CR0_PE)) != 0) {
+      c.mmu.flushAll();
+      c.vcpu.flushCode();
+    }
+    c.updateMode();
+  }
+
+  void setCr3(long value) {
+    boolean keep = false;
+    if (c.longMode()) {
+      keep = (c.cr4 & Cpu.CR4_PCIDE) != 0 && value < 0;
+      value &= (c.cr4 & Cpu.CR4_PCIDE) != 0 ? Long.MAX_VALUE : -1L;
+      if (value >>> Mmu.PHYSICAL_BITS != 0) {
+        throw c.gp0();
+      }
+    } else {
+      value &= 0xffff_ffffL;
+    }
+    c.cr3 = value;
+    // PCID or not, mappings of one address space are never kept for another, so "keep" is moot.
+    if ((c.cr4 & Cpu.CR4_PGE) != 0) {
+      c.mmu.flushNonGlobal();
+      c.vcpu.flushCodeNonGlobal();
+    } else {
+      c.mmu.flushAll();
+      c.vcpu.flushCode();
+    }
+  }
+
+  void setCr4(long value) {
+    if ((value & ~cr4Allowed) != 0) {
+      throw c.gp0();
+    }
+    long changed = value ^ c.cr4;
+    if (c.longMode() && (value & Cpu.CR4_PAE) == 0) {
+      throw c.gp0();
+    }
+    if ((changed & value & Cpu.CR4_PCIDE) != 0 && (!c.longMode() || (c.cr3 & 0xfff) != 0)) {
+      throw c.gp0();
+    }
+    c.cr4 = value;
+    if (changed != 0) {
+      c.mmu.flushAll();
+      c.vcpu.flushCode();
+    }
+    c.updateMode();
+  }
+
+  /** I/O permission: IOPL, else the TSS's bitmap (Intel SDM volume 1, section 19.5). */
+  void checkPort(int port, int size) {
+    if (!c.protectedMode() || c.cpl <= c.iopl() && !c.virtual8086()) {
+      return;
+    }
+    Segments s = c.segments;
+    if ((s.attributes(Segments.TR) & 8) == 0 || s.limit(Segments.TR) < 103) {
+      throw c.gp0();
+    }
+    int map = (int) c.mmu.loadSystem(s.base(Segments.TR) + 102, 2) & 0xffff;
+    int at = map + (port >> 3);
+    if (at + 1 > s.limit(Segments.TR)) {
+      throw c.gp0();
+    }
+    int bits = (int) c.mmu.loadSystem(s.base(Segments.TR) + at, 2) & 0xffff;
+    if ((bits >> (port & 7) & (1 << size) - 1) != 0) {
+      throw c.gp0();
+    }
+  }
+
+  // ---- time -------------------------------------------------------------------------------
+
+  /** The time stamp counter: 1 GHz, so nanoseconds of the machine's clock, plus what was written. */
+  long tsc() {
+    return c.clock.nanos() + tscOffset;
+  }
+
+  // ---- model-specific registers -----------------------------------------------------------
+
+  long readMsr(int msr) {
+    switch (msr) {
+      case MSR_TSC:
+        return tsc();
+      case MSR_TSC_ADJUST:
+        return tscAdjust;
+      case MSR_EFER:
+        return c.efer;
+      case MSR_STAR:
+        return star;
+      case MSR_LSTAR:
+        return lstar;
+      case MSR_CSTAR:
+        return cstar;
+      case MSR_SFMASK:
+        return sfmask;
+      case MSR_FS_BASE:
+        return c.fsBase;
+      case MSR_GS_BASE:
+        return c.gsBase;
+      case MSR_KERNEL_GS_BASE:
+        return kernelGsBase;
+      case MSR_TSC_AUX:
+        return tscAux;
+      case 0x174:
+        return sysenterCs;
+      case 0x175:
+        return sysenterEsp;
+      case 0x176:
+        return sysenterEip;
+      case 0x277:
+        return pat;
+      case 0x1a0:
+        return miscEnable;
+      case 0x48:
+        return specControl;
+      case 0xfe:
+        return 0x508; // 8 variable ranges, fixed ranges, write combining
+      case 0x2ff:
+        return mtrrDefault;
+      case 0x179, 0x17a, 0x17b:
+        return mce[msr - 0x179]; // no machine-check banks
+      case 0x8b, 0x17, 0xce, 0x1d9, 0x1db, 0x1dc, 0xc000_0104:
+        return 0;
+      case 0xc001_0015:
+        return hwcr;
+      case 0xc001_0010, 0xc001_001f, 0xc001_0055, 0xc001_0112, 0xc001_0113, 0xc001_0114:
+      case 0xc001_0117, 0xc001_0140, 0xc001_0141, 0xc001_1020, 0xc001_1022, 0xc001_1023:
+      case 0xc001_1029, 0xc001_102a:
+        return 0;
+      default:
+        break;
+    }
+    if (msr >= 0x200 && msr < 0x210) {
+      return mtrrs[msr - 0x200];
+    }
+    int fixed = fixedMtrr(msr);
+    if (fixed >= 0) {
+      return fixedMtrrs[fixed];
+    }
+    try {
+      return c.platform.readMsr(msr);
+    } catch (VcpuPlatform.UnknownMsr e) {
+      c.vcpu.trace("msr", () -> "rdmsr %#x unknown: #GP at %#x".formatted(msr, c.rip));
+      throw c.gp0();
+    }
+  }
+
+  private static int fixedMtrr(int msr) {
+    return msr == 0x250
+        ? 0
+        : msr == 0x258 || msr == 0x259 ? msr - 0x257 : msr >= 0x268 && msr <= 0x26f ? msr - 0x265 : -1;
+  }
+
+  void writeMsr(int msr, long value) {
+    switch (msr) {
+      case MSR_TSC:
+        tscAdjust += value - tsc();
+        tscOffset += value - tsc();
+        return;
+      case MSR_TSC_ADJUST:
+        tscOffset += value - tscAdjust;
+        tscAdjust = value;
+        return;
+      case MSR_EFER:
+        writeEfer(value);
+        return;
+      case MSR_STAR:
+        star = value;
+        return;
+      case MSR_LSTAR:
+        lstar = canonical(value);
+        return;
+      case MSR_CSTAR:
+        cstar = canonical(value);
+        return;
+      case MSR_SFMASK:
+        sfmask = value & 0xffff_ffffL;
+        return;
+      case MSR_FS_BASE:
+        c.segments.setBase(Instruction.FS, canonical(value));
+        return;
+      case MSR_GS_BASE:
+        c.segments.setBase(Instruction.GS, canonical(value));
+        return;
+      case MSR_KERNEL_GS_BASE:
+        kernelGsBase = canonical(value);
+        return;
+      case MSR_TSC_AUX:
+        tscAux = value & 0xffff_ffffL;
+        return;
+      case 0x174:
+        sysenterCs = value & 0xffff_ffffL;
+        return;
+      case 0x175:
+        sysenterEsp = value;
+        return;
+      case 0x176:
+        sysenterEip = value;
+        return;
+      case 0x277:
+        for (int i = 0; i < 64; i += 8) {
+          long type = value >>> i & 0xff;
+          if (type > 7 || type == 2 || type == 3) {
+            throw c.gp0();
+          }
+        }
+        pat = value;
+        return;
+      case 0x1a0:
+        miscEnable = value;
+        return;
+      case 0x48:
+        specControl = value;
+        return;
+      case 0x49:
+        return; // prediction barrier: nothing is predicted here
+      case 0x2ff:
+        mtrrDefault = value;
+        return;
+      case 0x17a, 0x17b:
+        mce[msr - 0x179] = value;
+        return;
+      case 0xc001_0015:
+        hwcr = value;
+        return;
+      case 0x8b, 0x79, 0x1d9, 0xc000_0104:
+      case 0xc001_0010, 0xc001_001f, 0xc001_0055, 0xc001_0114, 0xc001_0117, 0xc001_1020:
+      case 0xc001_1022, 0xc001_1023, 0xc001_1029, 0xc001_102a:
+        return;
+      default:
+        break;
+    }
+    if (msr >= 0x200 && msr < 0x210) {
+      mtrrs[msr - 0x200] = value;
+      return;
+    }
+    int fixed = fixedMtrr(msr);
+    if (fixed >= 0) {
+      fixedMtrrs[fixed] = value;
+      return;
+    }
+    try {
+      c.platform.writeMsr(msr, value);
+      c.vcpu.attend();
+    } catch (VcpuPlatform.UnknownMsr e) {
+      c.vcpu.trace(
+          "msr", () -> "wrmsr %#x = %#x unknown: #GP at %#x".formatted(msr, value, c.rip));
+      throw c.gp0();
+    }
+  }
+
+  private long canonical(long value) {
+    if (value << 16 >> 16 != value) {
+      throw c.gp0();
+    }
+    return value;
+  }
+
+  private void writeEfer(long value) {
+    long allowed =
+        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | (long) Cpu.EFER_FFXSR;
+    if ((value & ~allowed) != 0) {
+      throw c.gp0();
+    }
+    if (((value ^ c.efer) & Cpu.EFER_LME) != 0 && (c.cr0 & 1L << 31) != 0) {
+      throw c.gp0();
+    }
+    c.efer = value & ~(long) Cpu.EFER_LMA | c.efer & Cpu.EFER_LMA;
+    c.mmu.flushAll();
+    c.vcpu.flushCode();
+    c.updateMode();
+  }
+
+  // ---- CPUID ------------------------------------------------------------------------------
+
+  void cpuid() {
+    int leaf = (int) c.reg(Cpu.RAX);
+    int subleaf = (int) c.reg(Cpu.RCX);
+    int[] r = c.model.cpuid(leaf, subleaf);
+    int b = r[1];
+    int cx = r[2];
+    if (leaf == 1) {
+      b = b & 0xff_ffff | c.id << 24;
+      cx = (c.cr4 & Cpu.CR4_OSXSAVE) != 0 ? cx | 1 << 27 : cx & ~(1 << 27);
+    }
+    int d = leaf == 0xb || leaf == 0x1f ? c.id : r[3];
+    c.setReg(Cpu.RAX, (leaf == 0x8000_001e ? c.id : r[0]) & 0xffff_ffffL);
+    c.setReg(Cpu.RBX, b & 0xffff_ffffL);
+    c.setReg(Cpu.RCX, cx & 0xffff_ffffL);
+    c.setReg(Cpu.RDX, d & 0xffff_ffffL);
+  }
+
+  // ---- fast system calls ------------------------------------------------------------------
+
+  private void flatCode(int selector, int cpl, boolean is64) {
+    c.segments.set(
+        Instruction.CS,
+        selector,
+        0,
+        0xffff_ffffL,
+        0xb | Segments.S | cpl << 5 | Segments.PRESENT | Segments.G | (is64 ? Segments.L : Segments.DB));
+    c.cpl = cpl;
+  }
+
+  private void flatStack(int selector, int cpl) {
+    c.segments.set(
+        Instruction.SS,
+        selector,
+        0,
+        0xffff_ffffL,
+        3 | Segments.S | cpl << 5 | Segments.PRESENT | Segments.G | Segments.DB);
+  }
+
+  void syscall(long nextRip) {
+    if ((c.efer & Cpu.EFER_SCE) == 0) {
+      throw c.ud();
+    }
+    int cs = (int) (star >>> 32) & 0xfffc;
+    if (c.longMode()) {
+      boolean from64 = c.is64();
+      c.setReg(Cpu.RCX, nextRip);
+      c.setReg(Cpu.R11, c.rflags() & ~(long) Cpu.RF);
+      flatCode(cs, 0, true);
+      flatStack(cs + 8, 0);
+      c.updateMode();
+      c.rip = from64 ? lstar : cstar;
+      c.setRflags(c.rflags() & ~(int) sfmask & ~Cpu.RF);
+    } else {
+      c.setReg(Cpu.RCX, nextRip & 0xffff_ffffL);
+      flatCode(cs, 0, false);
+      flatStack(cs + 8, 0);
+      c.updateMode();
+      c.rip = star & 0xffff_ffffL;
+      c.setRflags(c.rflags() & ~(Cpu.VM | Cpu.IF | Cpu.RF));
+    }
+  }
+
+  void sysret(Instruction in) {
+    if ((c.efer & Cpu.EFER_SCE) == 0) {
+      throw c.ud();
+    }
+    if (!c.protectedMode()) {
+      throw c.gp0();
+    }
+    int base = (int) (star >>> 48) & 0xffff;
+    if (c.longMode()) {
+      boolean to64 = in.operandSize == 8;
+      // AMD: RCX is loaded as it is; a non-canonical one faults at the target, at CPL 3.
+      long target = to64 ? c.reg(Cpu.RCX) : c.reg(Cpu.RCX) & 0xffff_ffffL;
+      int f = (int) c.reg(Cpu.R11) & 0x3c_7fd7 | 2;
+      flatCode((to64 ? base + 16 : base) | 3, 3, to64);
+      flatStack(base + 8 | 3, 3);
+      c.updateMode();
+      c.rip = target;
+      c.setRflags(f);
+    } else {
+      flatCode(base | 3, 3, false);
+      flatStack(base + 8 | 3, 3);
+      c.updateMode();
+      c.rip = c.reg(Cpu.RCX) & 0xffff_ffffL;
+      c.setRflags(c.rflags() | Cpu.IF);
+    }
+  }
+
+  void sysenter() {
+    if ((sysenterCs & ~3L) == 0) {
+      throw c.gp0();
+    }
+    boolean lm = c.longMode();
+    c.setSystemFlags(Cpu.VM | Cpu.IF | Cpu.RF, 0);
+    flatCode((int) sysenterCs & ~3, 0, lm);
+    flatStack(((int) sysenterCs & ~3) + 8, 0);
+    c.updateMode();
+    c.setReg(Cpu.RSP, lm ? sysenterEsp : sysenterEsp & 0xffff_ffffL);
+    c.rip = lm ? sysenterEip : sysenterEip & 0xffff_ffffL;
+  }
+
+  void sysexit(Instruction in) {
+    if ((sysenterCs & ~3L) == 0) {
+      throw c.gp0();
+    }
+    boolean to64 = in.operandSize == 8;
+    int cs = ((int) sysenterCs & ~3) + (to64 ? 32 : 16);
+    long sp = c.reg(Cpu.RCX);
+    long target = c.reg(Cpu.RDX);
+    flatCode(cs | 3, 3, to64);
+    flatStack(cs + 8 | 3, 3);
+    c.updateMode();
+    c.setReg(Cpu.RSP, to64 ? sp : sp & 0xffff_ffffL);
+    c.rip = to64 ? target : target & 0xffff_ffffL;
+  }
+
+  void swapgs() {
+    long old = c.gsBase;
+    c.segments.setBase(Instruction.GS, kernelGsBase);
+    kernelGsBase = old;
+  }
+}

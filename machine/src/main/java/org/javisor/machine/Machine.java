@@ -1,0 +1,272 @@
+package org.javisor.machine;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicReference;
+import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.time.Clock;
+import org.javisor.accelerator.time.Timers;
+import org.javisor.interp.CpuModels;
+import org.javisor.interp.InterpAccelerator;
+import org.javisor.machine.MachineException.Reason;
+import org.javisor.machine.console.Console;
+import org.javisor.machine.console.ConsolePort;
+import org.javisor.memory.FrameArena;
+import org.javisor.memory.GuestMemory;
+import org.javisor.memory.HostMemory;
+import org.javisor.pc.MachineActions;
+import org.javisor.pc.PcConfig;
+import org.javisor.pc.PcPlatform;
+import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.loader.BootConfig;
+import org.javisor.pc.loader.E820Entry;
+import org.javisor.pc.loader.KernelFormatException;
+import org.javisor.pc.loader.KernelImage;
+import org.javisor.pc.loader.KernelLoader;
+import org.javisor.pc.loader.LoadedKernel;
+import org.javisor.pc.serial.CharacterBackend;
+import org.javisor.pc.serial.CharacterPort;
+import org.javisor.pc.time.DeviceTimers;
+
+/** A running machine. */
+public final class Machine implements AutoCloseable {
+  /** Where the ACPI tables lie: in what used to be the BIOS's segment. */
+  private static final long ACPI_TABLES = 0xe_0000;
+
+  private static final long LOW_RAM_END = 0x9_fc00;
+  private static final long LEGACY_END = 0x10_0000;
+  private static final long FOUR_GIB = 1L << 32;
+
+  private final List<VcpuThread> vcpus = new ArrayList<>();
+  private final AtomicReference<MachineOutcome> outcome = new AtomicReference<>();
+  private final CountDownLatch done = new CountDownLatch(1);
+  private volatile Throwable failure;
+  private Timers timers;
+  private Vm vm;
+
+  private Machine() {}
+
+  /**
+   * Builds a machine, loads its kernel and starts its vCPUs.
+   *
+   * @param console the far end of the first serial line; the machine attaches to it, and its owner
+   *     closes it
+   * @throws MachineException if it cannot be built; nothing is left running then
+   */
+  public static Machine start(MachineConfig config, Console console, MachineListener listener)
+      throws MachineException {
+    Accelerator accelerator = accelerator(config.accelerator());
+    Machine machine = new Machine();
+    Clock clock = Clock.host();
+    PcConfig pcConfig = PcConfig.of(config.cpus(), config.memory());
+    GuestMemory memory = memory(config, pcConfig);
+    LoadedKernel kernel = load(config, pcConfig, memory);
+    machine.timers = new Timers(clock);
+    for (int i = 0; i < config.cpus(); i++) {
+      machine.vcpus.add(new VcpuThread(machine, i));
+    }
+    PcPlatform pc =
+        new PcPlatform(
+            pcConfig,
+            PcPlatform.Environment.of(
+                memory,
+                DeviceTimers.of(machine.timers),
+                machine.vcpus,
+                backend(console),
+                machine.actions()));
+    machine.vm =
+        accelerator.createVm(
+            memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock);
+    for (int i = 0; i < config.cpus(); i++) {
+      machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
+    }
+    machine.vcpus.get(0).vcpu().setState(kernel.state());
+    machine.vcpus.forEach(VcpuThread::start);
+    return machine;
+  }
+
+  private static Accelerator accelerator(String name) throws MachineException {
+    return switch (name) {
+      case MachineConfig.AUTO, "interp" -> new InterpAccelerator();
+      default ->
+          throw new MachineException(
+              Reason.HOST_REFUSED, "accelerator " + name + " is not known: auto or interp expected");
+    };
+  }
+
+  private static GuestMemory memory(MachineConfig config, PcConfig pc) throws MachineException {
+    try {
+      GuestMemory memory = new GuestMemory(new FrameArena(config.memory()));
+      memory.mapRam(0, pc.lowRam());
+      if (pc.highRam() > 0) {
+        memory.mapRam(FOUR_GIB, pc.highRam());
+      }
+      return memory;
+    } catch (HostMemory.HostMemoryException e) {
+      throw new MachineException(
+          Reason.TOO_LITTLE_MEMORY,
+          "the host has no " + (config.memory() >> 20) + " MiB for the guest (" + e.getMessage()
+              + "): give a smaller --memory",
+          e);
+    }
+  }
+
+  private static LoadedKernel load(MachineConfig config, PcConfig pc, GuestMemory memory)
+      throws MachineException {
+    AcpiTables.Blob acpi = AcpiTables.build(pc, ACPI_TABLES);
+    List<E820Entry> e820 = new ArrayList<>();
+    e820.add(new E820Entry(0, LOW_RAM_END, E820Entry.RAM));
+    e820.add(new E820Entry(LOW_RAM_END, 0xa_0000 - LOW_RAM_END, E820Entry.RESERVED));
+    e820.add(new E820Entry(ACPI_TABLES, LEGACY_END - ACPI_TABLES, E820Entry.RESERVED));
+    if (pc.lowRam() > LEGACY_END) {
+      e820.add(new E820Entry(LEGACY_END, pc.lowRam() - LEGACY_END, E820Entry.RAM));
+    }
+    if (pc.highRam() > 0) {
+      e820.add(new E820Entry(FOUR_GIB, pc.highRam(), E820Entry.RAM));
+    }
+    BootConfig boot =
+        BootConfig.of(e820).withRsdp(acpi.rsdp()).withCommandLine(config.commandLine());
+    if (config.initrd().isPresent()) {
+      boot = boot.withInitrd(config.initrd().get());
+    }
+    try (KernelImage image =
+        KernelImage.read(config.kernel(), config.unpackedKernel().orElse(null))) {
+      LoadedKernel loaded = KernelLoader.load(image, memory, boot);
+      memory.write(acpi.address(), acpi.bytes());
+      return loaded;
+    } catch (KernelFormatException e) {
+      Reason reason =
+          switch (e.reason()) {
+            case UNREADABLE -> Reason.UNREADABLE_FILE;
+            case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
+            default -> Reason.NOT_A_KERNEL;
+          };
+      throw new MachineException(reason, e.getMessage(), e);
+    } catch (GuestMemory.BadAddress e) {
+      throw new MachineException(
+          Reason.TOO_LITTLE_MEMORY, "too little memory for the machine's own tables", e);
+    }
+  }
+
+  private static CharacterBackend backend(Console console) {
+    return new CharacterBackend() {
+      @Override
+      public boolean write(int value) {
+        return console.write(value);
+      }
+
+      @Override
+      public void attach(CharacterPort port) {
+        console.attach(
+            new ConsolePort() {
+              @Override
+              public int receive(byte[] source, int offset, int length) {
+                return port.receive(source, offset, length);
+              }
+
+              @Override
+              public void outputReady() {
+                port.outputReady();
+              }
+
+              @Override
+              public void receiveBreak() {
+                port.receiveBreak();
+              }
+            });
+      }
+
+      @Override
+      public void inputReady() {
+        console.inputReady();
+      }
+    };
+  }
+
+  private MachineActions actions() {
+    return new MachineActions() {
+      @Override
+      public void powerOff() {
+        end(new MachineOutcome.PoweredOff());
+      }
+
+      @Override
+      public void reset() {
+        end(new MachineOutcome.Reset());
+      }
+
+      @Override
+      public void debugExit(int code) {
+        end(new MachineOutcome.DebugExit(code));
+      }
+    };
+  }
+
+  boolean ended() {
+    return outcome.get() != null;
+  }
+
+  /** Ends the machine; only the first reason counts. */
+  void end(MachineOutcome how) {
+    if (outcome.compareAndSet(null, how)) {
+      done.countDown();
+      vcpus.forEach(VcpuThread::kick);
+    }
+  }
+
+  /** A bug of ours on a vCPU thread: the machine ends, and {@link #await} throws it. */
+  void fail(Throwable t) {
+    failure = t;
+    end(new MachineOutcome.UserQuit());
+  }
+
+  void debugStop(int vcpu) {}
+
+  /** Waits until the machine has ended. */
+  public MachineOutcome await() throws InterruptedException {
+    done.await();
+    if (failure != null) {
+      throw new AssertionError("vCPU thread failed", failure);
+    }
+    return outcome.get();
+  }
+
+  /** Ends the machine at once, as if its plug were pulled; {@link #await} then returns. */
+  public void quit() {
+    end(new MachineOutcome.UserQuit());
+  }
+
+  /** Instructions executed so far by all vCPUs, or -1 where nobody counts. */
+  public long instructions() {
+    long sum = 0;
+    for (VcpuThread v : vcpus) {
+      long n = v.vcpu().instructions();
+      if (n < 0) {
+        return -1;
+      }
+      sum += n;
+    }
+    return sum;
+  }
+
+  /** Ends the machine if it runs and gives back everything it holds. */
+  @Override
+  public void close() {
+    quit();
+    boolean interrupted = false;
+    for (VcpuThread v : vcpus) {
+      try {
+        v.thread().join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    timers.close();
+    vm.close();
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,57 @@
+package org.javisor.machine;
+
+import java.net.InetSocketAddress;
+import java.nio.file.Path;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What a machine is made of. It says everything there is to say before a machine starts, apart from
+ * the far end of its serial line.
+ *
+ * @param kernel the file to boot: bzImage, ELF with a PVH note, or multiboot
+ * @param unpackedKernel the same kernel's unpacked payload, if someone kept it: saves unpacking
+ * @param initrd the initramfs, or the first module of a multiboot kernel
+ * @param commandLine the kernel's command line, complete: nothing is added to it
+ * @param memory bytes of RAM, a multiple of 4096
+ * @param cpus how many virtual CPUs
+ * @param accelerator a name {@code --accel} takes: {@code auto} or an accelerator's own
+ * @param trace what to trace
+ * @param gdb where to wait for a debugger; the machine then starts stopped
+ */
+public record MachineConfig(
+    Path kernel,
+    Optional<Path> unpackedKernel,
+    Optional<Path> initrd,
+    String commandLine,
+    long memory,
+    int cpus,
+    String accelerator,
+    Set<TraceCategory> trace,
+    Optional<InetSocketAddress> gdb) {
+
+  /** The accelerator name that leaves the choice to the machine. */
+  public static final String AUTO = "auto";
+
+  /** Below this no kernel that is of use starts. */
+  public static final long MIN_MEMORY = 1L << 20;
+
+  public static final long MAX_MEMORY = 512L << 30;
+
+  public static final int MAX_CPUS = 64;
+
+  public MachineConfig {
+    Objects.requireNonNull(kernel, "kernel");
+    Objects.requireNonNull(commandLine, "commandLine");
+    Objects.requireNonNull(accelerator, "accelerator");
+    if (memory < MIN_MEMORY || memory > MAX_MEMORY || (memory & 4095) != 0) {
+      throw new IllegalArgumentException(
+          "memory of " + memory + " bytes: whole pages, 1M to 512G expected");
+    }
+    if (cpus < 1 || cpus > MAX_CPUS) {
+      throw new IllegalArgumentException(cpus + " CPUs: 1 to " + MAX_CPUS + " expected");
+    }
+    trace = Set.copyOf(trace);
+  }
+}

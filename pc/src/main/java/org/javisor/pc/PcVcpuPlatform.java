@@ -1,0 +1,84 @@
+package org.javisor.pc;
+
+import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.pc.interrupt.LocalApic;
+import org.javisor.pc.paravirt.KvmClock;
+
+/** What surrounds one vCPU of a PC: its local APIC and its paravirtual clock. */
+public final class PcVcpuPlatform implements VcpuPlatform {
+  private final LocalApic apic;
+  private final KvmClock clock;
+
+  PcVcpuPlatform(LocalApic apic, KvmClock clock) {
+    this.apic = apic;
+    this.clock = clock;
+  }
+
+  void reset() {
+    apic.reset();
+    clock.reset();
+  }
+
+  @Override
+  public boolean hasInterrupt() {
+    return apic.hasInterrupt();
+  }
+
+  @Override
+  public int acknowledgeInterrupt() {
+    return apic.acknowledge();
+  }
+
+  @Override
+  public int taskPriority() {
+    return apic.taskPriorityClass();
+  }
+
+  @Override
+  public void setTaskPriority(int value) {
+    apic.setTaskPriorityClass(value);
+  }
+
+  @Override
+  public long apicBase() {
+    return apic.base();
+  }
+
+  /** Reads the local APIC's register page; for accelerators that know the page. */
+  public long readApic(int offset, int size) {
+    return apic.readMmio(offset, size);
+  }
+
+  /** Writes the local APIC's register page. */
+  public void writeApic(int offset, int size, long value) {
+    apic.writeMmio(offset, size, value);
+  }
+
+  /** The guest changed this CPU's time-stamp counter: clocks that depend on it are set right. */
+  public void tscChanged() {
+    apic.tscChanged();
+    clock.tscChanged();
+  }
+
+  @Override
+  public long readMsr(int msr) throws UnknownMsr {
+    if (LocalApic.ownsMsr(msr)) {
+      return apic.readMsr(msr);
+    }
+    if (KvmClock.ownsMsr(msr)) {
+      return clock.readMsr(msr);
+    }
+    throw UnknownMsr.INSTANCE;
+  }
+
+  @Override
+  public void writeMsr(int msr, long value) throws UnknownMsr {
+    if (LocalApic.ownsMsr(msr)) {
+      apic.writeMsr(msr, value);
+    } else if (KvmClock.ownsMsr(msr)) {
+      clock.writeMsr(msr, value);
+    } else {
+      throw UnknownMsr.INSTANCE;
+    }
+  }
+}

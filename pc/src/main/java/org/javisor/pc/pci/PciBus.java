@@ -1,0 +1,98 @@
+package org.javisor.pc.pci;
+
+import org.javisor.pc.bus.Bus;
+import org.javisor.pc.bus.IrqLine;
+import org.javisor.pc.bus.PortDevice;
+
+/**
+ * PCI bus 0 and the host bridge's configuration mechanism 1: an address register at port 0xcf8 and
+ * a window at 0xcfc (PCI Local Bus Specification 3.0, section 3.2.2.3.2).
+ */
+public final class PciBus implements PortDevice {
+  public static final int SLOTS = 32;
+  public static final int FUNCTIONS = 8;
+
+  /** Which wire an interrupt pin ends at. */
+  @FunctionalInterface
+  public interface InterruptRouting {
+    /** A device's end of the wire for {@code pin} (1 to 4, INTA to INTD) of {@code slot}. */
+    IrqLine line(int slot, int pin);
+  }
+
+  private final Bus bus;
+  private final InterruptRouting routing;
+  private final PciDevice.MessageTarget messages;
+  private final PciDevice[] devices = new PciDevice[SLOTS * FUNCTIONS];
+  private volatile int address;
+
+  public PciBus(Bus bus, InterruptRouting routing, PciDevice.MessageTarget messages) {
+    this.bus = bus;
+    this.routing = routing;
+    this.messages = messages;
+  }
+
+  /** Puts a device into a slot, while the machine is being built. */
+  public void attach(int slot, int function, PciDevice device) {
+    int index = slot * FUNCTIONS + function;
+    if (slot < 0 || slot >= SLOTS || function < 0 || function >= FUNCTIONS) {
+      throw new IllegalArgumentException("PCI %02x.%d: no such slot".formatted(slot, function));
+    }
+    if (devices[index] != null) {
+      throw new IllegalArgumentException("PCI %02x.%d: taken".formatted(slot, function));
+    }
+    int pin = device.interruptPin();
+    device.connect(bus, pin == 0 ? IrqLine.NONE : routing.line(slot, pin), messages);
+    devices[index] = device;
+    if (function != 0 && devices[slot * FUNCTIONS] != null) {
+      devices[slot * FUNCTIONS].setMultiFunction();
+    }
+  }
+
+  /** Puts a device into the first free slot and returns its number. */
+  public int attach(PciDevice device) {
+    for (int slot = 0; slot < SLOTS; slot++) {
+      if (devices[slot * FUNCTIONS] == null) {
+        attach(slot, 0, device);
+        return slot;
+      }
+    }
+    throw new IllegalStateException("all 32 PCI slots are taken");
+  }
+
+  public void reset() {
+    address = 0;
+    for (PciDevice device : devices) {
+      if (device != null) {
+        device.reset();
+      }
+    }
+  }
+
+  @Override
+  public int read(int offset, int size) {
+    if (offset < 4) {
+      return offset == 0 && size == 4 ? address : -1;
+    }
+    PciDevice device = selected();
+    return device == null ? -1 : device.readConfig(address & 0xfc | offset & 3, size);
+  }
+
+  @Override
+  public void write(int offset, int size, int value) {
+    if (offset < 4) {
+      if (offset == 0 && size == 4) {
+        address = value & 0x80ff_fffc;
+      }
+      return;
+    }
+    PciDevice device = selected();
+    if (device != null && (offset & 3) + size <= 4) {
+      device.writeConfig(address & 0xfc | offset & 3, size, value);
+    }
+  }
+
+  private PciDevice selected() {
+    int now = address;
+    return now < 0 && (now >> 16 & 0xff) == 0 ? devices[now >> 8 & 0xff] : null;
+  }
+}
