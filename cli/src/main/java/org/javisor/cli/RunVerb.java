@@ -136,6 +136,9 @@ final class RunVerb extends Verb {
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
     Optional<Path> unpacked = Optional.empty();
+    if (ramDisk != null) {
+      readable("--initrd", ramDisk);
+    }
     if (image == null) {
       DefaultGuest.GuestFiles files = defaultGuest(messages);
       image = files.kernel();
@@ -145,9 +148,6 @@ final class RunVerb extends Verb {
       }
     } else {
       readable("--kernel", image);
-    }
-    if (initrd.getValue() != null) {
-      readable("--initrd", ramDisk);
     }
     TraceCategory[] traced = trace.getValue();
     return new MachineConfig(

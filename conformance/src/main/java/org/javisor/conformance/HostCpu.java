@@ -114,7 +114,7 @@ public final class HostCpu implements AutoCloseable {
                 "-o", program.toString(), source.toString())
             .redirectErrorStream(true)
             .start();
-    String messages = new String(gcc.getInputStream().readAllBytes());
+    String messages = new String(gcc.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
     try {
       if (gcc.waitFor() != 0) {
         throw new IOException("gcc failed: " + messages);

@@ -17,7 +17,7 @@ import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
-import org.javisor.pc.PcConfig;
+import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.loader.BootConfig;

@@ -1,5 +1,9 @@
 package org.javisor.pc;
 
+import org.javisor.pc.interrupt.VcpuControl;
+
+import org.javisor.pc.config.PcConfig;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;

@@ -1,5 +1,7 @@
 package org.javisor.pc;
 
+import org.javisor.pc.interrupt.VcpuControl;
+
 import java.util.ArrayList;
 import java.util.List;
 

@@ -1,5 +1,7 @@
 package org.javisor.pc;
 
+import org.javisor.pc.config.PcConfig;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;

@@ -47,7 +47,8 @@ class ModuleRulesTest {
       Map.ofEntries(
           Map.entry("memory", Set.of()),
           Map.entry("isa", Set.of()),
-          Map.entry("storage", Set.of()),
+          // For the clock only.
+          Map.entry("storage", Set.of("accelerator")),
           Map.entry("network", Set.of()),
           Map.entry("accelerator", Set.of("memory")),
           Map.entry("interp", Set.of("accelerator", "isa", "memory")),

@@ -121,7 +121,7 @@ public final class SiliconUnit {
     }
     if (result == null) {
       long code = StubCompiler.compile(in);
-      result = in.form.op() == Op.SIMD ? new VectorStub(in, code) : new X87Stub(in, code);
+      result = StubCompiler.isVector(in) ? new VectorStub(in, code) : new X87Stub(in, code);
     }
     return result;
   }

@@ -34,12 +34,21 @@ final class StubCompiler {
 
   static long compile(Instruction in) {
     StubCompiler c = new StubCompiler(in);
-    if (in.form.op() == Op.SIMD) {
+    if (isVector(in)) {
       c.vector();
     } else {
       c.fxsave();
     }
     return HostCode.add(c.out.code(), c.out.length());
+  }
+
+  /**
+   * CVTPI2PS and CVTPI2PD from memory have no MMX operand, and AMD's CPUs neither wait nor go over
+   * to MMX for them; of Intel's that is true for CVTPI2PD only.
+   */
+  static boolean isVector(Instruction in) {
+    return in.form.op() == Op.SIMD
+        || in.isMemory() && in.form.mnemonic().startsWith("cvtpi2p");
   }
 
   // ---- SSE and AVX ------------------------------------------------------------------------

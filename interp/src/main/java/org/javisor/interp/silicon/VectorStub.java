@@ -9,6 +9,9 @@ import org.javisor.memory.RawMemory;
 final class VectorStub extends Prepared {
   private static final int UM = 1 << 11;
   private static final int UE = 1 << 4;
+  private static final int FZ = 1 << 15;
+  private static final int FLAGS = 0x3f;
+  private static final int MASKS = 0x1f80;
 
   private final long code;
   private final boolean usesMxcsr;
@@ -54,6 +57,10 @@ final class VectorStub extends Prepared {
   /**
    * Records the flags of an unmasked exception. One found before the computation (IE, DE, ZE)
    * keeps the others (OE, UE, PE) from arising: Intel SDM volume 1, section 11.5.3.
+   *
+   * <p>Two things are not as silicon has them, both only with exceptions unmasked: PE beside an
+   * unmasked OE or UE tells of the masked result; and DPPS and DPPD do not stop between their
+   * multiplications and additions.
    */
   static int simdException(long block, int raised) {
     int mxcsr = RawMemory.get32(block + VcpuBlock.MXCSR);
@@ -65,7 +72,8 @@ final class VectorStub extends Prepared {
 
   /**
    * Unmasked, underflow is raised by a tiny result even if it is exact; masked, as the stub runs,
-   * only by an inexact one (SDM volume 1, section 4.9.1.5). An exact tiny result is a denormal.
+   * only by an inexact one (SDM volume 1, section 4.9.1.5). An exact tiny result is a denormal. So
+   * this runs with all masked, looks at the result, and undoes it if need be.
    */
   private int runUnderflowUnmasked(long block) {
     long low = block + destination;
@@ -73,20 +81,25 @@ final class VectorStub extends Prepared {
     RawMemory.copy(low, block + SiliconArea.UNDO, 16);
     RawMemory.copy(high, block + SiliconArea.UNDO + 16, 16);
     int old = RawMemory.get32(block + VcpuBlock.MXCSR);
-    int raised = HostCode.enter(code, block);
-    if (raised != 0) {
+    RawMemory.put32(block + VcpuBlock.MXCSR, old & ~(FZ | FLAGS) | MASKS);
+    HostCode.enter(code, block);
+    int raised = RawMemory.get32(block + VcpuBlock.MXCSR) & FLAGS;
+    if (Underflow.anyDenormal(low, Math.min(resultBytes, 16), element)
+        || resultBytes == 32 && Underflow.anyDenormal(high, 16, element)) {
+      raised |= UE;
+    }
+    RawMemory.put32(block + VcpuBlock.MXCSR, old);
+    if ((raised & ~(old >> 7)) != 0) {
+      RawMemory.copy(block + SiliconArea.UNDO, low, 16);
+      RawMemory.copy(block + SiliconArea.UNDO + 16, high, 16);
       return simdException(block, raised);
     }
-    boolean tiny =
-        Underflow.anyDenormal(low, Math.min(resultBytes, 16), element)
-            || resultBytes == 32 && Underflow.anyDenormal(high, 16, element);
-    if (!tiny) {
-      return SiliconUnit.OK;
-    }
-    RawMemory.copy(block + SiliconArea.UNDO, low, 16);
-    RawMemory.copy(block + SiliconArea.UNDO + 16, high, 16);
-    int flags = RawMemory.get32(block + VcpuBlock.MXCSR) & 0x3f;
-    RawMemory.put32(block + VcpuBlock.MXCSR, old | flags | UE);
-    return SiliconUnit.SIMD_EXCEPTION;
+    RawMemory.put32(block + VcpuBlock.MXCSR, old | raised);
+    return SiliconUnit.OK;
+  }
+
+  @Override
+  public boolean waits() {
+    return false;
   }
 }

@@ -90,7 +90,10 @@ public final class X87Control extends Prepared {
       case FNCLEX ->
           RawMemory.put16(
               block + VcpuBlock.FSW, RawMemory.get16(block + VcpuBlock.FSW) & 0x7f00);
-      case FNINIT -> initialize(block);
+      case FNINIT -> {
+        setTop(block, 0);
+        initialize(block);
+      }
       case FLDENV -> loadEnvironment(block, memory);
       case FNSTENV -> {
         storeEnvironment(block, memory);
@@ -109,6 +112,7 @@ public final class X87Control extends Prepared {
         for (int i = 0; i < 8; i++) {
           RawMemory.copy(block + VcpuBlock.ST + 16 * i, to + 10 * i, 10);
         }
+        setTop(block, 0);
         initialize(block);
       }
       case NOTHING -> {}
@@ -126,7 +130,7 @@ public final class X87Control extends Prepared {
     return SiliconUnit.OK;
   }
 
-  /** FNINIT; also the x87 state after INIT and reset as Linux wants it. */
+  /** The state that FNINIT leaves, but for the contents of the registers. */
   public static void initialize(long block) {
     RawMemory.put16(block + VcpuBlock.FCW, 0x37f);
     RawMemory.put16(block + VcpuBlock.FSW, 0);

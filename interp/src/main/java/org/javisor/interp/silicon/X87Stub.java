@@ -51,7 +51,12 @@ final class X87Stub extends Prepared {
     if (raised == 0) {
       return SiliconUnit.OK;
     }
+    // The registers stay, but silicon has gone over to MMX all the same.
+    int top = RawMemory.get16(block + VcpuBlock.FSW) >> 11 & 7;
+    int tags = RawMemory.get16(block + VcpuBlock.FX + 4);
     RawMemory.copy(block + SiliconArea.UNDO, block + VcpuBlock.FX, 512);
+    X87Control.setTop(block, top);
+    RawMemory.put16(block + VcpuBlock.FX + 4, tags);
     return VectorStub.simdException(block, raised);
   }
 }

@@ -102,7 +102,7 @@ class QemuBootIT {
         log.append(line).append('\n');
         if (!ready && line.contains("Javisor guest ready: Linux " + guest.release())) {
           ready = true;
-          in.write("echo answer $((6 * 7)); reboot -f\n".getBytes());
+          in.write("echo answer $((6 * 7)); reboot -f\n".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
           in.flush();
         }
         answered |= line.strip().equals("answer 42");

@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.javisor.accelerator.time.Clock;
 import java.util.stream.Stream;
 import org.javisor.storage.packages.PackageException.Reason;
 
@@ -109,7 +110,7 @@ public final class AptFetcher {
     boolean complete = result.status == 0 && failure.isEmpty();
     if (complete) {
       Files.writeString(stamp, "");
-      Files.setLastModifiedTime(stamp, FileTime.from(Instant.now()));
+      Files.setLastModifiedTime(stamp, FileTime.from(now()));
     } else if (!hasLists()) {
       throw new PackageException(
           Reason.NO_NETWORK,
@@ -124,10 +125,14 @@ public final class AptFetcher {
     return true;
   }
 
+  private static Instant now() {
+    return Instant.EPOCH.plusNanos(Clock.host().wallNanos());
+  }
+
   private static boolean fresh(Path stamp) {
     try {
       Instant made = Files.getLastModifiedTime(stamp).toInstant();
-      Instant now = Instant.now();
+      Instant now = now();
       return made.isAfter(now.minus(LISTS_FRESH)) && !made.isAfter(now.plusSeconds(60));
     } catch (IOException e) {
       return false;
