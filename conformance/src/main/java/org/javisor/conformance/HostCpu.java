@@ -110,11 +110,12 @@ public final class HostCpu implements AutoCloseable {
     // Not position independent: the assembly uses 32-bit absolute addresses.
     Process gcc =
         new ProcessBuilder(
-                "gcc", "-O2", "-fno-pie", "-no-pie", "-fcf-protection=none",
-                "-o", program.toString(), source.toString())
+            "gcc", "-O2", "-fno-pie", "-no-pie", "-fcf-protection=none",
+            "-o", program.toString(), source.toString())
             .redirectErrorStream(true)
             .start();
-    String messages = new String(gcc.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+    String messages =
+        new String(gcc.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
     try {
       if (gcc.waitFor() != 0) {
         throw new IOException("gcc failed: " + messages);

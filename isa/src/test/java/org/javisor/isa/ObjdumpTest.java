@@ -100,8 +100,8 @@ final class ObjdumpTest {
     String machine = codeSize == 64 ? "i386:x86-64" : codeSize == 32 ? "i386" : "i8086";
     Process process =
         new ProcessBuilder(
-                "objdump", "-D", "-z", "-b", "binary", "-m", machine, "-M", "intel",
-                "--insn-width=16", file.toString())
+            "objdump", "-D", "-z", "-b", "binary", "-m", machine, "-M", "intel",
+            "--insn-width=16", file.toString())
             .redirectErrorStream(true)
             .start();
     Map<Long, Line> lines = new HashMap<>();
@@ -125,10 +125,9 @@ final class ObjdumpTest {
   private static boolean hasObjdump() throws InterruptedException {
     try {
       return new ProcessBuilder("objdump", "--version")
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .start()
-              .waitFor()
-          == 0;
+          .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+          .start()
+          .waitFor() == 0;
     } catch (IOException e) {
       return false;
     }

@@ -1,9 +1,5 @@
 package org.javisor.pc;
 
-import org.javisor.pc.interrupt.VcpuControl;
-
-import org.javisor.pc.config.PcConfig;
-
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -16,12 +12,14 @@ import org.javisor.pc.acpi.PowerManagement;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.SwitchedLine;
+import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.FwCfg;
 import org.javisor.pc.interrupt.ApicFabric;
 import org.javisor.pc.interrupt.InterruptLines;
 import org.javisor.pc.interrupt.IoApic;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.interrupt.PicPair;
+import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.pc.legacy.DebugExit;
 import org.javisor.pc.legacy.I8042;
 import org.javisor.pc.legacy.SystemPorts;

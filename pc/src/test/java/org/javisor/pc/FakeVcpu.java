@@ -1,9 +1,8 @@
 package org.javisor.pc;
 
-import org.javisor.pc.interrupt.VcpuControl;
-
 import java.util.ArrayList;
 import java.util.List;
+import org.javisor.pc.interrupt.VcpuControl;
 
 /** Notes what the platform asks of a vCPU. */
 public class FakeVcpu implements VcpuControl {

@@ -1,7 +1,5 @@
 package org.javisor.pc;
 
-import org.javisor.pc.config.PcConfig;
-
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -12,6 +10,7 @@ import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
+import org.javisor.pc.config.PcConfig;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 

@@ -19,8 +19,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.javisor.accelerator.time.Clock;
 import java.util.stream.Stream;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.storage.packages.PackageException.Reason;
 
 /**
@@ -289,22 +289,21 @@ public final class AptFetcher {
       Files.writeString(configuration, CONFIGURATION);
     }
     List<String> command = new ArrayList<>(List.of(program, "-c", configuration.toString()));
-    for (String option :
-        List.of(
-            "Dir::State=" + state,
-            "Dir::State::lists=" + state.resolve("lists"),
-            "Dir::State::status=" + status,
-            "Dir::Cache=" + cache,
-            "Dir::Log=" + folder,
-            "APT::Sandbox::User=root", // Without effect for other users: the folder may be private.
-            "APT::Architecture=amd64",
-            "APT::Architectures=amd64",
-            "APT::Status-Fd=1",
-            "Acquire::Languages=none",
-            "Acquire::Retries=2",
-            "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false",
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-            "Acquire::IndexTargets::deb::CNF::DefaultEnabled=false")) {
+    for (String option : List.of(
+        "Dir::State=" + state,
+        "Dir::State::lists=" + state.resolve("lists"),
+        "Dir::State::status=" + status,
+        "Dir::Cache=" + cache,
+        "Dir::Log=" + folder,
+        "APT::Sandbox::User=root", // Without effect for other users: the folder may be private.
+        "APT::Architecture=amd64",
+        "APT::Architectures=amd64",
+        "APT::Status-Fd=1",
+        "Acquire::Languages=none",
+        "Acquire::Retries=2",
+        "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false",
+        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+        "Acquire::IndexTargets::deb::CNF::DefaultEnabled=false")) {
       command.add("-o");
       command.add(option);
     }
