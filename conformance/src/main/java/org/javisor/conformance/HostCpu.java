@@ -11,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -110,11 +111,11 @@ public final class HostCpu implements AutoCloseable {
     // Not position independent: the assembly uses 32-bit absolute addresses.
     Process gcc =
         new ProcessBuilder(
-                "gcc", "-O2", "-fno-pie", "-no-pie", "-fcf-protection=none",
-                "-o", program.toString(), source.toString())
+            "gcc", "-O2", "-fno-pie", "-no-pie", "-fcf-protection=none",
+            "-o", program.toString(), source.toString())
             .redirectErrorStream(true)
             .start();
-    String messages = new String(gcc.getInputStream().readAllBytes());
+    String messages = new String(gcc.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     try {
       if (gcc.waitFor() != 0) {
         throw new IOException("gcc failed: " + messages);

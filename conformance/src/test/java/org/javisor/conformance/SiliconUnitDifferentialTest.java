@@ -86,7 +86,8 @@ final class SiliconUnitDifferentialTest {
   private byte[] encode(Form form) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     boolean memory =
-        form.registerForm() == 0 || form.registerForm() < 0 && form.rm() < 0 && random.nextBoolean();
+        form.registerForm() == 0
+            || form.registerForm() < 0 && form.rm() < 0 && random.nextBoolean();
     int w = form.w() >= 0 ? form.w() : random.nextInt(2);
     int r = random.nextInt(2);
     int b = memory ? 0 : random.nextInt(2);
@@ -166,7 +167,8 @@ final class SiliconUnitDifferentialTest {
     boolean masked = random.nextBoolean();
     in.mxcsr(masked ? 0x1f80 | random.nextInt() & 0xe040 : random.nextInt() & 0xffc0);
     MemorySegment x = in.xsave();
-    int fcw = 0x40 | random.nextInt() & 0xf00 | (random.nextBoolean() ? 0x3f : random.nextInt() & 0x3f);
+    int fcw =
+        0x40 | random.nextInt() & 0xf00 | (random.nextBoolean() ? 0x3f : random.nextInt() & 0x3f);
     x.set(ValueLayout.JAVA_SHORT, 0, (short) fcw);
     int fsw = random.nextInt() & 0x7f00;
     if (random.nextInt(8) == 0) {
@@ -304,8 +306,8 @@ final class SiliconUnitDifferentialTest {
     MemorySegment theirs = host.memory();
     long mismatch = MemorySegment.ofArray(memory).mismatch(theirs);
     return mismatch < 0 || in.form.operands().contains(Operand.Menv)
-            || in.form.operands().contains(Operand.Mfpu)
-        ? null
-        : "memory at " + mismatch;
+        || in.form.operands().contains(Operand.Mfpu)
+            ? null
+            : "memory at " + mismatch;
   }
 }

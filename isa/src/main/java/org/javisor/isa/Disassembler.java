@@ -85,7 +85,7 @@ public final class Disassembler {
       case JCXZ -> in.addressSize == 2 ? "jcxz" : in.addressSize == 4 ? "jecxz" : "jrcxz";
       case IRET, PUSHF, POPF, PUSHA, POPA -> suffixed(in, form.name);
       case RETFAR -> suffixed(in, "retf");
-      case SYSRET, SYSEXIT -> 
+      case SYSRET, SYSEXIT ->
           in.codeSize != 64 ? form.name : form.name + (in.operandSize == 8 ? "q" : "d");
       case CALLFAR, CALLFARIND -> "call";
       case JMPFAR, JMPFARIND -> "jmp";
@@ -165,7 +165,8 @@ public final class Disassembler {
       return start + FLOAT_PREDICATES[(int) in.immediate] + type;
     }
     if (isNamedPclmul(in)) {
-      String half = ((in.immediate & 1) != 0 ? "hq" : "lq") + ((in.immediate & 16) != 0 ? "hq" : "lq");
+      String half =
+          ((in.immediate & 1) != 0 ? "hq" : "lq") + ((in.immediate & 16) != 0 ? "hq" : "lq");
       return (form.vex ? "vpclmul" : "pclmul") + half + "dq";
     }
     boolean wide = in.rexW || in.vexW && in.codeSize == 64;

@@ -289,14 +289,14 @@ final class SimdForms {
     binary(SSE3, "66 0F D0", "addsubpd").mxcsr();
     binary(SSE3, "F2 0F D0", "addsubps").mxcsr();
     new Rows(
-            sse(SSE4_1, "66 0F 3A 08", "roundps", Vdq, Wdq, Ib),
-            sse(SSE4_1, "66 0F 3A 09", "roundpd", Vdq, Wdq, Ib),
-            sse(SSE4_1, "66 0F 3A 0A", "roundss", Vdq, Wd, Ib).readWrite(),
-            sse(SSE4_1, "66 0F 3A 0B", "roundsd", Vdq, Wq, Ib).readWrite(),
-            vex(AVX, "66 0F 3A 08", "roundps", Vx, Wx, Ib),
-            vex(AVX, "66 0F 3A 09", "roundpd", Vx, Wx, Ib),
-            vex(AVX, "66 0F 3A 0A", "roundss", Vdq, Hdq, Wd, Ib),
-            vex(AVX, "66 0F 3A 0B", "roundsd", Vdq, Hdq, Wq, Ib))
+        sse(SSE4_1, "66 0F 3A 08", "roundps", Vdq, Wdq, Ib),
+        sse(SSE4_1, "66 0F 3A 09", "roundpd", Vdq, Wdq, Ib),
+        sse(SSE4_1, "66 0F 3A 0A", "roundss", Vdq, Wd, Ib).readWrite(),
+        sse(SSE4_1, "66 0F 3A 0B", "roundsd", Vdq, Wq, Ib).readWrite(),
+        vex(AVX, "66 0F 3A 08", "roundps", Vx, Wx, Ib),
+        vex(AVX, "66 0F 3A 09", "roundpd", Vx, Wx, Ib),
+        vex(AVX, "66 0F 3A 0A", "roundss", Vdq, Hdq, Wd, Ib),
+        vex(AVX, "66 0F 3A 0B", "roundsd", Vdq, Hdq, Wq, Ib))
         .mxcsr();
     binaryImmediate(SSE4_1, "66 0F 3A 40", "dpps").mxcsr();
     sse(SSE4_1, "66 0F 3A 41", "dppd", Vdq, Wdq, Ib).readWrite().mxcsr();
@@ -337,16 +337,16 @@ final class SimdForms {
         String encoding = FLOAT_PREFIX[i] + " 0F " + opcode;
         String name = (opcode.equals("2E") ? "ucomi" : "comi") + suffix;
         new Rows(
-                sse(FLOAT_FEATURE[i], encoding, name, Vdq, source),
-                vex(AVX, encoding, name, Vdq, source))
+            sse(FLOAT_FEATURE[i], encoding, name, Vdq, source),
+            vex(AVX, encoding, name, Vdq, source))
             .compares()
             .mxcsr();
       }
     }
     unary(SSE4_1, "66 0F 38 17", "ptest").compares();
     new Rows(
-            vex(AVX, "66 0F 38 0E W0", "testps", Vx, Wx),
-            vex(AVX, "66 0F 38 0F W0", "testpd", Vx, Wx))
+        vex(AVX, "66 0F 38 0E W0", "testps", Vx, Wx),
+        vex(AVX, "66 0F 38 0F W0", "testpd", Vx, Wx))
         .compares();
   }
 
@@ -358,32 +358,32 @@ final class SimdForms {
     mmx(SSE2, "66 0F 2C", "cvttpd2pi", Pq, Wdq).aligned().mxcsr();
     mmx(SSE2, "66 0F 2D", "cvtpd2pi", Pq, Wdq).aligned().mxcsr();
     new Rows(
-            sse(SSE, "F3 0F 2A", "cvtsi2ss", Vdq, Ey).readWrite(),
-            sse(SSE2, "F2 0F 2A", "cvtsi2sd", Vdq, Ey).readWrite(),
-            vex(AVX, "F3 0F 2A", "cvtsi2ss", Vdq, Hdq, Ey),
-            vex(AVX, "F2 0F 2A", "cvtsi2sd", Vdq, Hdq, Ey),
-            sse(SSE, "F3 0F 2C", "cvttss2si", Gy, Wd),
-            sse(SSE2, "F2 0F 2C", "cvttsd2si", Gy, Wq),
-            sse(SSE, "F3 0F 2D", "cvtss2si", Gy, Wd),
-            sse(SSE2, "F2 0F 2D", "cvtsd2si", Gy, Wq),
-            vex(AVX, "F3 0F 2C", "cvttss2si", Gy, Wd),
-            vex(AVX, "F2 0F 2C", "cvttsd2si", Gy, Wq),
-            vex(AVX, "F3 0F 2D", "cvtss2si", Gy, Wd),
-            vex(AVX, "F2 0F 2D", "cvtsd2si", Gy, Wq),
-            sse(SSE2, "NP 0F 5A", "cvtps2pd", Vdq, Wq),
-            vex(AVX, "NP 0F 5A", "cvtps2pd", Vx, Wh),
-            sse(SSE2, "66 0F 5A", "cvtpd2ps", Vdq, Wdq),
-            vex(AVX, "66 0F 5A", "cvtpd2ps", Vdq, Wx),
-            sse(SSE2, "F3 0F 5A", "cvtss2sd", Vdq, Wd).readWrite(),
-            vex(AVX, "F3 0F 5A", "cvtss2sd", Vdq, Hdq, Wd),
-            sse(SSE2, "F2 0F 5A", "cvtsd2ss", Vdq, Wq).readWrite(),
-            vex(AVX, "F2 0F 5A", "cvtsd2ss", Vdq, Hdq, Wq),
-            sse(SSE2, "66 0F E6", "cvttpd2dq", Vdq, Wdq),
-            vex(AVX, "66 0F E6", "cvttpd2dq", Vdq, Wx),
-            sse(SSE2, "F2 0F E6", "cvtpd2dq", Vdq, Wdq),
-            vex(AVX, "F2 0F E6", "cvtpd2dq", Vdq, Wx),
-            vex(F16C, "66 0F 38 13 W0", "cvtph2ps", Vx, Wh),
-            vex(F16C, "66 0F 3A 1D W0", "cvtps2ph", Wh, Vx, Ib))
+        sse(SSE, "F3 0F 2A", "cvtsi2ss", Vdq, Ey).readWrite(),
+        sse(SSE2, "F2 0F 2A", "cvtsi2sd", Vdq, Ey).readWrite(),
+        vex(AVX, "F3 0F 2A", "cvtsi2ss", Vdq, Hdq, Ey),
+        vex(AVX, "F2 0F 2A", "cvtsi2sd", Vdq, Hdq, Ey),
+        sse(SSE, "F3 0F 2C", "cvttss2si", Gy, Wd),
+        sse(SSE2, "F2 0F 2C", "cvttsd2si", Gy, Wq),
+        sse(SSE, "F3 0F 2D", "cvtss2si", Gy, Wd),
+        sse(SSE2, "F2 0F 2D", "cvtsd2si", Gy, Wq),
+        vex(AVX, "F3 0F 2C", "cvttss2si", Gy, Wd),
+        vex(AVX, "F2 0F 2C", "cvttsd2si", Gy, Wq),
+        vex(AVX, "F3 0F 2D", "cvtss2si", Gy, Wd),
+        vex(AVX, "F2 0F 2D", "cvtsd2si", Gy, Wq),
+        sse(SSE2, "NP 0F 5A", "cvtps2pd", Vdq, Wq),
+        vex(AVX, "NP 0F 5A", "cvtps2pd", Vx, Wh),
+        sse(SSE2, "66 0F 5A", "cvtpd2ps", Vdq, Wdq),
+        vex(AVX, "66 0F 5A", "cvtpd2ps", Vdq, Wx),
+        sse(SSE2, "F3 0F 5A", "cvtss2sd", Vdq, Wd).readWrite(),
+        vex(AVX, "F3 0F 5A", "cvtss2sd", Vdq, Hdq, Wd),
+        sse(SSE2, "F2 0F 5A", "cvtsd2ss", Vdq, Wq).readWrite(),
+        vex(AVX, "F2 0F 5A", "cvtsd2ss", Vdq, Hdq, Wq),
+        sse(SSE2, "66 0F E6", "cvttpd2dq", Vdq, Wdq),
+        vex(AVX, "66 0F E6", "cvttpd2dq", Vdq, Wx),
+        sse(SSE2, "F2 0F E6", "cvtpd2dq", Vdq, Wdq),
+        vex(AVX, "F2 0F E6", "cvtpd2dq", Vdq, Wx),
+        vex(F16C, "66 0F 38 13 W0", "cvtph2ps", Vx, Wh),
+        vex(F16C, "66 0F 3A 1D W0", "cvtps2ph", Wh, Vx, Ib))
         .mxcsr();
     unary(SSE2, "NP 0F 5B", "cvtdq2ps").mxcsr();
     unary(SSE2, "66 0F 5B", "cvtps2dq").mxcsr();
@@ -571,8 +571,8 @@ final class SimdForms {
     String[] names = {"pcmpestrm", "pcmpestri", "pcmpistrm", "pcmpistri"};
     for (int i = 0; i < 4; i++) {
       new Rows(
-              unaligned(SSE4_2, "66 0F 3A 6" + i, names[i], Vdq, Wdq, Ib),
-              vex(AVX, "66 0F 3A 6" + i + " L0", names[i], Vdq, Wdq, Ib))
+          unaligned(SSE4_2, "66 0F 3A 6" + i, names[i], Vdq, Wdq, Ib),
+          vex(AVX, "66 0F 3A 6" + i + " L0", names[i], Vdq, Wdq, Ib))
           .compares();
     }
   }

@@ -15,8 +15,8 @@ final class EncodingGenerator {
       out.write(0x67);
     }
     if (form.hasModRm() && random.nextInt(8) == 0) {
-      out.write(codeSize == 64 ? random.nextInt(2) + 0x64 : new int[] {0x26, 0x2e, 0x36, 0x64}[
-          random.nextInt(4)]);
+      out.write(codeSize == 64 ? random.nextInt(2) + 0x64
+          : new int[] {0x26, 0x2e, 0x36, 0x64}[random.nextInt(4)]);
     }
     if (form.lockable() && random.nextInt(4) == 0) {
       out.write(0xf0);

@@ -34,7 +34,8 @@ final class ObjdumpTest {
   private static final Pattern LINE =
       Pattern.compile("^\\s*([0-9a-f]+):\\t((?:[0-9a-f]{2} )+)\\s*(?:\\t(.*))?$");
 
-  @TempDir Path folder;
+  @TempDir
+  Path folder;
 
   private record Line(int length, String text) {}
 
@@ -100,8 +101,8 @@ final class ObjdumpTest {
     String machine = codeSize == 64 ? "i386:x86-64" : codeSize == 32 ? "i386" : "i8086";
     Process process =
         new ProcessBuilder(
-                "objdump", "-D", "-z", "-b", "binary", "-m", machine, "-M", "intel",
-                "--insn-width=16", file.toString())
+            "objdump", "-D", "-z", "-b", "binary", "-m", machine, "-M", "intel",
+            "--insn-width=16", file.toString())
             .redirectErrorStream(true)
             .start();
     Map<Long, Line> lines = new HashMap<>();
@@ -125,10 +126,9 @@ final class ObjdumpTest {
   private static boolean hasObjdump() throws InterruptedException {
     try {
       return new ProcessBuilder("objdump", "--version")
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .start()
-              .waitFor()
-          == 0;
+          .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+          .start()
+          .waitFor() == 0;
     } catch (IOException e) {
       return false;
     }

@@ -92,10 +92,9 @@ final class HostCode {
     for (CpuFeature feature : CpuFeature.values()) {
       long highest = feature.leaf() < 0 ? extended : basic;
       if (Integer.toUnsignedLong(feature.leaf()) <= highest
-          && (leaf(cpuid, buffer, feature.leaf(), feature.subleaf(), feature.register())
-                      >> feature.bit()
-                  & 1)
-              != 0) {
+          && (leaf(cpuid, buffer, feature.leaf(), feature.subleaf(), feature.register()) >> feature
+              .bit()
+              & 1) != 0) {
         FEATURES.add(feature);
       }
     }

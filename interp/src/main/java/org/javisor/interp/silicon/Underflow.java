@@ -11,8 +11,8 @@ final class Underflow {
   static int elementSize(Form form) {
     String name = form.vex() ? form.mnemonic().substring(1) : form.mnemonic();
     int size = name.endsWith("ps") || name.endsWith("ss") ? 4 : 8;
-    for (String operation :
-        new String[] {"add", "sub", "mul", "div", "hadd", "hsub", "dp", "fm", "fnm"}) {
+    for (String operation : new String[] {"add", "sub", "mul", "div", "hadd", "hsub", "dp", "fm",
+      "fnm"}) {
       if (name.startsWith(operation)) {
         return size;
       }

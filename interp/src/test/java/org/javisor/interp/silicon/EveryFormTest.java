@@ -88,7 +88,8 @@ final class EveryFormTest {
       RawMemory.put64(
           g.block + VcpuBlock.ST + 16 * i, 1L << 63 | random.nextLong() << random.nextInt(64));
       RawMemory.put64(
-          g.block + VcpuBlock.ST + 16 * i + 8, 0x3ff0 + random.nextInt(32) | random.nextInt(2) << 15);
+          g.block + VcpuBlock.ST + 16 * i + 8,
+          0x3ff0 + random.nextInt(32) | random.nextInt(2) << 15);
     }
     RawMemory.put16(g.block + VcpuBlock.FX + 4, random.nextInt(256));
     RawMemory.put16(g.block + VcpuBlock.FSW, random.nextInt() & 0x7f00);
