@@ -20,7 +20,8 @@ record MemorySize(long bytes) {
     public MemorySize convert(String text) {
       Matcher matcher = SYNTAX.matcher(text);
       if (!matcher.matches()) {
-        throw new TypeConversionException("'" + text + "' is no amount of memory: 512M or 2G expected");
+        throw new TypeConversionException(
+            "'" + text + "' is no amount of memory: 512M or 2G expected");
       }
       int shift =
           switch (matcher.group(2)) {

@@ -23,7 +23,8 @@ final class Messages implements MachineListener {
   }
 
   void error(ExitCode code, String message) {
-    String line = message == null ? "unknown error" : message.strip().replaceAll("\\s*\\R\\s*", " ");
+    String line =
+        message == null ? "unknown error" : message.strip().replaceAll("\\s*\\R\\s*", " ");
     if (json) {
       event(
           "error",

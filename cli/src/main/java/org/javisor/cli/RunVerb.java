@@ -6,6 +6,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Collectors;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
@@ -19,13 +21,19 @@ import picocli.CommandLine.TypeConversionException;
 
 /** {@code javisor run}: one virtual machine of the KVM kind, in this process. */
 final class RunVerb extends Verb {
+  /** How long a machine may take to end after it was told to. */
+  private static final long QUIT_NANOS = 2_000_000_000L;
+
+  private final AtomicReference<Machine> running = new AtomicReference<>();
+
   private final OptionSpec kernel =
       option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF.")
           .build();
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
   private final OptionSpec append =
-      option("--append", "TEXT", String.class, "The kernel's command line. Default: ${DEFAULT-VALUE}")
+      option("--append", "TEXT", String.class,
+          "The kernel's command line. Default: ${DEFAULT-VALUE}")
           .defaultValue("console=ttyS0")
           .build();
   private final OptionSpec memory =
@@ -39,18 +47,18 @@ final class RunVerb extends Verb {
           .build();
   private final OptionSpec accelerator =
       option(
-              "--accel",
-              "NAME",
-              String.class,
-              "Who executes the guest: interp, or auto for the best here. Default: ${DEFAULT-VALUE}")
+          "--accel",
+          "NAME",
+          String.class,
+          "Who executes the guest: interp, or auto for the best here. Default: ${DEFAULT-VALUE}")
           .defaultValue(MachineConfig.AUTO)
           .build();
   private final OptionSpec console =
       option(
-              "--console",
-              "WHERE",
-              ConsoleTarget.class,
-              "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
+          "--console",
+          "WHERE",
+          ConsoleTarget.class,
+          "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
           .converters(new ConsoleTarget.Converter())
           .defaultValue("stdio")
           .build();
@@ -58,18 +66,18 @@ final class RunVerb extends Verb {
       flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
   private final OptionSpec gdb =
       option(
-              "--gdb",
-              "ADDRESS",
-              TcpAddress.class,
-              "Start stopped and wait for gdb, as at tcp:127.0.0.1:1234.")
+          "--gdb",
+          "ADDRESS",
+          TcpAddress.class,
+          "Start stopped and wait for gdb, as at tcp:127.0.0.1:1234.")
           .converters(new TcpAddress.Converter())
           .build();
   private final OptionSpec trace =
       option(
-              "--trace",
-              "WHAT",
-              TraceCategory[].class,
-              "Trace to standard error: exceptions, unknown, msr, irq, blocks.")
+          "--trace",
+          "WHAT",
+          TraceCategory[].class,
+          "Trace to standard error: exceptions, unknown, msr, irq, blocks.")
           .auxiliaryTypes(TraceCategory.class)
           .converters(RunVerb::traceCategory)
           .splitRegex(",")
@@ -85,18 +93,38 @@ final class RunVerb extends Verb {
   public Integer call() throws Exception {
     Messages messages = messages();
     MachineConfig config = config(messages);
-    try (Console far = Consoles.open(console.getValue())) {
+    try (Console far = Consoles.open(console.getValue(), this::quit)) {
       while (true) {
         try (Machine machine = Machine.start(config, far, messages)) {
+          running.set(machine);
           MachineOutcome outcome = machine.await();
           if (outcome instanceof MachineOutcome.Reset && !isSet(noReboot)) {
             messages.message("the guest reset the machine: it starts again");
             continue;
           }
+          // The terminal is as it was before anything is said about the end.
+          far.close();
           return end(outcome, machine.instructions(), messages);
         }
       }
     }
+  }
+
+  /** Ctrl-A x: the machine's plug is pulled; if that does not help, the program's. */
+  private void quit() {
+    Machine machine = running.get();
+    if (machine == null) {
+      System.exit(ExitCode.OK.code());
+    }
+    Thread.ofPlatform()
+        .daemon()
+        .name("javisor-quit")
+        .start(
+            () -> {
+              LockSupport.parkNanos(QUIT_NANOS);
+              System.exit(ExitCode.OK.code());
+            });
+    machine.quit();
   }
 
   private MachineConfig config(Messages messages) throws UserError {
@@ -108,6 +136,9 @@ final class RunVerb extends Verb {
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
     Optional<Path> unpacked = Optional.empty();
+    if (ramDisk != null) {
+      readable("--initrd", ramDisk);
+    }
     if (image == null) {
       DefaultGuest.GuestFiles files = defaultGuest(messages);
       image = files.kernel();
@@ -117,9 +148,6 @@ final class RunVerb extends Verb {
       }
     } else {
       readable("--kernel", image);
-    }
-    if (isSet(initrd)) {
-      readable("--initrd", ramDisk);
     }
     TraceCategory[] traced = trace.getValue();
     return new MachineConfig(
@@ -142,7 +170,8 @@ final class RunVerb extends Verb {
     } catch (IOException e) {
       throw new UserError(
           ExitCode.FILE, "the default guest cannot be kept in " + DefaultGuest.cacheFolder() + ": "
-              + e.getMessage(), e);
+              + e.getMessage(),
+          e);
     }
   }
 

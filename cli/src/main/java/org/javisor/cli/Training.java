@@ -14,8 +14,8 @@ final class Training {
   public static void main(String[] args) {
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
     String[][] lines = {
-        {"--help"}, {"--version"}, {"run", "--help"}, {"run", "--memory", "0", "--json"},
-        {"inspect", "--help"}
+      {"--help"}, {"--version"}, {"run", "--help"}, {"run", "--memory", "0", "--json"},
+      {"inspect", "--help"}
     };
     for (String[] line : lines) {
       CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);

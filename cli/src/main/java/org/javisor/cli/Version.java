@@ -7,9 +7,9 @@ final class Version {
   static String[] lines() {
     String version = Version.class.getPackage().getImplementationVersion();
     return new String[] {
-        "javisor " + (version == null ? "(not packaged)" : version),
-        "Java " + Runtime.version() + ", " + System.getProperty("os.name") + " "
-            + System.getProperty("os.arch")
+      "javisor " + (version == null ? "(not packaged)" : version),
+      "Java " + Runtime.version() + ", " + System.getProperty("os.name") + " "
+          + System.getProperty("os.arch")
     };
   }
 }

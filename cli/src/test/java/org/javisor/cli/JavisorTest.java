@@ -31,25 +31,25 @@ class JavisorTest {
   @CsvSource(
       delimiter = '|',
       value = {
-          "                                  | 2 | no verb given",
-          "fly                               | 2 | 'fly' was not expected here",
-          "--fly                             | 2 | Unknown option: '--fly'",
-          "run --fly                         | 2 | Unknown option: '--fly'",
-          "run --memory 5X                   | 2 | '5X' is no amount of memory",
-          "run --memory 4K                   | 2 | '4K' is not from 1M to 512G",
-          "run --memory 999999999999T        | 2 | is not from 1M to 512G",
-          "run --cpus 0 --kernel /etc/passwd | 2 | --cpus 0: 1 to 64 expected",
-          "run --cpus two                    | 2 | 'two'",
-          "run --console tty                 | 2 | 'tty' is no console",
-          "run --console file:               | 2 | 'file:' is no console",
-          "run --gdb 1234                    | 2 | '1234' is no address",
-          "run --gdb tcp:localhost:70000     | 2 | is no address",
-          "run --trace msr,all               | 2 | 'all' cannot be traced: exceptions, unknown",
-          "run --kernel /does/not/exist      | 3 | --kernel /does/not/exist does not exist",
-          "run --kernel /etc                 | 3 | --kernel /etc is a folder",
-          "run --kernel /etc/passwd --initrd /no | 3 | --initrd /no does not exist",
-          "inspect                           | 2 | FILE",
-          "inspect /does/not/exist           | 3 | does not exist",
+        "                                  | 2 | no verb given",
+        "fly                               | 2 | 'fly' was not expected here",
+        "--fly                             | 2 | Unknown option: '--fly'",
+        "run --fly                         | 2 | Unknown option: '--fly'",
+        "run --memory 5X                   | 2 | '5X' is no amount of memory",
+        "run --memory 4K                   | 2 | '4K' is not from 1M to 512G",
+        "run --memory 999999999999T        | 2 | is not from 1M to 512G",
+        "run --cpus 0 --kernel /etc/passwd | 2 | --cpus 0: 1 to 64 expected",
+        "run --cpus two                    | 2 | 'two'",
+        "run --console tty                 | 2 | 'tty' is no console",
+        "run --console file:               | 2 | 'file:' is no console",
+        "run --gdb 1234                    | 2 | '1234' is no address",
+        "run --gdb tcp:localhost:70000     | 2 | is no address",
+        "run --trace msr,all               | 2 | 'all' cannot be traced: exceptions, unknown",
+        "run --kernel /does/not/exist      | 3 | --kernel /does/not/exist does not exist",
+        "run --kernel /etc                 | 3 | --kernel /etc is a folder",
+        "run --kernel /etc/passwd --initrd /no | 3 | --initrd /no does not exist",
+        "inspect                           | 2 | FILE",
+        "inspect /does/not/exist           | 3 | does not exist",
       })
   void aMistakeIsOneLineAndItsCode(String line, int code, String says) {
     int got = run(line == null ? new String[0] : line.split(" +"));
@@ -86,8 +86,8 @@ class JavisorTest {
     assertTrue(out.toString().contains("run ") && out.toString().contains("inspect "));
     assertEquals(0, run("run", "--help"));
     Stream.of(
-            "--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--console",
-            "--gdb", "--trace", "--json", "--debug", "--no-reboot")
+        "--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--console",
+        "--gdb", "--trace", "--json", "--debug", "--no-reboot")
         .forEach(option -> assertTrue(out.toString().contains("  " + option), option));
     assertEquals("", err.toString());
   }

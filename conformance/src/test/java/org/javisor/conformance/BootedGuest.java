@@ -90,7 +90,7 @@ final class BootedGuest implements AutoCloseable {
   /** Types a line, as fast as the guest takes it. */
   void type(String line) throws InterruptedException {
     byte[] bytes = (line + "\r").getBytes(StandardCharsets.US_ASCII);
-    for (int sent = 0; sent < bytes.length; ) {
+    for (int sent = 0; sent < bytes.length;) {
       int taken = port.receive(bytes, sent, bytes.length - sent);
       sent += taken;
       if (taken == 0) {

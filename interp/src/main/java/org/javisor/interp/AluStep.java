@@ -44,7 +44,8 @@ final class AluStep extends OperandStep {
     } else {
       a = c.load(va, SIZE);
     }
-    long b = SOURCE == Shape.IMM ? immediate : SOURCE == Shape.REG ? c.get(source, SIZE) : c.load(va, SIZE);
+    long b = SOURCE == Shape.IMM ? immediate
+        : SOURCE == Shape.REG ? c.get(source, SIZE) : c.load(va, SIZE);
     long r;
     if (KIND == ADD) {
       r = a + b;

@@ -35,7 +35,8 @@ final class CrashReport {
     t.append("GDT %x/%x  IDT %x/%x%n".formatted(c.segments.gdtBase, c.segments.gdtLimit,
         c.segments.idtBase, c.segments.idtLimit));
     code(c, decoder, t);
-    t.append("page walk of RIP %#x:%n%s%n".formatted(c.linearRip(), c.mmu.describeWalk(c.linearRip())));
+    t.append(
+        "page walk of RIP %#x:%n%s%n".formatted(c.linearRip(), c.mmu.describeWalk(c.linearRip())));
     if (f.vector == GuestFault.PF) {
       t.append("page walk of CR2 %#x:%n%s%n".formatted(c.cr2, c.mmu.describeWalk(c.cr2)));
     }

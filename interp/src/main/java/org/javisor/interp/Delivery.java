@@ -333,8 +333,7 @@ final class Delivery {
       }
       if (fromV86) {
         c.setSystemFlags(Cpu.VM, 0);
-        for (int seg :
-            new int[] {Instruction.GS, Instruction.FS, Instruction.DS, Instruction.ES}) {
+        for (int seg : new int[] {Instruction.GS, Instruction.FS, Instruction.DS, Instruction.ES}) {
           s.set(seg, 0, 0, 0, Segments.UNUSABLE);
         }
       }

@@ -319,8 +319,8 @@ final class Mmu {
     long page = va & -4096L;
     boolean writable =
         (write || walkWritable)
-            && (arena.flags(frame) & (FrameArena.CODE | FrameArena.LOG | FrameArena.COPY_ON_WRITE))
-                == 0
+            && (arena.flags(frame)
+                & (FrameArena.CODE | FrameArena.LOG | FrameArena.COPY_ON_WRITE)) == 0
             && memory.writable(walkGpa);
     RawMemory.put64(entry, page);
     RawMemory.put64(entry + 8, writable ? page : -1);

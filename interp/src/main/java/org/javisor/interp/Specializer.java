@@ -46,12 +46,11 @@ final class Specializer {
         }
         BYTES.put(template, bytes);
       }
-      return (OperandStep)
-          LOOKUP
-              .defineHiddenClassWithClassData(bytes, shape, true)
-              .lookupClass()
-              .getDeclaredConstructor()
-              .newInstance();
+      return (OperandStep) LOOKUP
+          .defineHiddenClassWithClassData(bytes, shape, true)
+          .lookupClass()
+          .getDeclaredConstructor()
+          .newInstance();
     } catch (IOException
         | NoSuchMethodException
         | IllegalAccessException

@@ -62,7 +62,8 @@ final class StackStep extends OperandStep {
   private long value(Cpu c) {
     return SOURCE == Shape.IMM
         ? immediate
-        : SOURCE == Shape.REG ? RawMemory.get64(c.block + source) : c.load(address(c, ADDRESS, 8, false), 8);
+        : SOURCE == Shape.REG ? RawMemory.get64(c.block + source)
+            : c.load(address(c, ADDRESS, 8, false), 8);
   }
 
   private void push(Cpu c, long value) {

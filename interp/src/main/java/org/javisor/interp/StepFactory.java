@@ -47,9 +47,9 @@ final class StepFactory {
       }
       case MOV -> {
         return in.form.operand(0).kind() == Operand.Kind.OFFSET
-                || in.form.operand(1).kind() == Operand.Kind.OFFSET
-            ? null
-            : twoOperands(MoveStep.class, MoveStep.MOV, in, nextRip);
+            || in.form.operand(1).kind() == Operand.Kind.OFFSET
+                ? null
+                : twoOperands(MoveStep.class, MoveStep.MOV, in, nextRip);
       }
       case MOVZX, MOVSX, MOVSXD -> {
         int kind = op == Op.MOVZX ? MoveStep.ZERO_EXTEND : MoveStep.SIGN_EXTEND;

@@ -34,7 +34,7 @@ final class Strings {
     }
     boolean compares = op == Op.CMPS || op == Op.SCAS;
     int as = in.addressSize;
-    for (int done = 0; ; ) {
+    for (int done = 0;;) {
       long count = Cpu.zeroExtend(c.reg(Cpu.RCX), as);
       if (count == 0) {
         return;

@@ -219,8 +219,8 @@ final class SystemHandlers {
     long d = c.segments.descriptor(sel, GuestFault.GP);
     int a = Segments.descriptorAttributes(d);
     boolean lar = in.form.op() == org.javisor.isa.Op.LAR;
-    boolean conforming = (a & (Segments.S | Segments.CODE | Segments.EXPAND_DOWN))
-        == (Segments.S | Segments.CODE | Segments.EXPAND_DOWN);
+    boolean conforming = (a & (Segments.S | Segments.CODE | Segments.EXPAND_DOWN)) == (Segments.S
+        | Segments.CODE | Segments.EXPAND_DOWN);
     boolean ok = conforming || Segments.dpl(a) >= c.cpl && Segments.dpl(a) >= (sel & 3);
     if ((a & Segments.S) == 0) {
       int type = a & Segments.TYPE;

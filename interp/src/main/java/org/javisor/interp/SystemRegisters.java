@@ -284,7 +284,8 @@ final class SystemRegisters {
   private static int fixedMtrr(int msr) {
     return msr == 0x250
         ? 0
-        : msr == 0x258 || msr == 0x259 ? msr - 0x257 : msr >= 0x268 && msr <= 0x26f ? msr - 0x265 : -1;
+        : msr == 0x258 || msr == 0x259 ? msr - 0x257
+            : msr >= 0x268 && msr <= 0x26f ? msr - 0x265 : -1;
   }
 
   void writeMsr(int msr, long value) {
@@ -434,7 +435,8 @@ final class SystemRegisters {
         selector,
         0,
         0xffff_ffffL,
-        0xb | Segments.S | cpl << 5 | Segments.PRESENT | Segments.G | (is64 ? Segments.L : Segments.DB));
+        0xb | Segments.S | cpl << 5 | Segments.PRESENT | Segments.G
+            | (is64 ? Segments.L : Segments.DB));
     c.cpl = cpl;
   }
 

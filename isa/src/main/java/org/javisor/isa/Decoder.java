@@ -270,7 +270,8 @@ public final class Decoder {
     }
     if (in.lock && !(form.lockable && in.isMemory() && form.hasModRm())) {
       // MOV CR8 by LOCK MOV CR0 (CR8_LEGACY) is the one use of LOCK that is no lock.
-      if (!(form.op == Op.MOVCR || form.op == Op.MOVTOCR) || !has[CpuFeature.CR8_LEGACY.ordinal()]) {
+      if (!(form.op == Op.MOVCR || form.op == Op.MOVTOCR)
+          || !has[CpuFeature.CR8_LEGACY.ordinal()]) {
         return INVALID;
       }
     }
@@ -336,7 +337,8 @@ public final class Decoder {
         defaultSegment = Instruction.SS;
       }
       in.displacement =
-          in.mod == 1 ? (byte) next() : in.mod == 2 || rm == 6 && in.mod == 0 ? (short) next16() : 0;
+          in.mod == 1 ? (byte) next()
+              : in.mod == 2 || rm == 6 && in.mod == 0 ? (short) next16() : 0;
     } else {
       boolean baseless = false;
       if (rm == 4) {

@@ -124,8 +124,10 @@ final class GeneralForms {
       int written = rotate ? OF | CF : OSZAPC;
       int undefined = rotate ? OF : OF | AF;
       int read = op == Op.RCL || op == Op.RCR ? CF : 0;
-      form("D0 /" + i, op, Eb, ONE).readWrite().reads(read).writes(written).undefined(rotate ? 0 : AF);
-      form("D1 /" + i, op, Ev, ONE).readWrite().reads(read).writes(written).undefined(rotate ? 0 : AF);
+      form("D0 /" + i, op, Eb, ONE).readWrite().reads(read).writes(written)
+          .undefined(rotate ? 0 : AF);
+      form("D1 /" + i, op, Ev, ONE).readWrite().reads(read).writes(written)
+          .undefined(rotate ? 0 : AF);
       form("C0 /" + i, op, Eb, Ib).readWrite().reads(read).writes(written).undefined(undefined);
       form("C1 /" + i, op, Ev, Ib).readWrite().reads(read).writes(written).undefined(undefined);
       form("D2 /" + i, op, Eb, CL).readWrite().reads(read).writes(written).undefined(undefined);
@@ -185,7 +187,8 @@ final class GeneralForms {
     form("0F B5 mem", "lgs", Op.LOADFAR, Gv, Mp);
     form("0F B0", Op.CMPXCHG, Eb, Gb).readWrite().lock().writes(OSZAPC);
     form("0F B1", Op.CMPXCHG, Ev, Gv).readWrite().lock().writes(OSZAPC);
-    form("0F C7 /1 mem W1", Op.CMPXCHG16B, Mdq).readWrite().lock().writes(ZF).needs(CpuFeature.CX16);
+    form("0F C7 /1 mem W1", Op.CMPXCHG16B, Mdq).readWrite().lock().writes(ZF)
+        .needs(CpuFeature.CX16);
     form("0F C7 /1 mem", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF);
     form("0F C0", Op.XADD, Eb, Gb).readWrite().lock().writes(OSZAPC);
     form("0F C1", Op.XADD, Ev, Gv).readWrite().lock().writes(OSZAPC);
@@ -295,13 +298,19 @@ final class GeneralForms {
     int notZero = OSZAPC & ~ZF;
     form("0F BC", Op.BSF, Gv, Ev).readWrite().writes(OSZAPC).undefined(notZero);
     form("0F BD", Op.BSR, Gv, Ev).readWrite().writes(OSZAPC).undefined(notZero);
-    form("VEX 0F 38 F2", Op.ANDN, Gy, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC).undefined(AF | PF).l = 0;
-    form("VEX 0F 38 F7", Op.BEXTR, Gy, Ey, By).needs(CpuFeature.BMI1).writes(OSZAPC).undefined(AF | SF | PF).l = 0;
+    form("VEX 0F 38 F2", Op.ANDN, Gy, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+        .undefined(AF | PF).l = 0;
+    form("VEX 0F 38 F7", Op.BEXTR, Gy, Ey, By).needs(CpuFeature.BMI1).writes(OSZAPC)
+        .undefined(AF | SF | PF).l = 0;
     int undefined = AF | PF;
-    form("VEX 0F 38 F3 /1", Op.BLSR, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC).undefined(undefined).l = 0;
-    form("VEX 0F 38 F3 /2", Op.BLSMSK, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC).undefined(undefined).l = 0;
-    form("VEX 0F 38 F3 /3", Op.BLSI, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC).undefined(undefined).l = 0;
-    form("VEX NP 0F 38 F5", Op.BZHI, Gy, Ey, By).needs(CpuFeature.BMI2).writes(OSZAPC).undefined(undefined).l = 0;
+    form("VEX 0F 38 F3 /1", Op.BLSR, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+        .undefined(undefined).l = 0;
+    form("VEX 0F 38 F3 /2", Op.BLSMSK, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+        .undefined(undefined).l = 0;
+    form("VEX 0F 38 F3 /3", Op.BLSI, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+        .undefined(undefined).l = 0;
+    form("VEX NP 0F 38 F5", Op.BZHI, Gy, Ey, By).needs(CpuFeature.BMI2).writes(OSZAPC)
+        .undefined(undefined).l = 0;
     form("VEX F3 0F 38 F5", Op.PEXT, Gy, By, Ey).needs(CpuFeature.BMI2).l = 0;
     form("VEX F2 0F 38 F5", Op.PDEP, Gy, By, Ey).needs(CpuFeature.BMI2).l = 0;
     form("VEX F2 0F 38 F6", Op.MULX, Gy, By, Ey).needs(CpuFeature.BMI2).l = 0;

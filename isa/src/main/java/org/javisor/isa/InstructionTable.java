@@ -120,7 +120,8 @@ public final class InstructionTable {
   }
 
   private static boolean isHexByte(String t) {
-    return t.length() == 2 && Character.digit(t.charAt(0), 16) >= 0 && Character.digit(t.charAt(1), 16) >= 0
+    return t.length() == 2 && Character.digit(t.charAt(0), 16) >= 0
+        && Character.digit(t.charAt(1), 16) >= 0
         && !t.equals("L0") && !t.equals("L1");
   }
 }

@@ -17,9 +17,9 @@ import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
-import org.javisor.pc.PcConfig;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.loader.BootConfig;
 import org.javisor.pc.loader.E820Entry;
 import org.javisor.pc.loader.KernelFormatException;
@@ -92,7 +92,8 @@ public final class Machine implements AutoCloseable {
       case MachineConfig.AUTO, "interp" -> new InterpAccelerator();
       default ->
           throw new MachineException(
-              Reason.HOST_REFUSED, "accelerator " + name + " is not known: auto or interp expected");
+              Reason.HOST_REFUSED,
+              "accelerator " + name + " is not known: auto or interp expected");
     };
   }
 

@@ -6,7 +6,7 @@ import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
 import org.javisor.pc.PcPlatform;
-import org.javisor.pc.VcpuControl;
+import org.javisor.pc.interrupt.VcpuControl;
 
 /**
  * One vCPU as a host thread: runs it, sleeps while it is halted, and carries out INIT and start-up

@@ -44,7 +44,8 @@ public final class FrameArena {
   public FrameArena(long bytes) {
     long count = (bytes + FRAME_SIZE - 1) >>> FRAME_SHIFT;
     if (count <= 0 || count >= 1L << 27) {
-      throw new IllegalArgumentException("arena of " + bytes + " bytes: 1 to 2^27-1 frames expected");
+      throw new IllegalArgumentException(
+          "arena of " + bytes + " bytes: 1 to 2^27-1 frames expected");
     }
     frames = (int) count;
     long size = count << FRAME_SHIFT;

@@ -66,7 +66,8 @@ public final class GuestMemory {
   }
 
   private static int frameCount(long gpa, long size) {
-    if (((gpa | size) & (FrameArena.FRAME_SIZE - 1)) != 0 || size <= 0 || gpa < 0 || gpa + size > 1L << 40) {
+    if (((gpa | size) & (FrameArena.FRAME_SIZE - 1)) != 0 || size <= 0 || gpa < 0
+        || gpa + size > 1L << 40) {
       throw new IllegalArgumentException(
           "range %#x+%#x: whole frames below 1 TiB expected".formatted(gpa, size));
     }
@@ -190,7 +191,8 @@ public final class GuestMemory {
   public void read(long gpa, byte[] target, int offset, int length) {
     check(gpa, length, PRESENT);
     while (length > 0) {
-      int chunk = Math.min(length, FrameArena.FRAME_SIZE - (int) (gpa & (FrameArena.FRAME_SIZE - 1)));
+      int chunk =
+          Math.min(length, FrameArena.FRAME_SIZE - (int) (gpa & (FrameArena.FRAME_SIZE - 1)));
       RawMemory.copyOut(readable(gpa), target, offset, chunk);
       gpa += chunk;
       offset += chunk;
@@ -202,7 +204,8 @@ public final class GuestMemory {
   public void write(long gpa, byte[] source, int offset, int length) {
     check(gpa, length, WRITABLE);
     while (length > 0) {
-      int chunk = Math.min(length, FrameArena.FRAME_SIZE - (int) (gpa & (FrameArena.FRAME_SIZE - 1)));
+      int chunk =
+          Math.min(length, FrameArena.FRAME_SIZE - (int) (gpa & (FrameArena.FRAME_SIZE - 1)));
       RawMemory.copyIn(source, offset, writableAddress(gpa, chunk), chunk);
       gpa += chunk;
       offset += chunk;
@@ -219,7 +222,8 @@ public final class GuestMemory {
     if (length < 0 || gpa < 0 || gpa + length < 0) {
       throw new BadAddress(gpa);
     }
-    for (long page = gpa & -FrameArena.FRAME_SIZE; page < gpa + length; page += FrameArena.FRAME_SIZE) {
+    for (long page = gpa & -FrameArena.FRAME_SIZE; page < gpa + length;
+        page += FrameArena.FRAME_SIZE) {
       if ((entry(page) & need) == 0) {
         throw new BadAddress(page);
       }

@@ -2,6 +2,7 @@ package org.javisor.pc;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.javisor.pc.interrupt.VcpuControl;
 
 /** Notes what the platform asks of a vCPU. */
 public class FakeVcpu implements VcpuControl {

@@ -10,6 +10,7 @@ import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
+import org.javisor.pc.config.PcConfig;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 

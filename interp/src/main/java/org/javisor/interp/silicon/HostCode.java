@@ -2,7 +2,6 @@ package org.javisor.interp.silicon;
 
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.EnumSet;
@@ -42,7 +41,7 @@ final class HostCode {
         enter =
             Linker.nativeLinker()
                 .downcallHandle(
-                    MemorySegment.ofAddress(address),
+                    RawMemory.segment(address, dispatcher.length),
                     FunctionDescriptor.of(
                         ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
       } catch (RuntimeException e) {

@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.javisor.pc.PcConfig;
+import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.interrupt.IoApic;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.pci.IsaBridgePiix3;

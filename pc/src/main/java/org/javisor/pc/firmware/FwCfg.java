@@ -173,7 +173,7 @@ public final class FwCfg implements PortDevice {
       memory.write(address, selected, position, content);
       position += content;
       byte[] zeros = new byte[CHUNK];
-      for (long done = content; done < length; ) {
+      for (long done = content; done < length;) {
         int chunk = (int) Math.min(CHUNK, length - done);
         memory.write(address + done, zeros, 0, chunk);
         done += chunk;

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
-import org.javisor.pc.VcpuControl;
 import org.javisor.pc.time.DeviceTimers;
 import org.javisor.pc.time.GuestTsc;
 

@@ -2,7 +2,6 @@ package org.javisor.pc.interrupt;
 
 import java.util.Arrays;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
-import org.javisor.pc.VcpuControl;
 import org.javisor.pc.time.DeviceTimers;
 import org.javisor.pc.time.GuestTsc;
 

@@ -44,11 +44,10 @@ final class GuestPlacement {
             .mapToLong(e -> Math.min(e.end(), 0xa0000))
             .findFirst()
             .orElseThrow(
-                () ->
-                    new KernelFormatException(
-                        Reason.TOO_LITTLE_MEMORY,
-                        "the memory map has no RAM at %#x: conventional memory expected there"
-                            .formatted(LOW_START)));
+                () -> new KernelFormatException(
+                    Reason.TOO_LITTLE_MEMORY,
+                    "the memory map has no RAM at %#x: conventional memory expected there"
+                        .formatted(LOW_START)));
   }
 
   /** Guest memory. */
@@ -145,7 +144,7 @@ final class GuestPlacement {
     byte[] buffer = new byte[(int) PAGE];
     MemorySegment zeros = MemorySegment.ofArray(ZEROS);
     long size = source.byteSize();
-    for (long done = 0; done < size; ) {
+    for (long done = 0; done < size;) {
       int chunk = (int) Math.min(PAGE - (gpa + done & PAGE - 1), size - done);
       // Kernels hold megabytes of zeros; a page not written is a page the host need not back.
       boolean skip =
@@ -164,7 +163,7 @@ final class GuestPlacement {
     if (fresh) {
       return;
     }
-    for (long done = 0; done < size; ) {
+    for (long done = 0; done < size;) {
       int chunk = (int) Math.min(PAGE, size - done);
       memory.write(gpa + done, ZEROS, 0, chunk);
       done += chunk;

@@ -174,6 +174,12 @@ public final class KernelImage implements AutoCloseable {
           name + " is an ELF file for machine " + parsed.machine()
               + ": one for x86 (3 or 62) expected");
     }
+    if (parsed.segments().stream().anyMatch(s -> s.type() == ElfFile.PT_INTERP)) {
+      throw new KernelFormatException(
+          Reason.NOT_A_KERNEL,
+          name + " is a program for an operating system (it names an ELF interpreter): a kernel"
+              + " expected");
+    }
     if (parsed.segments().stream().noneMatch(s -> s.type() == ElfFile.PT_LOAD)) {
       throw new KernelFormatException(
           Reason.NOT_A_KERNEL,

@@ -43,10 +43,9 @@ final class MultibootLoader {
         image
             .multiboot()
             .orElseThrow(
-                () ->
-                    new KernelFormatException(
-                        Reason.UNSUPPORTED,
-                        name + " has no multiboot header in its first 8 KiB: one expected"));
+                () -> new KernelFormatException(
+                    Reason.UNSUPPORTED,
+                    name + " has no multiboot header in its first 8 KiB: one expected"));
     if (header.unknownRequirements() != 0) {
       throw new KernelFormatException(
           Reason.UNSUPPORTED,
@@ -65,7 +64,8 @@ final class MultibootLoader {
     memory.write(info, new byte[INFO_SIZE]);
     int flags = INFO_MEMORY | INFO_COMMAND_LINE | INFO_MEMORY_MAP | INFO_LOADER_NAME;
     memory.write32(info + 4, (int) (kibibytesFrom(0, 640)));
-    memory.write32(info + 8, (int) Math.min(kibibytesFrom(GuestPlacement.ONE_MIB, 1 << 22), -1L >>> 32));
+    memory.write32(info + 8,
+        (int) Math.min(kibibytesFrom(GuestPlacement.ONE_MIB, 1 << 22), -1L >>> 32));
     memory.write32(
         info + 16, (int) placement.text(config.commandLine(), "the kernel command line"));
     if (!modules.isEmpty()) {
@@ -117,10 +117,9 @@ final class MultibootLoader {
         image
             .elf()
             .orElseThrow(
-                () ->
-                    new KernelFormatException(
-                        Reason.UNSUPPORTED,
-                        name + " is neither ELF nor does its multiboot header give addresses"));
+                () -> new KernelFormatException(
+                    Reason.UNSUPPORTED,
+                    name + " is neither ELF nor does its multiboot header give addresses"));
     ElfLoader.load(elf, placement, name);
     return ElfLoader.physicalEntry(elf, name);
   }
@@ -130,7 +129,8 @@ final class MultibootLoader {
     MemorySegment file = image.file();
     long textOffset = header.offset() - (header.headerAddress() - header.loadAddress());
     long size =
-        header.loadEnd() == 0 ? file.byteSize() - textOffset : header.loadEnd() - header.loadAddress();
+        header.loadEnd() == 0 ? file.byteSize() - textOffset
+            : header.loadEnd() - header.loadAddress();
     if (header.headerAddress() < header.loadAddress()
         || textOffset < 0
         || size <= 0

@@ -38,10 +38,9 @@ final class PvhLoader {
         image
             .pvhEntry()
             .orElseThrow(
-                () ->
-                    new KernelFormatException(
-                        Reason.UNSUPPORTED,
-                        name + " has no PVH entry: an ELF note of Xen, type 18, expected"));
+                () -> new KernelFormatException(
+                    Reason.UNSUPPORTED,
+                    name + " has no PVH entry: an ELF note of Xen, type 18, expected"));
     ElfFile elf = image.elf().orElseThrow();
     ElfLoader.load(elf, placement, name);
     long start = placement.lowestTaken();

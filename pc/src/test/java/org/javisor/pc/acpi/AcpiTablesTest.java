@@ -14,7 +14,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.javisor.pc.PcConfig;
+import org.javisor.pc.config.PcConfig;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -119,8 +119,8 @@ class AcpiTablesTest {
   @Test
   void iaslAcceptsTheTables(@TempDir Path dir) throws IOException, InterruptedException {
     assumeTrue(Files.isExecutable(Path.of("/usr/bin/iasl")));
-    for (PcConfig config :
-        new PcConfig[] {PcConfig.of(1, 1L << 28), PcConfig.of(64, 40L << 30).withKeyboard(true)}) {
+    for (PcConfig config : new PcConfig[] {PcConfig.of(1, 1L << 28),
+      PcConfig.of(64, 40L << 30).withKeyboard(true)}) {
       for (Map.Entry<String, byte[]> table : tables(config).entrySet()) {
         Files.write(dir.resolve(table.getKey() + ".aml"), table.getValue());
         String out = run(dir, "iasl", "-d", table.getKey() + ".aml");

@@ -52,10 +52,10 @@ class QemuBootIT {
     memory.mapRam(0, MEMORY);
     BootConfig config =
         BootConfig.of(
-                List.of(
-                    new E820Entry(0, 0x9fc00, E820Entry.RAM),
-                    new E820Entry(0xf0000, 0x10000, E820Entry.RESERVED),
-                    new E820Entry(ONE_MIB, MEMORY - ONE_MIB, E820Entry.RAM)))
+            List.of(
+                new E820Entry(0, 0x9fc00, E820Entry.RAM),
+                new E820Entry(0xf0000, 0x10000, E820Entry.RESERVED),
+                new E820Entry(ONE_MIB, MEMORY - ONE_MIB, E820Entry.RAM)))
             .withProtocol(protocol)
             // No firmware has made ACPI tables here.
             .withCommandLine("console=ttyS0 quiet acpi=off noapic panic=-1 reboot=t")
@@ -72,12 +72,12 @@ class QemuBootIT {
 
     Process qemu =
         new ProcessBuilder(
-                "qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", (MEMORY >> 20) + "M",
-                "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
-                "-nic", "none",
-                "-bios", firmware.toString(),
-                "-device", "loader,force-raw=on,addr=0x0,file=" + low,
-                "-device", "loader,force-raw=on,addr=0x100000,file=" + high)
+            "qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", (MEMORY >> 20) + "M",
+            "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
+            "-nic", "none",
+            "-bios", firmware.toString(),
+            "-device", "loader,force-raw=on,addr=0x0,file=" + low,
+            "-device", "loader,force-raw=on,addr=0x100000,file=" + high)
             .redirectErrorStream(true)
             .start();
     boolean ready = false;
@@ -102,7 +102,8 @@ class QemuBootIT {
         log.append(line).append('\n');
         if (!ready && line.contains("Javisor guest ready: Linux " + guest.release())) {
           ready = true;
-          in.write("echo answer $((6 * 7)); reboot -f\n".getBytes());
+          in.write("echo answer $((6 * 7)); reboot -f\n"
+              .getBytes(java.nio.charset.StandardCharsets.US_ASCII));
           in.flush();
         }
         answered |= line.strip().equals("answer 42");

@@ -114,7 +114,8 @@ public final class ElfFile {
       MemorySegment data, boolean is64, long table, int entrySize, int count)
       throws ElfFormatException {
     List<Segment> segments = new ArrayList<>();
-    if (count > 0 && (entrySize < (is64 ? 56 : 32) || !inside(data, table, (long) entrySize * count))) {
+    if (count > 0
+        && (entrySize < (is64 ? 56 : 32) || !inside(data, table, (long) entrySize * count))) {
       throw new ElfFormatException("ELF file whose program headers lie outside it");
     }
     for (int i = 0; i < count; i++) {

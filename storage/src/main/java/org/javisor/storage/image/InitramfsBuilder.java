@@ -169,7 +169,7 @@ public final class InitramfsBuilder {
     }
     List<String> names = new ArrayList<>();
     String last = "";
-    for (int at = start; start >= 0 && at < busybox.length && names.size() < 1000; ) {
+    for (int at = start; start >= 0 && at < busybox.length && names.size() < 1000;) {
       int end = at;
       while (end < busybox.length && busybox[end] != 0 && end - at < 40) {
         end++;

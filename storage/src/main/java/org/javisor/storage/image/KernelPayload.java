@@ -104,7 +104,8 @@ public record KernelPayload(
     } catch (EOFException e) {
       throw new ArchiveFormatException(
           "kernel payload ends after " + at + " of " + unpackedSize
-              + " unpacked bytes: the file is truncated or damaged", e);
+              + " unpacked bytes: the file is truncated or damaged",
+          e);
     } catch (RuntimeException e) {
       // Decoders of other projects report damage in many ways.
       throw new ArchiveFormatException("kernel payload is damaged: " + e.getMessage(), e);

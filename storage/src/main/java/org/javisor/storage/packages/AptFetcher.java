@@ -20,6 +20,7 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.storage.packages.PackageException.Reason;
 
 /**
@@ -109,7 +110,7 @@ public final class AptFetcher {
     boolean complete = result.status == 0 && failure.isEmpty();
     if (complete) {
       Files.writeString(stamp, "");
-      Files.setLastModifiedTime(stamp, FileTime.from(Instant.now()));
+      Files.setLastModifiedTime(stamp, FileTime.from(now()));
     } else if (!hasLists()) {
       throw new PackageException(
           Reason.NO_NETWORK,
@@ -124,10 +125,14 @@ public final class AptFetcher {
     return true;
   }
 
+  private static Instant now() {
+    return Instant.EPOCH.plusNanos(Clock.host().wallNanos());
+  }
+
   private static boolean fresh(Path stamp) {
     try {
       Instant made = Files.getLastModifiedTime(stamp).toInstant();
-      Instant now = Instant.now();
+      Instant now = now();
       return made.isAfter(now.minus(LISTS_FRESH)) && !made.isAfter(now.plusSeconds(60));
     } catch (IOException e) {
       return false;
@@ -284,22 +289,21 @@ public final class AptFetcher {
       Files.writeString(configuration, CONFIGURATION);
     }
     List<String> command = new ArrayList<>(List.of(program, "-c", configuration.toString()));
-    for (String option :
-        List.of(
-            "Dir::State=" + state,
-            "Dir::State::lists=" + state.resolve("lists"),
-            "Dir::State::status=" + status,
-            "Dir::Cache=" + cache,
-            "Dir::Log=" + folder,
-            "APT::Sandbox::User=root", // Without effect for other users: the folder may be private.
-            "APT::Architecture=amd64",
-            "APT::Architectures=amd64",
-            "APT::Status-Fd=1",
-            "Acquire::Languages=none",
-            "Acquire::Retries=2",
-            "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false",
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-            "Acquire::IndexTargets::deb::CNF::DefaultEnabled=false")) {
+    for (String option : List.of(
+        "Dir::State=" + state,
+        "Dir::State::lists=" + state.resolve("lists"),
+        "Dir::State::status=" + status,
+        "Dir::Cache=" + cache,
+        "Dir::Log=" + folder,
+        "APT::Sandbox::User=root", // Without effect for other users: the folder may be private.
+        "APT::Architecture=amd64",
+        "APT::Architectures=amd64",
+        "APT::Status-Fd=1",
+        "Acquire::Languages=none",
+        "Acquire::Retries=2",
+        "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false",
+        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+        "Acquire::IndexTargets::deb::CNF::DefaultEnabled=false")) {
       command.add("-o");
       command.add(option);
     }

@@ -20,7 +20,7 @@ public final class CpioReader {
   /** Walks the archive until its trailer, its end, or the visitor has seen enough. */
   public static void read(InputStream in, PackageArchive.Visitor visitor) throws IOException {
     byte[] header = new byte[110];
-    for (int count = 0; ; count++) {
+    for (int count = 0;; count++) {
       if (count > PackageArchive.MAX_ENTRIES) {
         throw new ArchiveFormatException(
             "cpio archive with more than " + PackageArchive.MAX_ENTRIES + " files");

@@ -1,4 +1,4 @@
-package org.javisor.pc;
+package org.javisor.pc.interrupt;
 
 /**
  * What the platform asks of one vCPU; the machine implements it. Called from any thread, possibly

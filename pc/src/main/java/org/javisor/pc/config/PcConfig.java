@@ -1,4 +1,4 @@
-package org.javisor.pc;
+package org.javisor.pc.config;
 
 import org.javisor.pc.time.GuestTsc;
 

@@ -1,0 +1,2 @@
+/** What a PC is made of: sizes, addresses and choices that devices and tables agree on. */
+package org.javisor.pc.config;
