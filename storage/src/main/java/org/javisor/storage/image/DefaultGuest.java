@@ -18,6 +18,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
@@ -60,6 +61,8 @@ public final class DefaultGuest {
   private final Progress progress;
   private final Path boot;
   private final Path hostModules;
+  private final boolean useApt;
+  private final Supplier<Optional<Path>> hostBusybox;
 
   /**
    * The files of a guest.
@@ -74,14 +77,28 @@ public final class DefaultGuest {
       Path kernel, Path vmlinux, Path initrd, String release, String source) {}
 
   public DefaultGuest(Progress progress) {
-    this(cacheFolder(), progress, Path.of("/boot"), Path.of("/lib/modules"));
+    this(
+        cacheFolder(),
+        progress,
+        Path.of("/boot"),
+        Path.of("/lib/modules"),
+        AptFetcher.available(),
+        () -> AptFetcher.onPath("busybox"));
   }
 
-  DefaultGuest(Path cache, Progress progress, Path boot, Path hostModules) {
+  DefaultGuest(
+      Path cache,
+      Progress progress,
+      Path boot,
+      Path hostModules,
+      boolean useApt,
+      Supplier<Optional<Path>> hostBusybox) {
     this.cache = cache;
     this.progress = progress;
     this.boot = boot;
     this.hostModules = hostModules;
+    this.useApt = useApt;
+    this.hostBusybox = hostBusybox;
   }
 
   /** {@code $XDG_CACHE_HOME/javisor}, or {@code ~/.cache/javisor}: XDG Base Directory, 0.8. */
@@ -124,9 +141,9 @@ public final class DefaultGuest {
                   cache.resolve("guest.lock"),
                   StandardOpenOption.CREATE,
                   StandardOpenOption.WRITE);
-          FileLock lock = lock(channel)) {
+          FileLock _ = lock(channel)) {
         Optional<GuestFiles> made = refresh ? Optional.empty() : current();
-        return made.isPresent() && lock.isValid() ? made.get() : make(refresh);
+        return made.isPresent() ? made.get() : make(refresh);
       }
     }
   }
@@ -209,7 +226,7 @@ public final class DefaultGuest {
   // ---- From packages
 
   private GuestFiles fromApt(boolean refresh) throws IOException {
-    if (!AptFetcher.available()) {
+    if (!useApt) {
       throw new PackageException(
           Reason.NO_APT,
           "this host has no apt: apt-get expected in PATH, or give --kernel and --initrd");
@@ -381,8 +398,8 @@ public final class DefaultGuest {
     }
   }
 
-  private static Path staticBusybox() throws IOException {
-    Optional<Path> found = AptFetcher.onPath("busybox");
+  private Path staticBusybox() throws IOException {
+    Optional<Path> found = hostBusybox.get();
     if (found.isEmpty()) {
       throw new PackageException(Reason.NO_GUEST, "no busybox is in PATH");
     }
