@@ -19,7 +19,7 @@ class DefaultGuestIT {
   private DefaultGuest guest(List<String> messages) {
     return new DefaultGuest(
         folder, messages::add, Path.of("/boot"), Path.of("/lib/modules"), AptFetcher.available(),
-        Optional::empty);
+        DefaultGuest.KERNELS, Optional::empty);
   }
 
   @Test

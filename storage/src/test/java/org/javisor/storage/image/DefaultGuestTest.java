@@ -51,6 +51,7 @@ class DefaultGuestTest {
         folder.resolve("boot"),
         folder.resolve("modules"),
         false,
+        DefaultGuest.KERNELS,
         () -> busybox);
   }
 
@@ -114,7 +115,7 @@ class DefaultGuestTest {
       DefaultGuest guest =
           new DefaultGuest(
               folder.resolve("cache"), m -> {}, folder.resolve("boot"), folder.resolve("modules"),
-              false, () -> busybox);
+              false, DefaultGuest.KERNELS, () -> busybox);
       threads.add(
           Thread.ofPlatform()
               .start(
