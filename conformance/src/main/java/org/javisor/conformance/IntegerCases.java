@@ -109,8 +109,8 @@ final class IntegerCases {
       }
     }
     if (isBranch(form)) {
-      // Forwards, so that nothing loops, into the INT3 that fill the page.
-      int displacement = random.nextInt(50);
+      // Forwards, so that nothing loops, behind what the host's helper appends, into INT3.
+      int displacement = 40 + random.nextInt(60);
       out.write(displacement);
       for (int i = 0; i < 3; i++) {
         out.write(displacement >> 31);
@@ -187,6 +187,12 @@ final class IntegerCases {
         c.gpr(1, random.nextInt(9));
         c.gpr(6, address);
         c.gpr(7, CpuCase.WINDOW_ADDRESS + offset + 0x100 + random.nextInt(64));
+      }
+      case BT, BTS, BTR, BTC -> {
+        // A register index reaches far; keep it near, as other memory is not the case's own.
+        if (in.isMemory() && in.reg != base && in.reg != index && in.reg != 4) {
+          c.gpr(in.reg, random.nextInt(0x400) - 0x200);
+        }
       }
       case XLAT -> c.gpr(3, address);
       default -> {}

@@ -34,8 +34,7 @@ final class ObjdumpTest {
   private static final Pattern LINE =
       Pattern.compile("^\\s*([0-9a-f]+):\\t((?:[0-9a-f]{2} )+)\\s*(?:\\t(.*))?$");
 
-  @TempDir
-  Path folder;
+  @TempDir Path folder;
 
   private record Line(int length, String text) {}
 

@@ -97,7 +97,8 @@ final class GdbRegisters {
     feature(xml, "org.gnu.gdb.i386.core");
     xml.append("<flags id=\"eflags\" size=\"4\">\n");
     String[] flags = {
-      "CF", null, "PF", null, "AF", null, "ZF", "SF", "TF", "IF", "DF", "OF", null, null, "NT", null,
+      "CF", null, "PF", null, "AF", null, "ZF", "SF", "TF", "IF", "DF", "OF", null, null, "NT",
+      null,
       "RF", "VM", "AC", "VIF", "VIP", "ID"
     };
     for (int i = 0; i < flags.length; i++) {

@@ -27,8 +27,8 @@ final class Pty implements AutoCloseable {
     try {
       return new Pty(
           (int) bind(
-                  "posix_openpt",
-                  FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT))
+              "posix_openpt",
+              FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT))
               .invokeExact(O_RDWR | O_NOCTTY));
     } catch (Throwable e) {
       throw new AssertionError(e);
@@ -45,9 +45,9 @@ final class Pty implements AutoCloseable {
       MemorySegment settings = arena.allocate(256, 8);
       int result =
           (int) bind(
-                  "tcgetattr",
-                  FunctionDescriptor.of(
-                      ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.ADDRESS))
+              "tcgetattr",
+              FunctionDescriptor.of(
+                  ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.ADDRESS))
               .invokeExact(fd, settings);
       if (result != 0) {
         throw new AssertionError("tcgetattr");
@@ -63,7 +63,7 @@ final class Pty implements AutoCloseable {
     try {
       int _ =
           (int) bind(
-                  "close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT))
+              "close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT))
               .invokeExact(fd);
     } catch (Throwable e) {
       throw new AssertionError(e);

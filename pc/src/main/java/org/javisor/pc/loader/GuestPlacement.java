@@ -125,7 +125,7 @@ final class GuestPlacement {
     for (E820Entry entry : ram) {
       long lowest = Math.max(entry.base(), Math.max(floor, ONE_MIB));
       long at = Math.min(entry.end(), limit + 1) - size & -PAGE;
-      for (Range range; at >= lowest && (range = overlapping(at, size)) != null; ) {
+      for (Range range; at >= lowest && (range = overlapping(at, size)) != null;) {
         at = range.start - size & -PAGE;
       }
       if (at >= lowest) {

@@ -17,7 +17,7 @@ final class ImageSearch {
     // Through an array: the bounds and liveness checks of a segment, byte for byte, take ten times
     // as long while the code is cold.
     byte[] chunk = new byte[CHUNK];
-    for (long at = from; at + wanted.length <= image.byteSize(); ) {
+    for (long at = from; at + wanted.length <= image.byteSize();) {
       int length = (int) Math.min(chunk.length, image.byteSize() - at);
       MemorySegment.copy(image, ValueLayout.JAVA_BYTE, at, chunk, 0, length);
       int found = find(chunk, length, wanted);

@@ -46,7 +46,7 @@ class KernelInspectorTest {
       symbols.set(20 + i, names[i]);
     }
     return elf.load(
-            TestKernels.LOAD + 0x400000, TestKernels.kallsyms(symbols, 8, false))
+        TestKernels.LOAD + 0x400000, TestKernels.kallsyms(symbols, 8, false))
         .build();
   }
 

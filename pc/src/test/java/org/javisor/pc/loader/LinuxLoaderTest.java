@@ -40,7 +40,7 @@ class LinuxLoaderTest {
 
   static String text(GuestMemory memory, long gpa) {
     StringBuilder text = new StringBuilder();
-    for (int c; (c = memory.read8(gpa + text.length())) != 0; ) {
+    for (int c; (c = memory.read8(gpa + text.length())) != 0;) {
       text.append((char) c);
     }
     return text.toString();
@@ -180,8 +180,8 @@ class LinuxLoaderTest {
 
   @Test
   void theImageThatUnpacksItself() throws Exception {
-    for (BootProtocol protocol :
-        List.of(BootProtocol.LINUX_64_SELF_UNPACKING, BootProtocol.LINUX_32)) {
+    for (BootProtocol protocol : List.of(BootProtocol.LINUX_64_SELF_UNPACKING,
+        BootProtocol.LINUX_32)) {
       GuestMemory memory = memory(64 * MIB);
       LoadedKernel loaded;
       try (KernelImage image = bzImage()) {

@@ -108,8 +108,8 @@ class MultibootLoaderTest {
   private Reason refused(byte[] file) {
     GuestMemory memory = LinuxLoaderTest.memory(SIZE);
     return assertThrows(
-            KernelFormatException.class,
-            () -> load(memory, file, BootConfig.of(LinuxLoaderTest.map(SIZE))))
+        KernelFormatException.class,
+        () -> load(memory, file, BootConfig.of(LinuxLoaderTest.map(SIZE))))
         .reason();
   }
 }

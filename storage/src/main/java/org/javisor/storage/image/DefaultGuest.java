@@ -26,10 +26,10 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import org.javisor.storage.elf.ElfFile;
-import org.javisor.storage.packages.ArchiveEntry;
-import org.javisor.storage.packages.ArchiveFormatException;
 import org.javisor.storage.packages.AptFetcher;
 import org.javisor.storage.packages.AptFetcher.AptPackage;
+import org.javisor.storage.packages.ArchiveEntry;
+import org.javisor.storage.packages.ArchiveFormatException;
 import org.javisor.storage.packages.PackageArchive;
 import org.javisor.storage.packages.PackageException;
 import org.javisor.storage.packages.PackageException.Reason;
@@ -168,10 +168,10 @@ public final class DefaultGuest {
     }
     synchronized (MAKING) {
       try (FileChannel channel =
-              FileChannel.open(
-                  cache.resolve("guest.lock"),
-                  StandardOpenOption.CREATE,
-                  StandardOpenOption.WRITE);
+          FileChannel.open(
+              cache.resolve("guest.lock"),
+              StandardOpenOption.CREATE,
+              StandardOpenOption.WRITE);
           FileLock _ = lock(channel)) {
         Optional<GuestFiles> made = refresh ? Optional.empty() : current();
         return made.isPresent() ? made.get() : make(refresh);
@@ -303,11 +303,10 @@ public final class DefaultGuest {
     AptPackage busybox =
         apt.find("busybox-static")
             .orElseThrow(
-                () ->
-                    new PackageException(
-                        Reason.NOT_FOUND,
-                        "the apt sources offer no busybox-static: it is the default guest's"
-                            + " userland; add a source or give --kernel and --initrd"));
+                () -> new PackageException(
+                    Reason.NOT_FOUND,
+                    "the apt sources offer no busybox-static: it is the default guest's"
+                        + " userland; add a source or give --kernel and --initrd"));
     String folder =
         safe(kernel.get().name() + "_" + kernel.get().version() + "_" + busybox.version());
     List<Path> archives = new ArrayList<>();
@@ -401,9 +400,8 @@ public final class DefaultGuest {
               .filter(Files::isReadable)
               .max(Comparator.comparing(DefaultGuest::modified))
               .orElseThrow(
-                  () ->
-                      new PackageException(
-                          Reason.NO_GUEST, "no readable kernel is at " + boot + "/vmlinuz-*"));
+                  () -> new PackageException(
+                      Reason.NO_GUEST, "no readable kernel is at " + boot + "/vmlinuz-*"));
     }
     Path busybox = staticBusybox();
     progress.message(why.getMessage());

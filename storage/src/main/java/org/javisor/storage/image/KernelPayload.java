@@ -104,7 +104,8 @@ public record KernelPayload(
     } catch (EOFException e) {
       throw new ArchiveFormatException(
           "kernel payload ends after " + at + " of " + unpackedSize
-              + " unpacked bytes: the file is truncated or damaged, get it anew", e);
+              + " unpacked bytes: the file is truncated or damaged, get it anew",
+          e);
     } catch (IOException | RuntimeException e) {
       if (compression == Compression.LZO) {
         throw e;
@@ -112,7 +113,8 @@ public record KernelPayload(
       // Decoders of other projects report damage in many ways.
       throw new ArchiveFormatException(
           "kernel payload does not unpack (" + compression.label() + ": " + e.getMessage()
-              + "): the file is damaged, get it anew", e);
+              + "): the file is damaged, get it anew",
+          e);
     }
   }
 }

@@ -110,7 +110,8 @@ class DefaultGuestTest {
     kernel();
     Optional<Path> busybox = busybox(true);
     List<Thread> threads = new ArrayList<>();
-    List<DefaultGuest.GuestFiles> results = java.util.Collections.synchronizedList(new ArrayList<>());
+    List<DefaultGuest.GuestFiles> results =
+        java.util.Collections.synchronizedList(new ArrayList<>());
     for (int i = 0; i < 8; i++) {
       DefaultGuest guest =
           new DefaultGuest(

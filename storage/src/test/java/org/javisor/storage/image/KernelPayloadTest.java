@@ -40,9 +40,8 @@ class KernelPayloadTest {
     ArchiveFormatException e =
         assertThrows(
             ArchiveFormatException.class,
-            () ->
-                KernelPayload.find(file)
-                    .unpack(file, MemorySegment.ofArray(new byte[VMLINUX.length])));
+            () -> KernelPayload.find(file)
+                .unpack(file, MemorySegment.ofArray(new byte[VMLINUX.length])));
     assertTrue(e.getMessage().contains("get it anew"), e.getMessage());
   }
 

@@ -19,7 +19,8 @@ class Lz4LegacyInputStreamTest {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     out.writeBytes(new byte[] {0x02, 0x21, 0x4c, 0x18});
     for (int at = 0; at < data.length; at += 100_000) {
-      out.writeBytes(block(literals(Arrays.copyOfRange(data, at, Math.min(data.length, at + 100_000)))));
+      out.writeBytes(
+          block(literals(Arrays.copyOfRange(data, at, Math.min(data.length, at + 100_000)))));
     }
     return out.toByteArray();
   }

@@ -74,9 +74,8 @@ class PackageArchiveTest {
     ArchiveFormatException e =
         assertThrows(
             ArchiveFormatException.class,
-            () ->
-                PackageExtractor.extract(
-                    PackageArchive.open(file), folder.resolve("out"), p -> true));
+            () -> PackageExtractor.extract(
+                PackageArchive.open(file), folder.resolve("out"), p -> true));
     assertTrue(e.getMessage().contains("would leave the folder"));
   }
 
