@@ -2,8 +2,9 @@ package org.javisor.cli;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.LinkedHashMap;
 import java.util.Locale;
-import java.util.function.Consumer;
+import java.util.Map;
 import org.javisor.machine.MachineListener;
 import org.javisor.machine.TraceCategory;
 import tools.jackson.core.JsonGenerator;
@@ -26,12 +27,7 @@ final class Messages implements MachineListener {
     String line =
         message == null ? "unknown error" : message.strip().replaceAll("\\s*\\R\\s*", " ");
     if (json) {
-      event(
-          "error",
-          fields -> {
-            fields.writeStringProperty("message", line);
-            fields.writeNumberProperty("exitCode", code.code());
-          });
+      event("error", fields("message", line, "exitCode", code.code()));
     } else {
       line("javisor: " + line);
     }
@@ -40,7 +36,7 @@ final class Messages implements MachineListener {
   @Override
   public void message(String line) {
     if (json) {
-      event("message", fields -> fields.writeStringProperty("message", line));
+      event("message", Map.of("message", line));
     } else {
       line("javisor: " + line);
     }
@@ -49,47 +45,79 @@ final class Messages implements MachineListener {
   @Override
   public void trace(TraceCategory category, String line) {
     if (json) {
-      event(
-          "trace",
-          fields -> {
-            fields.writeStringProperty("category", category.label());
-            fields.writeStringProperty("message", line);
-          });
+      event("trace", fields("category", category.label(), "message", line));
     } else {
       line(category.label() + ": " + line);
     }
   }
 
-  /** The end of a guest. In words only if it did not simply power off. */
+  /** The end of a guest. In words only if there is something to say. */
   void ended(String outcome, String words, ExitCode code, int exitCode, long instructions) {
     if (json) {
-      event(
-          "ended",
-          fields -> {
-            fields.writeStringProperty("outcome", outcome);
-            fields.writeNumberProperty("exitCode", exitCode);
-            fields.writeStringProperty("meaning", code.name().toLowerCase(Locale.ROOT));
-            if (instructions >= 0) {
-              fields.writeNumberProperty("instructions", instructions);
-            }
-            if (!words.isEmpty()) {
-              fields.writeStringProperty("report", words);
-            }
-          });
+      Map<String, Object> fields =
+          fields(
+              "outcome", outcome,
+              "exitCode", exitCode,
+              "meaning", code.name().toLowerCase(Locale.ROOT));
+      if (instructions >= 0) {
+        fields.put("instructions", instructions);
+      }
+      if (!words.isEmpty()) {
+        fields.put("report", words);
+      }
+      event("ended", fields);
     } else if (!words.isEmpty()) {
       line(words);
     }
   }
 
-  private void event(String name, Consumer<JsonGenerator> fields) {
+  /** Names and values in turn, in the order given. */
+  private static Map<String, Object> fields(Object... namesAndValues) {
+    Map<String, Object> fields = new LinkedHashMap<>();
+    for (int i = 0; i < namesAndValues.length; i += 2) {
+      fields.put((String) namesAndValues[i], namesAndValues[i + 1]);
+    }
+    return fields;
+  }
+
+  /** Writes nested maps, lists and strings as one line of JSON. */
+  static String json(Map<String, ?> structure) {
     StringWriter text = new StringWriter();
     try (JsonGenerator generator = JsonFactory.builder().build().createGenerator(text)) {
-      generator.writeStartObject();
-      generator.writeStringProperty("event", name);
-      fields.accept(generator);
-      generator.writeEndObject();
+      write(generator, structure);
     }
-    line(text.toString());
+    return text.toString();
+  }
+
+  private static void write(JsonGenerator generator, Object value) {
+    switch (value) {
+      case null -> generator.writeNull();
+      case Map<?, ?> map -> {
+        generator.writeStartObject();
+        map.forEach(
+            (name, part) -> {
+              generator.writeName(String.valueOf(name));
+              write(generator, part);
+            });
+        generator.writeEndObject();
+      }
+      case Iterable<?> list -> {
+        generator.writeStartArray();
+        list.forEach(part -> write(generator, part));
+        generator.writeEndArray();
+      }
+      case Boolean b -> generator.writeBoolean(b);
+      case Integer i -> generator.writeNumber(i);
+      case Long l -> generator.writeNumber(l);
+      default -> generator.writeString(value.toString());
+    }
+  }
+
+  private void event(String name, Map<String, ?> fields) {
+    Map<String, Object> event = new LinkedHashMap<>();
+    event.put("event", name);
+    event.putAll(fields);
+    line(json(event));
   }
 
   private synchronized void line(String text) {

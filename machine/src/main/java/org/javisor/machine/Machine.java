@@ -1,5 +1,7 @@
 package org.javisor.machine;
 
+import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -13,6 +15,7 @@ import org.javisor.interp.InterpAccelerator;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
+import org.javisor.machine.gdb.GdbServer;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.memory.HostMemory;
@@ -45,6 +48,8 @@ public final class Machine implements AutoCloseable {
   private volatile Throwable failure;
   private Timers timers;
   private Vm vm;
+  private MachineDebugger debugger;
+  private GdbServer gdb;
 
   private Machine() {}
 
@@ -83,8 +88,29 @@ public final class Machine implements AutoCloseable {
       machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
     }
     machine.vcpus.get(0).vcpu().setState(kernel.state());
+    if (config.gdb().isPresent()) {
+      machine.debug(config.gdb().get(), memory, listener);
+    }
     machine.vcpus.forEach(VcpuThread::start);
     return machine;
+  }
+
+  private void debug(InetSocketAddress address, GuestMemory memory, MachineListener listener)
+      throws MachineException {
+    debugger = new MachineDebugger(this, vcpus, memory);
+    try {
+      gdb = GdbServer.listen(address, debugger, listener::message);
+      String where = address.getHostString() + ":" + gdb.address().getPort();
+      listener.message("the machine stands and waits: gdb -ex 'target remote " + where + "'");
+    } catch (IOException e) {
+      timers.close();
+      vm.close();
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "the debugger's port " + address.getHostString() + ":" + address.getPort()
+              + " cannot be had (" + e.getMessage() + "): give another with --gdb",
+          e);
+    }
   }
 
   private static Accelerator accelerator(String name) throws MachineException {
@@ -214,6 +240,9 @@ public final class Machine implements AutoCloseable {
     if (outcome.compareAndSet(null, how)) {
       done.countDown();
       vcpus.forEach(VcpuThread::kick);
+      if (debugger != null) {
+        debugger.machineEnded(how);
+      }
     }
   }
 
@@ -223,7 +252,24 @@ public final class Machine implements AutoCloseable {
     end(new MachineOutcome.UserQuit());
   }
 
-  void debugStop(int vcpu) {}
+  /** The debugger, or null if this machine has none. */
+  MachineDebugger debugger() {
+    return debugger;
+  }
+
+  void debugStop(VcpuThread vcpu) {
+    if (debugger != null) {
+      debugger.stop(vcpu, null);
+    }
+  }
+
+  void crashed(VcpuThread vcpu, String report) {
+    if (debugger == null) {
+      end(new MachineOutcome.Crashed(report));
+    } else {
+      debugger.stop(vcpu, report);
+    }
+  }
 
   /** Waits until the machine has ended. */
   public MachineOutcome await() throws InterruptedException {
@@ -262,6 +308,14 @@ public final class Machine implements AutoCloseable {
         v.thread().join();
       } catch (InterruptedException e) {
         interrupted = true;
+      }
+    }
+    if (gdb != null) {
+      try {
+        gdb.close();
+      } catch (IOException e) {
+        // Nobody can connect any more; that was the purpose.
+        gdb = null;
       }
     }
     timers.close();

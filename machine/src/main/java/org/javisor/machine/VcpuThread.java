@@ -26,6 +26,7 @@ final class VcpuThread implements VcpuControl {
   private volatile Vcpu vcpu;
   private Thread thread;
   private boolean waitsForStartup;
+  private boolean halted;
   private volatile boolean nmi;
 
   VcpuThread(Machine machine, int id) {
@@ -92,20 +93,31 @@ final class VcpuThread implements VcpuControl {
     kick();
   }
 
+  int id() {
+    return id;
+  }
+
   private void loop() {
     try {
       pc.enter(id);
+      MachineDebugger debugger = machine.debugger();
       while (!machine.ended()) {
         serveRequests();
-        if (waitsForStartup) {
+        if (debugger != null) {
+          debugger.checkpoint(this);
+        }
+        if (!runnable()) {
+          // Whatever makes it runnable unparks it afterwards, so no wake-up falls between.
           LockSupport.park(this);
           continue;
         }
+        halted = false;
+        nmi = false;
         switch (vcpu.run()) {
-          case VmExit.Halt() -> sleep();
+          case VmExit.Halt() -> halted = true;
           case VmExit.Kicked() -> {}
-          case VmExit.Debug() -> machine.debugStop(id);
-          case VmExit.Shutdown(String report) -> machine.end(new MachineOutcome.Crashed(report));
+          case VmExit.Debug() -> machine.debugStop(this);
+          case VmExit.Shutdown(String report) -> machine.crashed(this, report);
         }
       }
     } catch (Throwable t) {
@@ -113,12 +125,14 @@ final class VcpuThread implements VcpuControl {
     }
   }
 
-  private void sleep() {
-    // hasInterrupt is set before interruptPending unparks, so no wake-up falls between.
-    while (!pc.platform(id).hasInterrupt() && !nmi && requests.isEmpty() && !machine.ended()) {
-      LockSupport.park(this);
-    }
-    nmi = false;
+  /** Whether there is something to execute: it does not wait for an interrupt or a start-up. */
+  boolean runnable() {
+    return !waitsForStartup && (!halted || nmi || pc.platform(id).hasInterrupt());
+  }
+
+  /** The debugger stepped over a HLT. */
+  void halted() {
+    halted = true;
   }
 
   private void serveRequests() {
@@ -126,6 +140,7 @@ final class VcpuThread implements VcpuControl {
       switch (r) {
         case Request.Init() -> {
           vcpu.reset();
+          halted = false;
           waitsForStartup = id != 0;
         }
         case Request.Startup(int vector) -> {

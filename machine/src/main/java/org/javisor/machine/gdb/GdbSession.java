@@ -123,18 +123,9 @@ final class GdbSession implements GdbTarget.Listener {
     }
     breakpoints.keySet().forEach(linear -> target.setBreakpoint(linear, false));
     breakpoints.clear();
-    target.setListener(NOBODY);
+    target.setListener(null);
     target.resume();
   }
-
-  private static final GdbTarget.Listener NOBODY =
-      new GdbTarget.Listener() {
-        @Override
-        public void stopped(int vcpu, Stop reason) {}
-
-        @Override
-        public void ended(int exitCode) {}
-      };
 
   private void stop(int vcpu, Stop reason) throws IOException {
     running = false;

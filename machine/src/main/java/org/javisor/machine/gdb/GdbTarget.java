@@ -30,6 +30,7 @@ public interface GdbTarget {
   /** How many vCPUs there are, numbered from 0. */
   int vcpus();
 
+  /** Sets who is told, or with null that nobody looks any more. */
   void setListener(Listener listener);
 
   /** Stops all vCPUs, and returns when they stand. Nothing happens if they do already. */
