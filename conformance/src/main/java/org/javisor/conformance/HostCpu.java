@@ -11,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -114,8 +115,7 @@ public final class HostCpu implements AutoCloseable {
             "-o", program.toString(), source.toString())
             .redirectErrorStream(true)
             .start();
-    String messages =
-        new String(gcc.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+    String messages = new String(gcc.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     try {
       if (gcc.waitFor() != 0) {
         throw new IOException("gcc failed: " + messages);

@@ -420,6 +420,8 @@ final class InterpVcpu implements Vcpu {
 
   @Override
   public void setState(CpuState s) {
+    halted = false;
+    c.shadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);
     }

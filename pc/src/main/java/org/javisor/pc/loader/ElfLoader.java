@@ -15,6 +15,11 @@ final class ElfLoader {
         elf.segments().stream()
             .filter(s -> s.type() == ElfFile.PT_LOAD && s.memorySize() != 0)
             .toList();
+    long end =
+        segments.stream()
+            .mapToLong(s -> s.physicalAddress() + s.memorySize())
+            .max()
+            .orElse(GuestPlacement.ONE_MIB);
     try {
       for (ElfFile.Segment segment : segments) {
         if (segment.memorySize() < 0
@@ -24,6 +29,7 @@ final class ElfLoader {
               Reason.DAMAGED,
               name + " has a segment that is larger in the file than in memory: it is damaged");
         }
+        placement.require(end, "the kernel");
         placement.take(segment.physicalAddress(), segment.memorySize(), "the kernel");
         placement.copy(elf.contents(segment), segment.physicalAddress());
         placement.zero(

@@ -83,14 +83,30 @@ final class GuestPlacement {
       throw tooLittle(
           what + " takes %#x to %#x".formatted(start, start + Math.max(size, 0)), start + size);
     }
-    for (Range range : taken) {
-      if (start < range.end && range.start < start + size) {
-        throw new KernelFormatException(
-            Reason.DAMAGED,
-            "%s at %#x overlaps %s at %#x".formatted(what, start, range.what, range.start));
-      }
+    Range other = overlapping(start, size);
+    if (other != null) {
+      throw new KernelFormatException(
+          Reason.DAMAGED,
+          "%s at %#x overlaps %s at %#x: the file is damaged"
+              .formatted(what, start, other.what, other.start));
     }
     taken.add(new Range(start, start + size, what));
+  }
+
+  private Range overlapping(long start, long size) {
+    for (Range range : taken) {
+      if (start < range.end && range.start < start + size) {
+        return range;
+      }
+    }
+    return null;
+  }
+
+  /** Refuses early, and with the whole need in the message, what cannot fit. */
+  void require(long end, String what) throws KernelFormatException {
+    if (ram.stream().noneMatch(e -> end <= e.end())) {
+      throw tooLittle("%s takes addresses up to %#x".formatted(what, end), end);
+    }
   }
 
   /** The first address behind everything taken so far, from 1 MiB up. */
@@ -107,8 +123,12 @@ final class GuestPlacement {
   long allocateHigh(long size, long limit, long floor, String what) throws KernelFormatException {
     long best = -1;
     for (E820Entry entry : ram) {
+      long lowest = Math.max(entry.base(), Math.max(floor, ONE_MIB));
       long at = Math.min(entry.end(), limit + 1) - size & -PAGE;
-      if (at >= Math.max(entry.base(), Math.max(floor, ONE_MIB))) {
+      for (Range range; at >= lowest && (range = overlapping(at, size)) != null;) {
+        at = range.start - size & -PAGE;
+      }
+      if (at >= lowest) {
         best = Math.max(best, at);
       }
     }

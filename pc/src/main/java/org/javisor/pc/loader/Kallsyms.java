@@ -38,8 +38,8 @@ final class Kallsyms {
 
   private static final int MAX_NAME = 1024;
 
-  /** Steps before a search gives up: thousands of times what a kernel takes, seconds at most. */
-  private static final long MAX_STEPS = 1L << 29;
+  /** Steps before a search gives up: many times what a kernel takes, seconds at most. */
+  private static final long MAX_STEPS = 1L << 27;
 
   private static final ValueLayout.OfShort U16 =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);

@@ -21,6 +21,7 @@ import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.AptFetcher;
 import org.javisor.storage.packages.Progress;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -33,21 +34,33 @@ class QemuBootIT {
   private static final long MEMORY = 256L << 20;
   private static final long ONE_MIB = 1 << 20;
 
-  private static DefaultGuest.GuestFiles guest;
+  private static DefaultGuest.GuestFiles cloud;
+  private static DefaultGuest.GuestFiles generic;
 
   @TempDir Path temporary;
 
   @BeforeAll
-  static void guest() throws Exception {
+  static void guests() throws Exception {
     assumeTrue(AptFetcher.onPath("qemu-system-x86_64").isPresent(), "no QEMU on this host");
-    guest = new DefaultGuest(Progress.lines(System.err)).obtain();
+    Progress progress = Progress.lines(System.err);
+    cloud = new DefaultGuest(progress).obtain();
+    generic = DefaultGuest.withKernel("linux-image-amd64", progress).obtain();
+  }
+
+  @Test
+  void genericKernelReachesItsPrompt() throws Exception {
+    boots(generic, BootProtocol.LINUX_64);
   }
 
   @ParameterizedTest
   @EnumSource(
       value = BootProtocol.class,
       names = {"LINUX_64", "LINUX_64_SELF_UNPACKING", "LINUX_32", "PVH"})
-  void defaultGuestReachesItsPromptAndPowersOff(BootProtocol protocol) throws Exception {
+  void defaultGuestReachesItsPrompt(BootProtocol protocol) throws Exception {
+    boots(cloud, protocol);
+  }
+
+  private void boots(DefaultGuest.GuestFiles guest, BootProtocol protocol) throws Exception {
     GuestMemory memory = new GuestMemory(new FrameArena(MEMORY));
     memory.mapRam(0, MEMORY);
     BootConfig config =

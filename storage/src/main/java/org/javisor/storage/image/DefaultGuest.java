@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,9 +16,12 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
+import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
@@ -43,15 +47,16 @@ import org.javisor.storage.packages.Progress;
  * is a folder that appears by one rename, so that no run ever sees half of one.
  */
 public final class DefaultGuest {
-  private static final String CURRENT = "current.properties";
-
   /** What to try, the first that the host's sources offer: Debian's names, then Ubuntu's. */
-  private static final List<String> KERNELS =
+  static final List<String> KERNELS =
       List.of(
           "linux-image-cloud-amd64", "linux-image-amd64", "linux-image-virtual",
           "linux-image-generic");
 
   private static final Pattern MODULE_PACKAGE = Pattern.compile("linux-modules-\\d.*");
+
+  private static final String CURRENT = "current";
+  private static final String SUFFIX = ".properties";
 
   /** Serialises threads; the file lock below serialises processes only. */
   private static final Object MAKING = new Object();
@@ -60,6 +65,10 @@ public final class DefaultGuest {
   private final Progress progress;
   private final Path boot;
   private final Path hostModules;
+  private final boolean useApt;
+  private final List<String> kernels;
+  private final Path current;
+  private final Supplier<Optional<Path>> hostBusybox;
 
   /**
    * The files of a guest.
@@ -74,14 +83,53 @@ public final class DefaultGuest {
       Path kernel, Path vmlinux, Path initrd, String release, String source) {}
 
   public DefaultGuest(Progress progress) {
-    this(cacheFolder(), progress, Path.of("/boot"), Path.of("/lib/modules"));
+    this(
+        cacheFolder(),
+        progress,
+        Path.of("/boot"),
+        Path.of("/lib/modules"),
+        AptFetcher.available(),
+        KERNELS,
+        () -> AptFetcher.onPath("busybox"));
   }
 
-  DefaultGuest(Path cache, Progress progress, Path boot, Path hostModules) {
+  /**
+   * The same userland on another kernel of the apt sources.
+   *
+   * @param kernelPackage the kernel's package or its metapackage, as {@code linux-image-amd64}
+   */
+  public static DefaultGuest withKernel(String kernelPackage, Progress progress) {
+    // The host's own kernel is no stand-in for one that was asked for by name.
+    return new DefaultGuest(
+        cacheFolder(),
+        progress,
+        Path.of("/nonexistent"),
+        Path.of("/nonexistent"),
+        AptFetcher.available(),
+        List.of(kernelPackage),
+        Optional::empty);
+  }
+
+  DefaultGuest(
+      Path cache,
+      Progress progress,
+      Path boot,
+      Path hostModules,
+      boolean useApt,
+      List<String> kernels,
+      Supplier<Optional<Path>> hostBusybox) {
     this.cache = cache;
     this.progress = progress;
     this.boot = boot;
     this.hostModules = hostModules;
+    this.useApt = useApt;
+    this.kernels = kernels;
+    this.current =
+        cache.resolve(
+            kernels.equals(KERNELS)
+                ? CURRENT + SUFFIX
+                : CURRENT + "-" + safe(kernels.getFirst()) + SUFFIX);
+    this.hostBusybox = hostBusybox;
   }
 
   /** {@code $XDG_CACHE_HOME/javisor}, or {@code ~/.cache/javisor}: XDG Base Directory, 0.8. */
@@ -124,9 +172,9 @@ public final class DefaultGuest {
               cache.resolve("guest.lock"),
               StandardOpenOption.CREATE,
               StandardOpenOption.WRITE);
-          FileLock lock = lock(channel)) {
+          FileLock _ = lock(channel)) {
         Optional<GuestFiles> made = refresh ? Optional.empty() : current();
-        return made.isPresent() && lock.isValid() ? made.get() : make(refresh);
+        return made.isPresent() ? made.get() : make(refresh);
       }
     }
   }
@@ -142,12 +190,7 @@ public final class DefaultGuest {
 
   /** The guest that was made earlier, if it is whole and made the way this version makes it. */
   private Optional<GuestFiles> current() {
-    Properties properties = new Properties();
-    try (InputStream in = Files.newInputStream(cache.resolve(CURRENT))) {
-      properties.load(in);
-    } catch (IOException | IllegalArgumentException e) {
-      return Optional.empty();
-    }
+    Properties properties = load(current);
     if (!recipe().equals(properties.getProperty("recipe"))) {
       return Optional.empty();
     }
@@ -168,6 +211,17 @@ public final class DefaultGuest {
       }
     }
     return Optional.of(guest);
+  }
+
+  /** Reads what describes a guest; what cannot be read describes none. */
+  private static Properties load(Path file) {
+    Properties properties = new Properties();
+    try (InputStream in = Files.newInputStream(file)) {
+      properties.load(in);
+    } catch (IOException | IllegalArgumentException e) {
+      properties.clear();
+    }
+    return properties;
   }
 
   private static GuestFiles in(Path folder, Properties properties) {
@@ -202,14 +256,18 @@ public final class DefaultGuest {
       e.addSuppressed(aptFailure);
       // What the user can mend is apt; that the host's own kernel cannot serve is the lesser news.
       throw new PackageException(
-          aptFailure.reason(), aptFailure.getMessage() + "; also, " + e.getMessage(), e);
+          aptFailure.reason(),
+          kernels.equals(KERNELS)
+              ? aptFailure.getMessage() + "; also, " + e.getMessage()
+              : aptFailure.getMessage(),
+          e);
     }
   }
 
   // ---- From packages
 
   private GuestFiles fromApt(boolean refresh) throws IOException {
-    if (!AptFetcher.available()) {
+    if (!useApt) {
       throw new PackageException(
           Reason.NO_APT,
           "this host has no apt: apt-get expected in PATH, or give --kernel and --initrd");
@@ -230,7 +288,7 @@ public final class DefaultGuest {
 
   private GuestFiles fromApt(AptFetcher apt) throws IOException {
     Optional<AptPackage> kernel = Optional.empty();
-    for (String name : KERNELS) {
+    for (String name : kernels) {
       kernel = apt.findKernel(name);
       if (kernel.isPresent()) {
         break;
@@ -239,7 +297,7 @@ public final class DefaultGuest {
     if (kernel.isEmpty()) {
       throw new PackageException(
           Reason.NOT_FOUND,
-          "the apt sources offer no kernel: one of " + String.join(", ", KERNELS)
+          "the apt sources offer no kernel: one of " + String.join(", ", kernels)
               + " expected; add a source or give --kernel and --initrd");
     }
     AptPackage busybox =
@@ -250,8 +308,7 @@ public final class DefaultGuest {
                     "the apt sources offer no busybox-static: it is the default guest's"
                         + " userland; add a source or give --kernel and --initrd"));
     String folder =
-        (kernel.get().name() + "_" + kernel.get().version() + "_" + busybox.version())
-            .replaceAll("[^A-Za-z0-9._+~-]", "-");
+        safe(kernel.get().name() + "_" + kernel.get().version() + "_" + busybox.version());
     List<Path> archives = new ArrayList<>();
     archives.add(apt.download(kernel.get()));
     Optional<String> modules = kernel.get().dependency(MODULE_PACKAGE);
@@ -368,7 +425,11 @@ public final class DefaultGuest {
     }
     String folder =
         "host-" + parts.release + "-" + Long.toHexString(modified(kernel));
-    return finish(folder.replaceAll("[^A-Za-z0-9._+~-]", "-"), kernel.toString(), parts);
+    return finish(safe(folder), kernel.toString(), parts);
+  }
+
+  private static String safe(String name) {
+    return name.replaceAll("[^A-Za-z0-9._+~-]", "-");
   }
 
   private static long modified(Path file) {
@@ -379,8 +440,8 @@ public final class DefaultGuest {
     }
   }
 
-  private static Path staticBusybox() throws IOException {
-    Optional<Path> found = AptFetcher.onPath("busybox");
+  private Path staticBusybox() throws IOException {
+    Optional<Path> found = hostBusybox.get();
     if (found.isEmpty()) {
       throw new PackageException(Reason.NO_GUEST, "no busybox is in PATH");
     }
@@ -432,7 +493,7 @@ public final class DefaultGuest {
       delete(scratch);
     }
     writeCurrent(properties);
-    removeOthers(guests, folder);
+    removeOthers(guests);
     return in(folder, properties);
   }
 
@@ -469,7 +530,7 @@ public final class DefaultGuest {
     }
     Files.move(
         scratch,
-        cache.resolve(CURRENT),
+        current,
         StandardCopyOption.ATOMIC_MOVE,
         StandardCopyOption.REPLACE_EXISTING);
   }
@@ -478,11 +539,21 @@ public final class DefaultGuest {
    * Keeps the cache from growing with every kernel update. What is not old may be about to be opened
    * by another run.
    */
-  private static void removeOthers(Path guests, Path keep) throws IOException {
+  private void removeOthers(Path guests) throws IOException {
+    Set<String> keep = new HashSet<>();
+    List<Path> others = new ArrayList<>();
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(cache, CURRENT + "*" + SUFFIX)) {
+      for (Path file : files) {
+        keep.add(load(file).getProperty("folder", ""));
+      }
+    }
     long old = System.currentTimeMillis() - Duration.ofHours(1).toMillis();
-    List<Path> others;
-    try (Stream<Path> files = Files.list(guests)) {
-      others = files.filter(f -> !f.equals(keep) && modified(f) < old).toList();
+    try (DirectoryStream<Path> folders = Files.newDirectoryStream(guests)) {
+      for (Path folder : folders) {
+        if (!keep.contains(folder.getFileName().toString()) && modified(folder) < old) {
+          others.add(folder);
+        }
+      }
     }
     for (Path other : others) {
       delete(other);

@@ -104,11 +104,17 @@ public record KernelPayload(
     } catch (EOFException e) {
       throw new ArchiveFormatException(
           "kernel payload ends after " + at + " of " + unpackedSize
-              + " unpacked bytes: the file is truncated or damaged",
+              + " unpacked bytes: the file is truncated or damaged, get it anew",
           e);
-    } catch (RuntimeException e) {
+    } catch (IOException | RuntimeException e) {
+      if (compression == Compression.LZO) {
+        throw e;
+      }
       // Decoders of other projects report damage in many ways.
-      throw new ArchiveFormatException("kernel payload is damaged: " + e.getMessage(), e);
+      throw new ArchiveFormatException(
+          "kernel payload does not unpack (" + compression.label() + ": " + e.getMessage()
+              + "): the file is damaged, get it anew",
+          e);
     }
   }
 }
