@@ -21,6 +21,8 @@ final class GuestPlacement {
   static final long LOW_START = 0x1000;
 
   static final long ONE_MIB = 1 << 20;
+  private static final long BDA_EBDA_SEGMENT = 0x40e;
+  private static final long BDA_MEMORY_SIZE = 0x413;
   private static final long PAGE = 4096;
 
   private static final byte[] ZEROS = new byte[(int) PAGE];
@@ -54,6 +56,18 @@ final class GuestPlacement {
   /** Guest memory. */
   GuestMemory memory() {
     return memory;
+  }
+
+  /**
+   * Writes what firmware would have left in the BIOS data area about conventional memory: Xen and
+   * others take it from there whatever the boot protocol says. Source: Phoenix "System BIOS for IBM
+   * PC/XT/AT", BIOS data area, 40:0E and 40:13.
+   */
+  void biosDataArea() {
+    if (memory.read16(BDA_MEMORY_SIZE) == 0) {
+      memory.write16(BDA_MEMORY_SIZE, (int) (lowEnd >> 10));
+      memory.write16(BDA_EBDA_SEGMENT, lowEnd < 0xa0000 ? (int) (lowEnd >> 4) : 0);
+    }
   }
 
   /** Takes room below 640 KiB. */

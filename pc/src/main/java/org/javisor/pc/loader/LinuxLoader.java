@@ -202,7 +202,7 @@ final class LinuxLoader {
           throw unsupported(
               "was given "
                   + config.modules().size()
-                  + " modules, and Linux takes one initramfs,");
+                  + " modules, and Linux takes one initramfs");
     };
   }
 

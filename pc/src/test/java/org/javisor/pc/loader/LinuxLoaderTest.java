@@ -86,6 +86,8 @@ class LinuxLoaderTest {
     assertEquals(0x00af9b000000ffffL, memory.read64(state.gdtBase + 0x10));
     assertEquals(0x00cf93000000ffffL, memory.read64(state.gdtBase + 0x18));
     assertEquals(0x1f, state.gdtLimit);
+    assertEquals(639, memory.read16(0x413), "conventional memory in the BIOS data area");
+    assertEquals(0x9fc0, memory.read16(0x40e));
 
     long zeroPage = state.gpr[RSI];
     assertEquals(0xaa55, memory.read16(zeroPage + 0x1fe));
