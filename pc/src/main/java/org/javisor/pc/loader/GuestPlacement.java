@@ -183,8 +183,7 @@ final class GuestPlacement {
       int chunk = (int) Math.min(PAGE - (gpa + done & PAGE - 1), size - done);
       // Kernels hold megabytes of zeros; a page not written is a page the host need not back.
       boolean skip =
-          fresh
-              && MemorySegment.mismatch(source, done, done + chunk, zeros, 0, chunk) < 0;
+          fresh && MemorySegment.mismatch(source, done, done + chunk, zeros, 0, chunk) < 0;
       if (!skip) {
         MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, buffer, 0, chunk);
         memory.write(gpa + done, buffer, 0, chunk);

@@ -68,9 +68,8 @@ final class MultibootLoader {
     memory.write32(info + 4, (int) (kibibytesFrom(0, 640)));
     memory.write32(info + 8, (int) kibibytesFrom(GuestPlacement.ONE_MIB, 1 << 22));
     memory.write32(
-        info + 16, (int)
-            placement.text(
-                named(image.path(), config.commandLine()), "the kernel command line"));
+        info + 16,
+        (int) placement.text(named(image.path(), config.commandLine()), "the kernel command line"));
     if (!modules.isEmpty()) {
       flags |= INFO_MODULES;
       long list = placement.allocateLow((long) MODULE_SIZE * modules.size(), 8, "the module list");
@@ -81,9 +80,7 @@ final class MultibootLoader {
         memory.write32(at + 4, (int) (module.address() + module.size()));
         memory.write32(
             at + 8,
-            (int)
-                placement.text(
-                    named(config.modules().get(i)), "a module's command line"));
+            (int) placement.text(named(config.modules().get(i)), "a module's command line"));
         memory.write32(at + 12, 0);
       }
       memory.write32(info + 20, modules.size());
@@ -110,8 +107,8 @@ final class MultibootLoader {
   }
 
   /**
-   * Puts the file's name first, as GRUB legacy and QEMU do: Xen and others skip one word, unless the
-   * loader calls itself GRUB 2.
+   * Puts the file's name first, as GRUB legacy and QEMU do: Xen and others skip one word, unless
+   * the loader calls itself GRUB 2.
    */
   private static String named(Path path, String commandLine) {
     String name = path.getFileName().toString().replace(' ', '_');
@@ -154,14 +151,17 @@ final class MultibootLoader {
     MemorySegment file = image.file();
     long textOffset = header.offset() - (header.headerAddress() - header.loadAddress());
     long size =
-        header.loadEnd() == 0 ? file.byteSize() - textOffset : header.loadEnd() - header.loadAddress();
+        header.loadEnd() == 0
+            ? file.byteSize() - textOffset
+            : header.loadEnd() - header.loadAddress();
     if (header.headerAddress() < header.loadAddress()
         || textOffset < 0
         || size <= 0
         || size > file.byteSize() - textOffset) {
       throw new KernelFormatException(
           Reason.DAMAGED,
-          "%s has a multiboot header that loads %#x bytes from offset %#x of a file of %#x: it is truncated or damaged"
+          ("%s has a multiboot header that loads %#x bytes from offset %#x of a file of %#x:"
+                  + " it is truncated or damaged")
               .formatted(name, size, textOffset, file.byteSize()));
     }
     long end = Math.max(header.loadAddress() + size, header.bssEnd());

@@ -63,7 +63,8 @@ public final class SetupHeader {
     long code = header.protectedModeOffset();
     long size = header.u32(0x1f4) * 16;
     // The size is in paragraphs, and images exist whose last one is cut short.
-    if (code >= file.byteSize() || header.version() >= 0x204 && size - 15 > file.byteSize() - code) {
+    if (code >= file.byteSize()
+        || header.version() >= 0x204 && size - 15 > file.byteSize() - code) {
       throw new KernelFormatException(
           Reason.DAMAGED,
           "%s is truncated: a bzImage of %d bytes expected, the file has %d"
@@ -171,8 +172,7 @@ public final class SetupHeader {
     while (at < end && u8(at) != 0) {
       text.append((char) u8(at++));
     }
-    return new String(
-            text.toString().getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8)
+    return new String(text.toString().getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8)
         .replaceAll("[^ -~]", "?");
   }
 }

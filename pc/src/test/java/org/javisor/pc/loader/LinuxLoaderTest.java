@@ -188,8 +188,7 @@ class LinuxLoaderTest {
       LoadedKernel loaded;
       try (KernelImage image = bzImage()) {
         loaded =
-            KernelLoader.load(
-                image, memory, BootConfig.of(map(64 * MIB)).withProtocol(protocol));
+            KernelLoader.load(image, memory, BootConfig.of(map(64 * MIB)).withProtocol(protocol));
       }
       boolean wide = protocol == BootProtocol.LINUX_64_SELF_UNPACKING;
       assertEquals(TestKernels.LOAD + (wide ? 0x200 : 0), loaded.state().rip);
@@ -232,12 +231,9 @@ class LinuxLoaderTest {
   @Test
   void theInitramfsStaysBelowTheKernelsLimit() throws Exception {
     byte[] file = TestKernels.bzImage(TestKernels.gzip(TestKernels.vmlinux().build()));
-    java.nio.ByteBuffer.wrap(file)
-        .order(java.nio.ByteOrder.LITTLE_ENDIAN)
-        .putInt(0x22c, 0x2ffffff);
+    java.nio.ByteBuffer.wrap(file).order(java.nio.ByteOrder.LITTLE_ENDIAN).putInt(0x22c, 0x2ffffff);
     GuestMemory memory = memory(64 * MIB);
-    BootConfig config =
-        BootConfig.of(map(64 * MIB)).withModule(Blob.bytes(new byte[4096]), "");
+    BootConfig config = BootConfig.of(map(64 * MIB)).withModule(Blob.bytes(new byte[4096]), "");
     try (KernelImage image = KernelImage.read(Files.write(folder.resolve("k"), file))) {
       long zeroPage = KernelLoader.load(image, memory, config).state().gpr[RSI];
       assertEquals(0x2fff000, memory.read32(zeroPage + 0x218));
@@ -248,8 +244,7 @@ class LinuxLoaderTest {
     GuestMemory memory = memory(size);
     try (KernelImage image = bzImage()) {
       KernelFormatException e =
-          assertThrows(
-              KernelFormatException.class, () -> KernelLoader.load(image, memory, config));
+          assertThrows(KernelFormatException.class, () -> KernelLoader.load(image, memory, config));
       assertFalse(e.getMessage().contains("\n"));
       return e;
     }
@@ -310,9 +305,7 @@ class LinuxLoaderTest {
     List<byte[]> files =
         List.of(
             new TestKernels.Elf(true, 0x1000).load(0x1000, some).build(),
-            new TestKernels.Elf(true, LinuxLoaderTest.MIB)
-                .load(MIB, MIB, some, 50)
-                .build(),
+            new TestKernels.Elf(true, LinuxLoaderTest.MIB).load(MIB, MIB, some, 50).build(),
             new TestKernels.Elf(true, MIB).load(MIB, some).load(MIB + 50, some).build(),
             new TestKernels.Elf(true, MIB).load(MIB, MIB, some, Long.MAX_VALUE - 5).build(),
             new TestKernels.Elf(true, -64L).load(-64, some).build(),

@@ -58,14 +58,12 @@ class MultibootLoaderTest {
     assertEquals(1 | 4 | 8 | 0x40 | 0x200, memory.read32(info));
     assertEquals(639, memory.read32(info + 4));
     assertEquals(63 * 1024, memory.read32(info + 8));
-    assertEquals(
-        "k console=com1", LinuxLoaderTest.text(memory, memory.read32(info + 16)));
+    assertEquals("k console=com1", LinuxLoaderTest.text(memory, memory.read32(info + 16)));
     assertEquals(2, memory.read32(info + 20));
     long modules = memory.read32(info + 24);
     assertEquals(LOAD + 0x2000, memory.read32(modules), "the page behind the kernel");
     assertEquals(LOAD + 0x2000 + 5000, memory.read32(modules + 4));
-    assertEquals(
-        "module console=hvc0", LinuxLoaderTest.text(memory, memory.read32(modules + 8)));
+    assertEquals("module console=hvc0", LinuxLoaderTest.text(memory, memory.read32(modules + 8)));
     assertEquals(42, memory.read8(memory.read32(modules + 16)));
     assertEquals(4 * 24, memory.read32(info + 44));
     long map = memory.read32(info + 48);

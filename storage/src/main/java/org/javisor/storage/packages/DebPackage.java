@@ -116,7 +116,9 @@ public final class DebPackage implements PackageArchive {
                   ? ArchiveEntry.Kind.HARD_LINK
                   : entry.isDirectory()
                       ? ArchiveEntry.Kind.DIRECTORY
-                      : entry.isFile() && !entry.isCharacterDevice() && !entry.isBlockDevice()
+                      : entry.isFile()
+                              && !entry.isCharacterDevice()
+                              && !entry.isBlockDevice()
                               && !entry.isFIFO()
                           ? ArchiveEntry.Kind.FILE
                           : ArchiveEntry.Kind.SPECIAL;
