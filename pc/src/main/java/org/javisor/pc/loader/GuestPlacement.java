@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.javisor.memory.GuestMemory;
+import org.javisor.memory.RawMemory;
 import org.javisor.pc.loader.KernelFormatException.Reason;
 
 /**
@@ -176,17 +177,35 @@ final class GuestPlacement {
 
   /** Copies data into guest memory that was taken before. */
   void copy(MemorySegment source, long gpa) {
-    byte[] buffer = new byte[(int) PAGE];
+    if (fresh) {
+      copyFresh(source, gpa);
+      return;
+    }
+    byte[] buffer = new byte[64 << 10];
+    for (long done = 0; done < source.byteSize(); ) {
+      int chunk = (int) Math.min(buffer.length, source.byteSize() - done);
+      MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, buffer, 0, chunk);
+      memory.write(gpa + done, buffer, 0, chunk);
+      done += chunk;
+    }
+  }
+
+  /**
+   * Copies page by page and leaves out what is zero: kernels hold megabytes of it, and a page not
+   * written is a page the host need not back. Nothing can be translated yet in fresh memory, so no
+   * write has to be announced, and the copy goes straight from the mapped file.
+   */
+  private void copyFresh(MemorySegment source, long gpa) {
     MemorySegment zeros = MemorySegment.ofArray(ZEROS);
-    long size = source.byteSize();
-    for (long done = 0; done < size; ) {
-      int chunk = (int) Math.min(PAGE - (gpa + done & PAGE - 1), size - done);
-      // Kernels hold megabytes of zeros; a page not written is a page the host need not back.
-      boolean skip =
-          fresh && MemorySegment.mismatch(source, done, done + chunk, zeros, 0, chunk) < 0;
-      if (!skip) {
-        MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, buffer, 0, chunk);
-        memory.write(gpa + done, buffer, 0, chunk);
+    for (long done = 0; done < source.byteSize(); ) {
+      long at = gpa + done;
+      long chunk = Math.min(PAGE - (at & PAGE - 1), source.byteSize() - done);
+      if (MemorySegment.mismatch(source, done, done + chunk, zeros, 0, chunk) >= 0) {
+        if (!memory.writable(at)) {
+          memory.write8(at, 0); // Throws, and names the address.
+        }
+        MemorySegment target = RawMemory.segment(memory.hostAddress(at), chunk);
+        MemorySegment.copy(source, done, target, 0, chunk);
       }
       done += chunk;
     }
