@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.javisor.memory.GuestMemory;
+import org.javisor.memory.RawMemory;
 import org.javisor.pc.loader.KernelFormatException.Reason;
 
 /**
@@ -21,6 +22,8 @@ final class GuestPlacement {
   static final long LOW_START = 0x1000;
 
   static final long ONE_MIB = 1 << 20;
+  private static final long BDA_EBDA_SEGMENT = 0x40e;
+  private static final long BDA_MEMORY_SIZE = 0x413;
   private static final long PAGE = 4096;
 
   private static final byte[] ZEROS = new byte[(int) PAGE];
@@ -53,6 +56,18 @@ final class GuestPlacement {
   /** Guest memory. */
   GuestMemory memory() {
     return memory;
+  }
+
+  /**
+   * Writes what firmware would have left in the BIOS data area about conventional memory: Xen and
+   * others take it from there whatever the boot protocol says. Source: Phoenix "System BIOS for IBM
+   * PC/XT/AT", BIOS data area, 40:0E and 40:13.
+   */
+  void biosDataArea() {
+    if (memory.read16(BDA_MEMORY_SIZE) == 0) {
+      memory.write16(BDA_MEMORY_SIZE, (int) (lowEnd >> 10));
+      memory.write16(BDA_EBDA_SEGMENT, lowEnd < 0xa0000 ? (int) (lowEnd >> 4) : 0);
+    }
   }
 
   /** Takes room below 640 KiB. */
@@ -161,18 +176,35 @@ final class GuestPlacement {
 
   /** Copies data into guest memory that was taken before. */
   void copy(MemorySegment source, long gpa) {
-    byte[] buffer = new byte[(int) PAGE];
+    if (fresh) {
+      copyFresh(source, gpa);
+      return;
+    }
+    byte[] buffer = new byte[64 << 10];
+    for (long done = 0; done < source.byteSize(); ) {
+      int chunk = (int) Math.min(buffer.length, source.byteSize() - done);
+      MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, buffer, 0, chunk);
+      memory.write(gpa + done, buffer, 0, chunk);
+      done += chunk;
+    }
+  }
+
+  /**
+   * Copies page by page and leaves out what is zero: kernels hold megabytes of it, and a page not
+   * written is a page the host need not back. Nothing can be translated yet in fresh memory, so no
+   * write has to be announced, and the copy goes straight from the mapped file.
+   */
+  private void copyFresh(MemorySegment source, long gpa) {
     MemorySegment zeros = MemorySegment.ofArray(ZEROS);
-    long size = source.byteSize();
-    for (long done = 0; done < size;) {
-      int chunk = (int) Math.min(PAGE - (gpa + done & PAGE - 1), size - done);
-      // Kernels hold megabytes of zeros; a page not written is a page the host need not back.
-      boolean skip =
-          fresh
-              && MemorySegment.mismatch(source, done, done + chunk, zeros, 0, chunk) < 0;
-      if (!skip) {
-        MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, buffer, 0, chunk);
-        memory.write(gpa + done, buffer, 0, chunk);
+    for (long done = 0; done < source.byteSize(); ) {
+      long at = gpa + done;
+      long chunk = Math.min(PAGE - (at & PAGE - 1), source.byteSize() - done);
+      if (MemorySegment.mismatch(source, done, done + chunk, zeros, 0, chunk) >= 0) {
+        if (!memory.writable(at)) {
+          memory.write8(at, 0); // Throws, and names the address.
+        }
+        MemorySegment target = RawMemory.segment(memory.hostAddress(at), chunk);
+        MemorySegment.copy(source, done, target, 0, chunk);
       }
       done += chunk;
     }

@@ -32,8 +32,7 @@ final class ImageSearch {
   private static int find(byte[] data, int length, byte[] wanted) {
     byte first = wanted[0];
     for (int i = 0; i <= length - wanted.length; i++) {
-      if (data[i] == first
-          && Arrays.equals(data, i, i + wanted.length, wanted, 0, wanted.length)) {
+      if (data[i] == first && Arrays.equals(data, i, i + wanted.length, wanted, 0, wanted.length)) {
         return i;
       }
     }

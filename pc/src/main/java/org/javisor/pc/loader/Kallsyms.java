@@ -13,14 +13,15 @@ import java.util.Set;
 /**
  * The names in a Linux kernel's built-in symbol table (CONFIG_KALLSYMS), read from its image.
  *
- * <p>The table is in read-only data without a section of its own, so it is found by its shape, which
- * Linux scripts/kallsyms.c gives it:
+ * <p>The table is in read-only data without a section of its own, so it is found by its shape,
+ * which Linux scripts/kallsyms.c gives it:
  *
  * <ul>
  *   <li>{@code kallsyms_token_table}: 256 NUL-terminated strings, one for each byte value;
  *   <li>{@code kallsyms_token_index}, behind it: the 16-bit offset of each;
- *   <li>{@code kallsyms_num_syms} and {@code kallsyms_names}, before it: the count, then each symbol
- *       as a length and so many bytes, which stand for tokens; the first character is its type;
+ *   <li>{@code kallsyms_num_syms} and {@code kallsyms_names}, before it: the count, then each
+ *       symbol as a length and so many bytes, which stand for tokens; the first character is its
+ *       type;
  *   <li>{@code kallsyms_markers}, right behind the names: the offset of each 256th.
  * </ul>
  *
@@ -195,9 +196,7 @@ final class Kallsyms {
   /** A length of 128 or more takes two bytes, 7 bits each, the low ones first (Linux 6.1 on). */
   private static int length(MemorySegment image, long at) {
     int low = image.get(ValueLayout.JAVA_BYTE, at) & 0xff;
-    return low < 128
-        ? low
-        : low & 0x7f | (image.get(ValueLayout.JAVA_BYTE, at + 1) & 0xff) << 7;
+    return low < 128 ? low : low & 0x7f | (image.get(ValueLayout.JAVA_BYTE, at + 1) & 0xff) << 7;
   }
 
   private static boolean isType(byte c) {

@@ -12,8 +12,8 @@ import org.javisor.storage.image.SegmentInputStream;
 
 /**
  * A kernel's build configuration: from a {@code config-*} file, or from the image itself where it
- * was built with CONFIG_IKCONFIG (Linux kernel/configs.c: a gzip stream between {@code IKCFG_ST} and
- * {@code IKCFG_ED}).
+ * was built with CONFIG_IKCONFIG (Linux kernel/configs.c: a gzip stream between {@code IKCFG_ST}
+ * and {@code IKCFG_ED}).
  */
 final class KernelConfig {
   static final int MAX_SIZE = 4 << 20;

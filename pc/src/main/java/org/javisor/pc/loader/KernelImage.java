@@ -143,8 +143,12 @@ public final class KernelImage implements AutoCloseable {
     } catch (IOException | RuntimeException e) {
       throw new KernelFormatException(
           Reason.DAMAGED,
-          path + " begins as a " + compression.label() + " file but does not unpack ("
-              + e.getMessage() + "): a whole file expected",
+          path
+              + " begins as a "
+              + compression.label()
+              + " file but does not unpack ("
+              + e.getMessage()
+              + "): a whole file expected",
           e);
     }
   }
@@ -166,18 +170,22 @@ public final class KernelImage implements AutoCloseable {
       throw new KernelFormatException(Reason.DAMAGED, name + ": " + e.getMessage(), e);
     }
     boolean known =
-        parsed.is64() ? parsed.machine() == ElfFile.EM_X86_64
+        parsed.is64()
+            ? parsed.machine() == ElfFile.EM_X86_64
             : parsed.machine() == ElfFile.EM_386 || parsed.machine() == ElfFile.EM_X86_64;
     if (!known) {
       throw new KernelFormatException(
           Reason.UNSUPPORTED,
-          name + " is an ELF file for machine " + parsed.machine()
+          name
+              + " is an ELF file for machine "
+              + parsed.machine()
               + ": one for x86 (3 or 62) expected");
     }
     if (parsed.segments().stream().anyMatch(s -> s.type() == ElfFile.PT_INTERP)) {
       throw new KernelFormatException(
           Reason.NOT_A_KERNEL,
-          name + " is a program for an operating system (it names an ELF interpreter): a kernel"
+          name
+              + " is a program for an operating system (it names an ELF interpreter): a kernel"
               + " expected");
     }
     if (parsed.segments().stream().noneMatch(s -> s.type() == ElfFile.PT_LOAD)) {
@@ -246,8 +254,7 @@ public final class KernelImage implements AutoCloseable {
       }
     }
     if (payload.compression() == Compression.NONE) {
-      return parse(
-          file.asSlice(payload.offset(), payload.length()), path + " (its payload)");
+      return parse(file.asSlice(payload.offset(), payload.length()), path + " (its payload)");
     }
     MemorySegment target = arena.allocate(Math.max(payload.unpackedSize(), 1), 4096);
     try {
@@ -307,14 +314,14 @@ public final class KernelImage implements AutoCloseable {
         }
         throw new KernelFormatException(
             Reason.UNSUPPORTED,
-            path + " is a 32-bit ELF file with neither a PVH note nor a multiboot header: one of"
+            path
+                + " is a 32-bit ELF file with neither a PVH note nor a multiboot header: one of"
                 + " them expected");
       }
       case BZIMAGE -> {
         SetupHeader header = setup.orElseThrow();
         Optional<KernelPayload> payload = payload();
-        boolean unpackable =
-            payload.isPresent() && payload.get().compression() != Compression.LZO;
+        boolean unpackable = payload.isPresent() && payload.get().compression() != Compression.LZO;
         if (header.entersIn64Bit()) {
           return unpackable && holds64BitElf()
               ? BootProtocol.LINUX_64

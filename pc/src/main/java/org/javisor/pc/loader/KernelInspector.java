@@ -32,8 +32,8 @@ import org.javisor.storage.packages.PackageArchive;
  * Says what a kernel file or package is and what it can be, with the evidence for each answer.
  *
  * <p>Evidence, the strongest first: what the image holds (ELF notes, the names in its symbol table,
- * texts), the configuration inside it, the configuration beside it or in its package, the modules in
- * its package. What is in the image decides: a configuration may be another kernel's.
+ * texts), the configuration inside it, the configuration beside it or in its package, the modules
+ * in its package. What is in the image decides: a configuration may be another kernel's.
  */
 public final class KernelInspector {
   private static final Pattern KERNEL_FILE =
@@ -43,8 +43,9 @@ public final class KernelInspector {
   private static final int MAX_KERNEL = 512 << 20;
 
   /**
-   * Functions that Linux compiles only with CONFIG_XEN_DOM0: drivers/xen/pcpu.c, arch/x86/xen/vga.c,
-   * arch/x86/xen/enlighten_pv.c, drivers/xen/acpi.c, arch/x86/pci/xen.c, drivers/xen/pci.c.
+   * Functions that Linux compiles only with CONFIG_XEN_DOM0: drivers/xen/pcpu.c,
+   * arch/x86/xen/vga.c, arch/x86/xen/enlighten_pv.c, drivers/xen/acpi.c, arch/x86/pci/xen.c,
+   * drivers/xen/pci.c.
    */
   private static final List<String> DOM0_SYMBOLS =
       List.of(
@@ -201,14 +202,9 @@ public final class KernelInspector {
       facts.put(
           "symbol table",
           symbols.map(s -> s.names().size() + " names").orElse("none found in the image"));
-      facts.put(
-          "configuration",
-          configs.isEmpty() ? "none found" : configs.getFirst().source());
+      facts.put("configuration", configs.isEmpty() ? "none found" : configs.getFirst().source());
 
-      XenNotes notes =
-          elf.isPresent()
-              ? XenNotes.read(elf.get(), image.notes(elf.get()))
-              : null;
+      XenNotes notes = elf.isPresent() ? XenNotes.read(elf.get(), image.notes(elf.get())) : null;
       Map<Ability, Answer> answers = new EnumMap<>(Ability.class);
       answers.put(Ability.VIRTIO_GUEST, virtio(linux, symbols));
       answers.put(Ability.XEN_PV_GUEST, pv(notes));
@@ -306,8 +302,13 @@ public final class KernelInspector {
 
   private static String xloadflags(SetupHeader setup) {
     String[] names = {
-      "64-bit entry", "loads above 4 GiB", "EFI 32-bit handover", "EFI 64-bit handover",
-      "EFI kexec", "5-level paging", "5-level paging on"
+      "64-bit entry",
+      "loads above 4 GiB",
+      "EFI 32-bit handover",
+      "EFI 64-bit handover",
+      "EFI kexec",
+      "5-level paging",
+      "5-level paging on"
     };
     List<String> set = new ArrayList<>();
     for (int bit = 0; bit < names.length; bit++) {
@@ -316,8 +317,7 @@ public final class KernelInspector {
       }
     }
     return "%#x%s"
-        .formatted(
-            setup.xloadflags(), set.isEmpty() ? "" : " (" + String.join(", ", set) + ")");
+        .formatted(setup.xloadflags(), set.isEmpty() ? "" : " (" + String.join(", ", set) + ")");
   }
 
   private void configBeside(Path path, String release) {
@@ -372,12 +372,18 @@ public final class KernelInspector {
     Verdict verdict = Verdict.UNKNOWN;
     if (symbols.isPresent()) {
       Kallsyms names = symbols.get();
-      if (names.contains("virtio_dev_probe") || names.contains("register_virtio_driver")
+      if (names.contains("virtio_dev_probe")
+          || names.contains("register_virtio_driver")
           || names.contains("__register_virtio_driver")) {
         verdict = Verdict.YES;
         evidence.add("the VirtIO bus is built in (virtio_dev_probe)");
-        for (String driver : List.of("virtio_pci_probe", "virtio_mmio_probe", "virtblk_probe",
-            "virtnet_probe", "virtscsi_probe")) {
+        for (String driver :
+            List.of(
+                "virtio_pci_probe",
+                "virtio_mmio_probe",
+                "virtblk_probe",
+                "virtnet_probe",
+                "virtscsi_probe")) {
           if (names.contains(driver)) {
             evidence.add("built in: " + driver);
           }
@@ -393,7 +399,8 @@ public final class KernelInspector {
         evidence.add(
             "blk_mq_virtio_map_queues is built in, which needs CONFIG_VIRTIO; the drivers"
                 + " themselves are modules");
-      } else if (names.contains("load_module") || names.contains("init_module")
+      } else if (names.contains("load_module")
+          || names.contains("init_module")
           || names.contains("__x64_sys_init_module")) {
         evidence.add("no VirtIO code is built in; it loads modules, which the image does not show");
       } else {
@@ -438,8 +445,7 @@ public final class KernelInspector {
       evidence.add("it has neither ELF notes of Xen nor a __xen_guest section");
     } else if (notes.legacy() && notes.value(XenNotes.XEN_VERSION).startsWith("xen-3")) {
       verdict = Verdict.YES;
-      evidence.add(
-          "its __xen_guest section says XEN_VER=" + notes.value(XenNotes.XEN_VERSION));
+      evidence.add("its __xen_guest section says XEN_VER=" + notes.value(XenNotes.XEN_VERSION));
     } else if (notes.has(XenNotes.ENTRY) && notes.value(XenNotes.XEN_VERSION).startsWith("xen-3")) {
       verdict = Verdict.YES;
       evidence.add(
@@ -547,8 +553,7 @@ public final class KernelInspector {
                 + ")");
       }
     } else if (linux) {
-      List<String> found =
-          DOM0_TEXTS.stream().filter(t -> ImageSearch.contains(data, t)).toList();
+      List<String> found = DOM0_TEXTS.stream().filter(t -> ImageSearch.contains(data, t)).toList();
       if (!found.isEmpty()) {
         verdict = Verdict.YES;
         evidence.add(

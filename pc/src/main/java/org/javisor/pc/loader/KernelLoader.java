@@ -17,6 +17,9 @@ public final class KernelLoader {
         config.protocol() == BootProtocol.AUTO ? image.bestProtocol() : config.protocol();
     GuestPlacement placement = new GuestPlacement(memory, config);
     try {
+      if (protocol != BootProtocol.LINUX_REAL_MODE) {
+        placement.biosDataArea();
+      }
       return switch (protocol) {
         case LINUX_64 -> new LinuxLoader(image, config, placement).load64();
         case LINUX_64_SELF_UNPACKING, LINUX_32 ->

@@ -63,8 +63,7 @@ final class LinuxLoader {
     long entry = ElfLoader.physicalEntry(elf, name);
     long start = placement.lowestTaken();
     long end = placement.highestTaken();
-    long initrdMax =
-        setup.map(SetupHeader::initrdAddressMax).orElse(VMLINUX_INITRD_MAX);
+    long initrdMax = setup.map(SetupHeader::initrdAddressMax).orElse(VMLINUX_INITRD_MAX);
     long zeroPage = bootParameters(setup, initrdMax, end);
     CpuState state = StartState.longMode(placement, entry);
     state.gpr[RSI] = zeroPage;
@@ -195,14 +194,10 @@ final class LinuxLoader {
   private Placed initrd(long limit, long kernelEnd) throws KernelFormatException {
     return switch (config.modules().size()) {
       case 0 -> new Placed(0, 0, "");
-      case 1 ->
-          placement.placeHigh(
-              config.modules().getFirst(), limit, kernelEnd, "the initramfs");
+      case 1 -> placement.placeHigh(config.modules().getFirst(), limit, kernelEnd, "the initramfs");
       default ->
           throw unsupported(
-              "was given "
-                  + config.modules().size()
-                  + " modules, and Linux takes one initramfs,");
+              "was given " + config.modules().size() + " modules, and Linux takes one initramfs");
     };
   }
 

@@ -1,6 +1,7 @@
 package org.javisor.pc.loader;
 
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.javisor.accelerator.CpuState;
@@ -64,10 +65,10 @@ final class MultibootLoader {
     memory.write(info, new byte[INFO_SIZE]);
     int flags = INFO_MEMORY | INFO_COMMAND_LINE | INFO_MEMORY_MAP | INFO_LOADER_NAME;
     memory.write32(info + 4, (int) (kibibytesFrom(0, 640)));
-    memory.write32(info + 8,
-        (int) Math.min(kibibytesFrom(GuestPlacement.ONE_MIB, 1 << 22), -1L >>> 32));
+    memory.write32(info + 8, (int) kibibytesFrom(GuestPlacement.ONE_MIB, 1 << 22));
     memory.write32(
-        info + 16, (int) placement.text(config.commandLine(), "the kernel command line"));
+        info + 16,
+        (int) placement.text(named(image.path(), config.commandLine()), "the kernel command line"));
     if (!modules.isEmpty()) {
       flags |= INFO_MODULES;
       long list = placement.allocateLow((long) MODULE_SIZE * modules.size(), 8, "the module list");
@@ -77,7 +78,8 @@ final class MultibootLoader {
         memory.write32(at, (int) module.address());
         memory.write32(at + 4, (int) (module.address() + module.size()));
         memory.write32(
-            at + 8, (int) placement.text(module.commandLine(), "a module's command line"));
+            at + 8,
+            (int) placement.text(named(config.modules().get(i)), "a module's command line"));
         memory.write32(at + 12, 0);
       }
       memory.write32(info + 20, modules.size());
@@ -101,6 +103,24 @@ final class MultibootLoader {
     state.gpr[RAX] = BOOT_MAGIC;
     state.gpr[RBX] = info;
     return new LoadedKernel(state, BootProtocol.MULTIBOOT, entry, start, end);
+  }
+
+  /**
+   * Puts the file's name first, as GRUB legacy and QEMU do: Xen and others skip one word, unless
+   * the loader calls itself GRUB 2.
+   */
+  private static String named(Path path, String commandLine) {
+    String name = path.getFileName().toString().replace(' ', '_');
+    return commandLine.isEmpty() ? name : name + " " + commandLine;
+  }
+
+  private static String named(BootModule module) {
+    Path path =
+        switch (module.data()) {
+          case Blob.OfFile(Path file) -> file;
+          case Blob.OfBytes(_) -> Path.of("module");
+        };
+    return named(path, module.commandLine());
   }
 
   /** KiB of RAM that begins at {@code base}, as the map has it. */
@@ -129,7 +149,8 @@ final class MultibootLoader {
     MemorySegment file = image.file();
     long textOffset = header.offset() - (header.headerAddress() - header.loadAddress());
     long size =
-        header.loadEnd() == 0 ? file.byteSize() - textOffset
+        header.loadEnd() == 0
+            ? file.byteSize() - textOffset
             : header.loadEnd() - header.loadAddress();
     if (header.headerAddress() < header.loadAddress()
         || textOffset < 0
@@ -137,7 +158,8 @@ final class MultibootLoader {
         || size > file.byteSize() - textOffset) {
       throw new KernelFormatException(
           Reason.DAMAGED,
-          "%s has a multiboot header that loads %#x bytes from offset %#x of a file of %#x: it is truncated or damaged"
+          ("%s has a multiboot header that loads %#x bytes from offset %#x of a file of %#x:"
+                  + " it is truncated or damaged")
               .formatted(name, size, textOffset, file.byteSize()));
     }
     long end = Math.max(header.loadAddress() + size, header.bssEnd());

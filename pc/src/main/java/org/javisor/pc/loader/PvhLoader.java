@@ -84,8 +84,7 @@ final class PvhLoader {
     memory.write32(info + 4, 1);
     memory.write32(info + 12, modules.size());
     memory.write64(info + 16, modules.isEmpty() ? 0 : list);
-    memory.write64(
-        info + 24, placement.text(config.commandLine(), "the kernel command line"));
+    memory.write64(info + 24, placement.text(config.commandLine(), "the kernel command line"));
     memory.write64(info + 32, config.rsdp());
     memory.write64(info + 40, ranges);
     memory.write32(info + 48, map.size());

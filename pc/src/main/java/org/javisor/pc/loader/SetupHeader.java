@@ -172,8 +172,7 @@ public final class SetupHeader {
     while (at < end && u8(at) != 0) {
       text.append((char) u8(at++));
     }
-    return new String(
-        text.toString().getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8)
+    return new String(text.toString().getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8)
         .replaceAll("[^ -~]", "?");
   }
 }

@@ -71,8 +71,7 @@ final class StartState {
     return state;
   }
 
-  private static CpuState common(GuestPlacement placement, int code)
-      throws KernelFormatException {
+  private static CpuState common(GuestPlacement placement, int code) throws KernelFormatException {
     CpuState state = new CpuState();
     fpu(state);
     GuestMemory memory = placement.memory();

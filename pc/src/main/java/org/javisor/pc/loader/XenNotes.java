@@ -23,10 +23,26 @@ final class XenNotes {
   static final String PHYS32_ENTRY = "PHYS32_ENTRY";
 
   private static final String[] NAMES = {
-    "INFO", "ENTRY", "HYPERCALL_PAGE", "VIRT_BASE", "PADDR_OFFSET", "XEN_VERSION", "GUEST_OS",
-    "GUEST_VERSION", "LOADER", "PAE_MODE", "FEATURES", "BSD_SYMTAB", "HV_START_LOW",
-    "L1_MFN_VALID", "SUSPEND_CANCEL", "INIT_P2M", "MOD_START_PFN", "SUPPORTED_FEATURES",
-    "PHYS32_ENTRY", "PHYS32_RELOC"
+    "INFO",
+    "ENTRY",
+    "HYPERCALL_PAGE",
+    "VIRT_BASE",
+    "PADDR_OFFSET",
+    "XEN_VERSION",
+    "GUEST_OS",
+    "GUEST_VERSION",
+    "LOADER",
+    "PAE_MODE",
+    "FEATURES",
+    "BSD_SYMTAB",
+    "HV_START_LOW",
+    "L1_MFN_VALID",
+    "SUSPEND_CANCEL",
+    "INIT_P2M",
+    "MOD_START_PFN",
+    "SUPPORTED_FEATURES",
+    "PHYS32_ENTRY",
+    "PHYS32_RELOC"
   };
 
   private static final String LEGACY_SECTION = "__xen_guest";
@@ -99,8 +115,7 @@ final class XenNotes {
               case String other -> other;
             };
         values.put(
-            name.replaceAll("[^ -~]", "?"),
-            pair.substring(equals + 1).replaceAll("[^ -~]", "?"));
+            name.replaceAll("[^ -~]", "?"), pair.substring(equals + 1).replaceAll("[^ -~]", "?"));
       }
     }
     return values.isEmpty() ? Optional.empty() : Optional.of(new XenNotes(values, true));

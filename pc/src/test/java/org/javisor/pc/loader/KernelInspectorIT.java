@@ -27,15 +27,13 @@ class KernelInspectorIT {
   void dom0IsToldFromABareKernelAndFromItsPackage(String name, Verdict dom0, String compression)
       throws Exception {
     AptFetcher apt =
-        new AptFetcher(
-            DefaultGuest.cacheFolder().resolve("apt"), Progress.lines(System.err));
+        new AptFetcher(DefaultGuest.cacheFolder().resolve("apt"), Progress.lines(System.err));
     apt.update(false);
     AptPackage kernel = apt.findKernel(name).orElse(null);
     Assumptions.assumeTrue(kernel != null, "this host's sources have no " + name);
     Path file = apt.download(kernel);
 
-    PackageExtractor.extract(
-        PackageArchive.open(file), folder, p -> p.startsWith("boot/vmlinuz-"));
+    PackageExtractor.extract(PackageArchive.open(file), folder, p -> p.startsWith("boot/vmlinuz-"));
     Path bare;
     try (var files = Files.list(folder.resolve("boot"))) {
       bare = files.findFirst().orElseThrow();
@@ -54,7 +52,6 @@ class KernelInspectorIT {
     assertEquals(dom0, fromPackage.answers().get(Ability.XEN_DOM0).verdict(), fromPackage.text());
     String evidence = fromPackage.answers().get(Ability.XEN_DOM0).evidence().toString();
     // The package's own configuration confirms what the image showed.
-    assertTrue(
-        evidence.contains("CONFIG_XEN_DOM0=" + (dom0 == Verdict.YES ? "y" : "n")), evidence);
+    assertTrue(evidence.contains("CONFIG_XEN_DOM0=" + (dom0 == Verdict.YES ? "y" : "n")), evidence);
   }
 }

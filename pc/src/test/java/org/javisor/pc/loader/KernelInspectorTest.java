@@ -45,9 +45,7 @@ class KernelInspectorTest {
     for (int i = 0; i < names.length; i++) {
       symbols.set(20 + i, names[i]);
     }
-    return elf.load(
-        TestKernels.LOAD + 0x400000, TestKernels.kallsyms(symbols, 8, false))
-        .build();
+    return elf.load(TestKernels.LOAD + 0x400000, TestKernels.kallsyms(symbols, 8, false)).build();
   }
 
   @Test
@@ -81,8 +79,7 @@ class KernelInspectorTest {
   @Test
   void textsServeWhereTheSymbolTableIsMissing() throws Exception {
     byte[] text = "\0014Failed to register pcpu subsys\0".getBytes();
-    KernelReport report =
-        inspect(xenKernel().load(TestKernels.LOAD + 0x400000, text).build());
+    KernelReport report = inspect(xenKernel().load(TestKernels.LOAD + 0x400000, text).build());
     assertEquals(Verdict.YES, verdict(report, Ability.XEN_DOM0), report.text());
   }
 
@@ -140,8 +137,8 @@ class KernelInspectorTest {
   @Test
   void theStructureIsMadeOfPlainValues() throws Exception {
     Map<String, Object> structure = inspect(xenKernel().build()).structure();
-    assertEquals(List.of("file", "kind", "facts", "xenNotes", "canBe"),
-        List.copyOf(structure.keySet()));
+    assertEquals(
+        List.of("file", "kind", "facts", "xenNotes", "canBe"), List.copyOf(structure.keySet()));
     Map<?, ?> canBe = (Map<?, ?>) structure.get("canBe");
     Map<?, ?> pv = (Map<?, ?>) canBe.get("xenPvGuest");
     assertEquals("yes", pv.get("answer"));

@@ -86,6 +86,8 @@ class LinuxLoaderTest {
     assertEquals(0x00af9b000000ffffL, memory.read64(state.gdtBase + 0x10));
     assertEquals(0x00cf93000000ffffL, memory.read64(state.gdtBase + 0x18));
     assertEquals(0x1f, state.gdtLimit);
+    assertEquals(639, memory.read16(0x413), "conventional memory in the BIOS data area");
+    assertEquals(0x9fc0, memory.read16(0x40e));
 
     long zeroPage = state.gpr[RSI];
     assertEquals(0xaa55, memory.read16(zeroPage + 0x1fe));
@@ -186,8 +188,7 @@ class LinuxLoaderTest {
       LoadedKernel loaded;
       try (KernelImage image = bzImage()) {
         loaded =
-            KernelLoader.load(
-                image, memory, BootConfig.of(map(64 * MIB)).withProtocol(protocol));
+            KernelLoader.load(image, memory, BootConfig.of(map(64 * MIB)).withProtocol(protocol));
       }
       boolean wide = protocol == BootProtocol.LINUX_64_SELF_UNPACKING;
       assertEquals(TestKernels.LOAD + (wide ? 0x200 : 0), loaded.state().rip);
@@ -230,12 +231,9 @@ class LinuxLoaderTest {
   @Test
   void theInitramfsStaysBelowTheKernelsLimit() throws Exception {
     byte[] file = TestKernels.bzImage(TestKernels.gzip(TestKernels.vmlinux().build()));
-    java.nio.ByteBuffer.wrap(file)
-        .order(java.nio.ByteOrder.LITTLE_ENDIAN)
-        .putInt(0x22c, 0x2ffffff);
+    java.nio.ByteBuffer.wrap(file).order(java.nio.ByteOrder.LITTLE_ENDIAN).putInt(0x22c, 0x2ffffff);
     GuestMemory memory = memory(64 * MIB);
-    BootConfig config =
-        BootConfig.of(map(64 * MIB)).withModule(Blob.bytes(new byte[4096]), "");
+    BootConfig config = BootConfig.of(map(64 * MIB)).withModule(Blob.bytes(new byte[4096]), "");
     try (KernelImage image = KernelImage.read(Files.write(folder.resolve("k"), file))) {
       long zeroPage = KernelLoader.load(image, memory, config).state().gpr[RSI];
       assertEquals(0x2fff000, memory.read32(zeroPage + 0x218));
@@ -246,8 +244,7 @@ class LinuxLoaderTest {
     GuestMemory memory = memory(size);
     try (KernelImage image = bzImage()) {
       KernelFormatException e =
-          assertThrows(
-              KernelFormatException.class, () -> KernelLoader.load(image, memory, config));
+          assertThrows(KernelFormatException.class, () -> KernelLoader.load(image, memory, config));
       assertFalse(e.getMessage().contains("\n"));
       return e;
     }
@@ -308,9 +305,7 @@ class LinuxLoaderTest {
     List<byte[]> files =
         List.of(
             new TestKernels.Elf(true, 0x1000).load(0x1000, some).build(),
-            new TestKernels.Elf(true, LinuxLoaderTest.MIB)
-                .load(MIB, MIB, some, 50)
-                .build(),
+            new TestKernels.Elf(true, LinuxLoaderTest.MIB).load(MIB, MIB, some, 50).build(),
             new TestKernels.Elf(true, MIB).load(MIB, some).load(MIB + 50, some).build(),
             new TestKernels.Elf(true, MIB).load(MIB, MIB, some, Long.MAX_VALUE - 5).build(),
             new TestKernels.Elf(true, -64L).load(-64, some).build(),

@@ -44,8 +44,8 @@ class MultibootLoaderTest {
     GuestMemory memory = LinuxLoaderTest.memory(SIZE);
     BootConfig config =
         BootConfig.of(LinuxLoaderTest.map(SIZE))
-            .withCommandLine("xen console=com1")
-            .withModule(Blob.bytes(new byte[5000]), "dom0 console=hvc0")
+            .withCommandLine("console=com1")
+            .withModule(Blob.bytes(new byte[5000]), "console=hvc0")
             .withModule(Blob.bytes(new byte[] {42}), "");
     LoadedKernel loaded = load(memory, elf().build(), config);
     assertEquals(BootProtocol.MULTIBOOT, loaded.protocol());
@@ -58,14 +58,12 @@ class MultibootLoaderTest {
     assertEquals(1 | 4 | 8 | 0x40 | 0x200, memory.read32(info));
     assertEquals(639, memory.read32(info + 4));
     assertEquals(63 * 1024, memory.read32(info + 8));
-    assertEquals(
-        "xen console=com1", LinuxLoaderTest.text(memory, memory.read32(info + 16)));
+    assertEquals("k console=com1", LinuxLoaderTest.text(memory, memory.read32(info + 16)));
     assertEquals(2, memory.read32(info + 20));
     long modules = memory.read32(info + 24);
     assertEquals(LOAD + 0x2000, memory.read32(modules), "the page behind the kernel");
     assertEquals(LOAD + 0x2000 + 5000, memory.read32(modules + 4));
-    assertEquals(
-        "dom0 console=hvc0", LinuxLoaderTest.text(memory, memory.read32(modules + 8)));
+    assertEquals("module console=hvc0", LinuxLoaderTest.text(memory, memory.read32(modules + 8)));
     assertEquals(42, memory.read8(memory.read32(modules + 16)));
     assertEquals(4 * 24, memory.read32(info + 44));
     long map = memory.read32(info + 48);

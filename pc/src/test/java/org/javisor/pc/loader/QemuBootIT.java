@@ -85,12 +85,28 @@ class QemuBootIT {
 
     Process qemu =
         new ProcessBuilder(
-            "qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", (MEMORY >> 20) + "M",
-            "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
-            "-nic", "none",
-            "-bios", firmware.toString(),
-            "-device", "loader,force-raw=on,addr=0x0,file=" + low,
-            "-device", "loader,force-raw=on,addr=0x100000,file=" + high)
+                "qemu-system-x86_64",
+                "-accel",
+                "tcg",
+                "-M",
+                "pc",
+                "-m",
+                (MEMORY >> 20) + "M",
+                "-display",
+                "none",
+                "-monitor",
+                "none",
+                "-serial",
+                "stdio",
+                "-no-reboot",
+                "-nic",
+                "none",
+                "-bios",
+                firmware.toString(),
+                "-device",
+                "loader,force-raw=on,addr=0x0,file=" + low,
+                "-device",
+                "loader,force-raw=on,addr=0x100000,file=" + high)
             .redirectErrorStream(true)
             .start();
     boolean ready = false;

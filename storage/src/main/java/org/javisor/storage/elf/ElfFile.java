@@ -74,7 +74,10 @@ public final class ElfFile {
 
   /** Whether data begins as an ELF file does. */
   public static boolean matches(byte[] head) {
-    return head.length >= 4 && head[0] == 0x7f && head[1] == 'E' && head[2] == 'L'
+    return head.length >= 4
+        && head[0] == 0x7f
+        && head[1] == 'E'
+        && head[2] == 'L'
         && head[3] == 'F';
   }
 
@@ -83,8 +86,7 @@ public final class ElfFile {
    * needs none; program headers must be there.
    */
   public static ElfFile parse(MemorySegment data) throws ElfFormatException {
-    if (data.byteSize() < 52
-        || !matches(data.asSlice(0, 4).toArray(ValueLayout.JAVA_BYTE))) {
+    if (data.byteSize() < 52 || !matches(data.asSlice(0, 4).toArray(ValueLayout.JAVA_BYTE))) {
       throw new ElfFormatException("not an ELF file");
     }
     int elfClass = data.get(ValueLayout.JAVA_BYTE, 4);
@@ -101,11 +103,14 @@ public final class ElfFile {
     long programs = is64 ? data.get(U64, 32) : u32(data, 28);
     long sectionTable = is64 ? data.get(U64, 40) : u32(data, 32);
     int tail = is64 ? 54 : 42;
-    List<Segment> segments =
-        segments(data, is64, programs, u16(data, tail), u16(data, tail + 2));
+    List<Segment> segments = segments(data, is64, programs, u16(data, tail), u16(data, tail + 2));
     List<Section> sections =
         sections(
-            data, is64, sectionTable, u16(data, tail + 4), u16(data, tail + 6),
+            data,
+            is64,
+            sectionTable,
+            u16(data, tail + 4),
+            u16(data, tail + 6),
             u16(data, tail + 8));
     return new ElfFile(data, is64, type, machine, entry, segments, sections);
   }
@@ -206,8 +211,7 @@ public final class ElfFile {
   }
 
   private static boolean inside(MemorySegment data, long offset, long size) {
-    return offset >= 0 && size >= 0 && size <= data.byteSize()
-        && offset <= data.byteSize() - size;
+    return offset >= 0 && size >= 0 && size <= data.byteSize() && offset <= data.byteSize() - size;
   }
 
   private static int u16(MemorySegment data, long at) {
@@ -268,7 +272,8 @@ public final class ElfFile {
   private MemorySegment slice(String what, long offset, long size) throws ElfFormatException {
     if (!inside(data, offset, size)) {
       throw new ElfFormatException(
-          "ELF %s at %#x with %#x bytes lies outside the file of %#x bytes: the file is truncated or malformed"
+          ("ELF %s at %#x with %#x bytes lies outside the file of %#x bytes:"
+                  + " the file is truncated or malformed")
               .formatted(what, offset, size, data.byteSize()));
     }
     return data.asSlice(offset, size);

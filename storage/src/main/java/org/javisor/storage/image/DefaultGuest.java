@@ -43,14 +43,16 @@ import org.javisor.storage.packages.Progress;
  * Without apt, or when apt has nothing to offer, a readable {@code /boot/vmlinuz-*} of the host
  * serves, and the progress says so.
  *
- * <p>Parallel first runs, of one process or several, wait for each other at a lock. A finished guest
- * is a folder that appears by one rename, so that no run ever sees half of one.
+ * <p>Parallel first runs, of one process or several, wait for each other at a lock. A finished
+ * guest is a folder that appears by one rename, so that no run ever sees half of one.
  */
 public final class DefaultGuest {
   /** What to try, the first that the host's sources offer: Debian's names, then Ubuntu's. */
   static final List<String> KERNELS =
       List.of(
-          "linux-image-cloud-amd64", "linux-image-amd64", "linux-image-virtual",
+          "linux-image-cloud-amd64",
+          "linux-image-amd64",
+          "linux-image-virtual",
           "linux-image-generic");
 
   private static final Pattern MODULE_PACKAGE = Pattern.compile("linux-modules-\\d.*");
@@ -79,8 +81,7 @@ public final class DefaultGuest {
    * @param release as {@code uname -r} prints it
    * @param source where it came from, for people
    */
-  public record GuestFiles(
-      Path kernel, Path vmlinux, Path initrd, String release, String source) {}
+  public record GuestFiles(Path kernel, Path vmlinux, Path initrd, String release, String source) {}
 
   public DefaultGuest(Progress progress) {
     this(
@@ -162,7 +163,10 @@ public final class DefaultGuest {
     } catch (IOException e) {
       throw new PackageException(
           Reason.FAILED,
-          "the cache folder " + cache + " cannot be made (" + e.getClass().getSimpleName()
+          "the cache folder "
+              + cache
+              + " cannot be made ("
+              + e.getClass().getSimpleName()
               + "): a writable folder expected; set XDG_CACHE_HOME to one",
           e);
     }
@@ -297,7 +301,8 @@ public final class DefaultGuest {
     if (kernel.isEmpty()) {
       throw new PackageException(
           Reason.NOT_FOUND,
-          "the apt sources offer no kernel: one of " + String.join(", ", kernels)
+          "the apt sources offer no kernel: one of "
+              + String.join(", ", kernels)
               + " expected; add a source or give --kernel and --initrd");
     }
     AptPackage busybox =
@@ -423,8 +428,7 @@ public final class DefaultGuest {
         }
       }
     }
-    String folder =
-        "host-" + parts.release + "-" + Long.toHexString(modified(kernel));
+    String folder = "host-" + parts.release + "-" + Long.toHexString(modified(kernel));
     return finish(safe(folder), kernel.toString(), parts);
   }
 
@@ -450,8 +454,7 @@ public final class DefaultGuest {
     if (!elf.is64()
         || elf.machine() != ElfFile.EM_X86_64
         || elf.segments().stream().anyMatch(s -> s.type() == ElfFile.PT_INTERP)) {
-      throw new PackageException(
-          Reason.NO_GUEST, found.get() + " is not a static x86-64 program");
+      throw new PackageException(Reason.NO_GUEST, found.get() + " is not a static x86-64 program");
     }
     return found.get();
   }
@@ -462,7 +465,9 @@ public final class DefaultGuest {
     if (parts.kernel == null || parts.busybox == null) {
       throw new PackageException(
           Reason.FAILED,
-          source + " holds no " + (parts.kernel == null ? "boot/vmlinuz-*" : "busybox")
+          source
+              + " holds no "
+              + (parts.kernel == null ? "boot/vmlinuz-*" : "busybox")
               + ": Debian's packages expected");
     }
     String folderName = name + "_" + recipe();
@@ -498,8 +503,7 @@ public final class DefaultGuest {
   }
 
   private Path scratch() throws IOException {
-    return Files.createTempDirectory(
-        Files.createDirectories(cache.resolve("guests")), "partial-");
+    return Files.createTempDirectory(Files.createDirectories(cache.resolve("guests")), "partial-");
   }
 
   private void publish(Path scratch, Path folder) throws IOException {
@@ -529,15 +533,12 @@ public final class DefaultGuest {
       properties.store(out, "The default guest; made again when this file is removed");
     }
     Files.move(
-        scratch,
-        current,
-        StandardCopyOption.ATOMIC_MOVE,
-        StandardCopyOption.REPLACE_EXISTING);
+        scratch, current, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 
   /**
-   * Keeps the cache from growing with every kernel update. What is not old may be about to be opened
-   * by another run.
+   * Keeps the cache from growing with every kernel update. What is not old may be about to be
+   * opened by another run.
    */
   private void removeOthers(Path guests) throws IOException {
     Set<String> keep = new HashSet<>();

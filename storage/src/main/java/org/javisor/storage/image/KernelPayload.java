@@ -19,8 +19,7 @@ import org.javisor.storage.packages.Compression;
  * @param length of the compressed data
  * @param unpackedSize bytes it unpacks to, from the word the kernel's build appends
  */
-public record KernelPayload(
-    Compression compression, long offset, long length, long unpackedSize) {
+public record KernelPayload(Compression compression, long offset, long length, long unpackedSize) {
   /** Larger than any kernel; a hostile size must not take the host's memory. */
   private static final long MAX_UNPACKED = 1L << 30;
 
@@ -63,11 +62,11 @@ public record KernelPayload(
     long length = file.get(U32, 0x24c) & 0xffffffffL;
     if (length < 8 || length > file.byteSize() || offset > file.byteSize() - length) {
       throw new ArchiveFormatException(
-          "kernel payload of %d bytes at offset %d lies outside the file of %d bytes: the file is truncated"
+          ("kernel payload of %d bytes at offset %d lies outside the file of %d bytes:"
+                  + " the file is truncated")
               .formatted(length, offset, file.byteSize()));
     }
-    byte[] head =
-        file.asSlice(offset, Compression.HEAD).toArray(ValueLayout.JAVA_BYTE);
+    byte[] head = file.asSlice(offset, Compression.HEAD).toArray(ValueLayout.JAVA_BYTE);
     Compression compression = Compression.detect(head);
     long unpacked = file.get(U32, offset + length - 4) & 0xffffffffL;
     if (compression == Compression.NONE) {
@@ -77,7 +76,10 @@ public record KernelPayload(
     }
     if (unpacked > MAX_UNPACKED) {
       throw new ArchiveFormatException(
-          "kernel payload claims to unpack to " + unpacked + " bytes: at most " + MAX_UNPACKED
+          "kernel payload claims to unpack to "
+              + unpacked
+              + " bytes: at most "
+              + MAX_UNPACKED
               + " expected");
     }
     return new KernelPayload(compression, offset, length, unpacked);
@@ -103,7 +105,10 @@ public record KernelPayload(
       }
     } catch (EOFException e) {
       throw new ArchiveFormatException(
-          "kernel payload ends after " + at + " of " + unpackedSize
+          "kernel payload ends after "
+              + at
+              + " of "
+              + unpackedSize
               + " unpacked bytes: the file is truncated or damaged, get it anew",
           e);
     } catch (IOException | RuntimeException e) {
@@ -112,7 +117,10 @@ public record KernelPayload(
       }
       // Decoders of other projects report damage in many ways.
       throw new ArchiveFormatException(
-          "kernel payload does not unpack (" + compression.label() + ": " + e.getMessage()
+          "kernel payload does not unpack ("
+              + compression.label()
+              + ": "
+              + e.getMessage()
               + "): the file is damaged, get it anew",
           e);
     }

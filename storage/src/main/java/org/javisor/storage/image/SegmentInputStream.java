@@ -16,9 +16,7 @@ public final class SegmentInputStream extends InputStream {
 
   @Override
   public int read() {
-    return position < data.byteSize()
-        ? data.get(ValueLayout.JAVA_BYTE, position++) & 0xff
-        : -1;
+    return position < data.byteSize() ? data.get(ValueLayout.JAVA_BYTE, position++) & 0xff : -1;
   }
 
   @Override

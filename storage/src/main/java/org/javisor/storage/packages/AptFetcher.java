@@ -266,8 +266,12 @@ public final class AptFetcher {
     /** apt's first complaint about a failure; notices and advice are none. */
     Optional<String> complaint() {
       return complaints.stream()
-          .filter(l -> l.startsWith("E: ") || l.startsWith("W: Failed to fetch")
-              || l.startsWith("W: GPG error") || l.startsWith("Err:"))
+          .filter(
+              l ->
+                  l.startsWith("E: ")
+                      || l.startsWith("W: Failed to fetch")
+                      || l.startsWith("W: GPG error")
+                      || l.startsWith("Err:"))
           .map(l -> l.replaceFirst("^[EW]: ", ""))
           .findFirst();
     }
@@ -275,17 +279,16 @@ public final class AptFetcher {
 
   private Result run(String step, Path directory, String program, String... arguments)
       throws IOException {
-    Path state = Files.createDirectories(folder.resolve("state/lists/partial"))
-        .getParent().getParent();
-    Path cache = Files.createDirectories(folder.resolve("cache/archives/partial"))
-        .getParent().getParent();
+    Path state =
+        Files.createDirectories(folder.resolve("state/lists/partial")).getParent().getParent();
+    Path cache =
+        Files.createDirectories(folder.resolve("cache/archives/partial")).getParent().getParent();
     Path status = folder.resolve("state/status");
     if (!Files.exists(status)) {
       Files.write(status, new byte[0]);
     }
     Path configuration = folder.resolve("apt.conf");
-    if (!Files.exists(configuration)
-        || !Files.readString(configuration).equals(CONFIGURATION)) {
+    if (!Files.exists(configuration) || !Files.readString(configuration).equals(CONFIGURATION)) {
       Files.writeString(configuration, CONFIGURATION);
     }
     List<String> command = new ArrayList<>(List.of(program, "-c", configuration.toString()));
@@ -319,8 +322,7 @@ public final class AptFetcher {
     try {
       process = builder.start();
     } catch (IOException e) {
-      throw new PackageException(
-          Reason.FAILED, program + " cannot be run: " + e.getMessage(), e);
+      throw new PackageException(Reason.FAILED, program + " cannot be run: " + e.getMessage(), e);
     }
     List<String> complaints = new ArrayList<>();
     Thread errors =

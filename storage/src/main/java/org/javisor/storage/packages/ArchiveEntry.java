@@ -6,8 +6,7 @@ import java.util.List;
 /**
  * One file of an archive.
  *
- * @param path relative, with {@code /} between names, never leaving the tree: see {@link
- *     #safePath}
+ * @param path relative, with {@code /} between names, never leaving the tree: see {@link #safePath}
  * @param kind what the entry makes
  * @param permissions the low 12 bits of its mode
  * @param size bytes of contents, 0 for all but regular files
@@ -32,8 +31,8 @@ public record ArchiveEntry(String path, Kind kind, int permissions, long size, S
   }
 
   /**
-   * Normalises the name an archive gives: leading {@code ./} and {@code /} go away, as tar and
-   * dpkg do; a name that climbs out of the tree is refused.
+   * Normalises the name an archive gives: leading {@code ./} and {@code /} go away, as tar and dpkg
+   * do; a name that climbs out of the tree is refused.
    *
    * @return the relative path, empty for the root of the tree
    */

@@ -116,10 +116,12 @@ public final class DebPackage implements PackageArchive {
                   ? ArchiveEntry.Kind.HARD_LINK
                   : entry.isDirectory()
                       ? ArchiveEntry.Kind.DIRECTORY
-                      : entry.isFile() && !entry.isCharacterDevice() && !entry.isBlockDevice()
-                          && !entry.isFIFO()
-                              ? ArchiveEntry.Kind.FILE
-                              : ArchiveEntry.Kind.SPECIAL;
+                      : entry.isFile()
+                              && !entry.isCharacterDevice()
+                              && !entry.isBlockDevice()
+                              && !entry.isFIFO()
+                          ? ArchiveEntry.Kind.FILE
+                          : ArchiveEntry.Kind.SPECIAL;
       ArchiveEntry made =
           new ArchiveEntry(
               ArchiveEntry.safePath(entry.getName()),

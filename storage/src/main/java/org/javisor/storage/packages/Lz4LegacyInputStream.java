@@ -6,8 +6,8 @@ import java.io.InputStream;
 import java.util.Objects;
 
 /**
- * The LZ4 legacy frame, as {@code lz4 -l} writes it and Linux expects it for kernels and
- * initramfs: a magic number, then blocks of at most 8 MiB, each with its compressed size before it.
+ * The LZ4 legacy frame, as {@code lz4 -l} writes it and Linux expects it for kernels and initramfs:
+ * a magic number, then blocks of at most 8 MiB, each with its compressed size before it.
  *
  * <p>Source: lz4 project, doc/lz4_Frame_format.md, "Legacy frame", and doc/lz4_Block_format.md.
  */

@@ -59,7 +59,8 @@ public sealed interface PackageArchive permits DebPackage, RpmPackage {
       return RpmPackage.open(file);
     }
     throw new ArchiveFormatException(
-        file + " is not a package: a .deb or .rpm file expected, it begins with "
+        file
+            + " is not a package: a .deb or .rpm file expected, it begins with "
             + Arrays.toString(head));
   }
 

@@ -40,8 +40,13 @@ public final class PackageExtractor {
     long copied = Files.copy(contents, target, StandardCopyOption.REPLACE_EXISTING);
     if (copied != entry.size()) {
       throw new ArchiveFormatException(
-          "package ends inside " + entry.path() + ": " + entry.size() + " bytes expected, "
-              + copied + " found");
+          "package ends inside "
+              + entry.path()
+              + ": "
+              + entry.size()
+              + " bytes expected, "
+              + copied
+              + " found");
     }
   }
 
@@ -56,8 +61,7 @@ public final class PackageExtractor {
         throw new ArchiveFormatException("archive entry '" + path + "' goes through a link");
       }
     }
-    if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)
-        && Files.isSymbolicLink(target)) {
+    if (Files.exists(target, LinkOption.NOFOLLOW_LINKS) && Files.isSymbolicLink(target)) {
       throw new ArchiveFormatException("archive entry '" + path + "' would overwrite a link");
     }
     return target;

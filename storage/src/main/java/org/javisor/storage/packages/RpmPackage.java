@@ -89,8 +89,7 @@ public final class RpmPackage implements PackageArchive {
           while (end < size && store[end] != 0) {
             end++;
           }
-          strings.putIfAbsent(
-              tag, new String(store, offset, end - offset, StandardCharsets.UTF_8));
+          strings.putIfAbsent(tag, new String(store, offset, end - offset, StandardCharsets.UTF_8));
         }
       }
     }

@@ -53,8 +53,7 @@ public final class ElfBuilder {
     final int table = out.position();
     out.put(new byte[64]);
     for (int i = 0; i < all.size(); i++) {
-      header(
-          out, nameOffsets.get(i), all.get(i).type, offsets.get(i), all.get(i).contents.length);
+      header(out, nameOffsets.get(i), all.get(i).type, offsets.get(i), all.get(i).contents.length);
     }
     header(out, stringsName, 3, stringsAt, strings.length);
     int end = out.position();

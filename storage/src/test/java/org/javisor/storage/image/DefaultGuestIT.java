@@ -18,8 +18,13 @@ class DefaultGuestIT {
 
   private DefaultGuest guest(List<String> messages) {
     return new DefaultGuest(
-        folder, messages::add, Path.of("/boot"), Path.of("/lib/modules"), AptFetcher.available(),
-        DefaultGuest.KERNELS, Optional::empty);
+        folder,
+        messages::add,
+        Path.of("/boot"),
+        Path.of("/lib/modules"),
+        AptFetcher.available(),
+        DefaultGuest.KERNELS,
+        Optional::empty);
   }
 
   @Test

@@ -115,8 +115,13 @@ class DefaultGuestTest {
     for (int i = 0; i < 8; i++) {
       DefaultGuest guest =
           new DefaultGuest(
-              folder.resolve("cache"), m -> {}, folder.resolve("boot"), folder.resolve("modules"),
-              false, DefaultGuest.KERNELS, () -> busybox);
+              folder.resolve("cache"),
+              m -> {},
+              folder.resolve("boot"),
+              folder.resolve("modules"),
+              false,
+              DefaultGuest.KERNELS,
+              () -> busybox);
       threads.add(
           Thread.ofPlatform()
               .start(
@@ -148,8 +153,7 @@ class DefaultGuestTest {
 
     kernel();
     Optional<Path> dynamic = busybox(false);
-    PackageException shared =
-        assertThrows(PackageException.class, () -> guest(dynamic).obtain());
+    PackageException shared = assertThrows(PackageException.class, () -> guest(dynamic).obtain());
     assertTrue(shared.getMessage().contains("not a static x86-64 program"), shared.getMessage());
     assertTrue(!shared.getMessage().contains("\n"));
   }

@@ -69,8 +69,7 @@ class InitramfsBuilderTest {
     assertEquals(0755, image.get("init").entry().permissions());
     assertEquals(0755, image.get("etc/udhcpc.script").entry().permissions());
     assertTrue(image.containsKey("etc/inittab"));
-    assertArrayEquals(
-        module, image.get("lib/modules/6.1-test/kernel/virtio_net.ko").contents());
+    assertArrayEquals(module, image.get("lib/modules/6.1-test/kernel/virtio_net.ko").contents());
     assertEquals(
         "kernel/virtio_net.ko:\n",
         new String(image.get("lib/modules/6.1-test/modules.dep").contents()));

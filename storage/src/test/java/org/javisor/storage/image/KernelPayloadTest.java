@@ -51,8 +51,7 @@ class KernelPayloadTest {
     ByteBuffer.wrap(image).order(ByteOrder.LITTLE_ENDIAN).putInt(image.length - 4, 0x7fffffff);
     ArchiveFormatException e =
         assertThrows(
-            ArchiveFormatException.class,
-            () -> KernelPayload.find(MemorySegment.ofArray(image)));
+            ArchiveFormatException.class, () -> KernelPayload.find(MemorySegment.ofArray(image)));
     assertTrue(e.getMessage().contains("claims to unpack"));
   }
 }

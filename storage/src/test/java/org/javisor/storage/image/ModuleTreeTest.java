@@ -24,7 +24,8 @@ class ModuleTreeTest {
 
   private static ModuleTree tree() throws IOException {
     ModuleTree tree = new ModuleTree();
-    tree.add("kernel/drivers/virtio/virtio_pci.ko",
+    tree.add(
+        "kernel/drivers/virtio/virtio_pci.ko",
         module("alias=pci:v00001AF4d*sv*sd*bc*sc*i*", "depends=virtio,virtio-ring"));
     tree.add("kernel/drivers/virtio/virtio.ko", module("depends=virtio_ring"));
     tree.add("kernel/drivers/virtio/virtio_ring.ko", module("depends="));
@@ -68,8 +69,7 @@ class ModuleTreeTest {
 
   @Test
   void aliasesNameTheModule() throws Exception {
-    assertTrue(
-        tree().modulesAlias().contains("alias pci:v00001AF4d*sv*sd*bc*sc*i* virtio_pci\n"));
+    assertTrue(tree().modulesAlias().contains("alias pci:v00001AF4d*sv*sd*bc*sc*i* virtio_pci\n"));
   }
 
   @Test

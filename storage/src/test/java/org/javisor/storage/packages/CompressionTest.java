@@ -84,7 +84,9 @@ class CompressionTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = Mode.EXCLUDE, names = {"LZO", "NONE"})
+  @EnumSource(
+      mode = Mode.EXCLUDE,
+      names = {"LZO", "NONE"})
   void truncatedDataIsNoticed(Compression compression) throws Exception {
     byte[] packed = pack(compression);
     byte[] cut = Arrays.copyOf(packed, packed.length * 2 / 3);
@@ -96,8 +98,7 @@ class CompressionTest {
   @EnumSource(names = "LZO")
   void lzoIsRefusedWithOneLine(Compression compression) {
     byte[] packed = {(byte) 0x89, 'L', 'Z', 'O', 0, 0x0d, 0x0a};
-    ArchiveFormatException e =
-        assertThrows(ArchiveFormatException.class, () -> unpack(packed));
+    ArchiveFormatException e = assertThrows(ArchiveFormatException.class, () -> unpack(packed));
     assertTrue(e.getMessage().startsWith("LZO compression is not supported"));
   }
 }

@@ -63,11 +63,9 @@ class Lz4LegacyInputStreamTest {
   @Test
   void matchesMayOverlapWhatTheyMake() throws Exception {
     // 3 literals "abc", a match of 8 at distance 3, then one literal "x".
-    assertArrayEquals(
-        "abcabcabcabx".getBytes(), decode(0x34, 'a', 'b', 'c', 3, 0, 0x10, 'x'));
+    assertArrayEquals("abcabcabcabx".getBytes(), decode(0x34, 'a', 'b', 'c', 3, 0, 0x10, 'x'));
     // A run: 1 literal, a match of 20 at distance 1.
-    assertArrayEquals(
-        "zzzzzzzzzzzzzzzzzzzzz".getBytes(), decode(0x1f, 'z', 1, 0, 1, 0x00));
+    assertArrayEquals("zzzzzzzzzzzzzzzzzzzzz".getBytes(), decode(0x1f, 'z', 1, 0, 1, 0x00));
     // Period 2, length 7: an odd end.
     assertArrayEquals("ababababa".getBytes(), decode(0x23, 'a', 'b', 2, 0, 0x00));
   }
@@ -113,8 +111,7 @@ class Lz4LegacyInputStreamTest {
   void severalBlocksMakeOneStream() throws Exception {
     byte[] data = new byte[250_001];
     new Random(1).nextBytes(data);
-    byte[] unpacked =
-        new Lz4LegacyInputStream(new ByteArrayInputStream(pack(data))).readAllBytes();
+    byte[] unpacked = new Lz4LegacyInputStream(new ByteArrayInputStream(pack(data))).readAllBytes();
     assertEquals(data.length, unpacked.length);
     assertArrayEquals(data, unpacked);
   }
