@@ -181,7 +181,7 @@ final class GuestPlacement {
       return;
     }
     byte[] buffer = new byte[64 << 10];
-    for (long done = 0; done < source.byteSize(); ) {
+    for (long done = 0; done < source.byteSize();) {
       int chunk = (int) Math.min(buffer.length, source.byteSize() - done);
       MemorySegment.copy(source, ValueLayout.JAVA_BYTE, done, buffer, 0, chunk);
       memory.write(gpa + done, buffer, 0, chunk);
@@ -196,7 +196,7 @@ final class GuestPlacement {
    */
   private void copyFresh(MemorySegment source, long gpa) {
     MemorySegment zeros = MemorySegment.ofArray(ZEROS);
-    for (long done = 0; done < source.byteSize(); ) {
+    for (long done = 0; done < source.byteSize();) {
       long at = gpa + done;
       long chunk = Math.min(PAGE - (at & PAGE - 1), source.byteSize() - done);
       if (MemorySegment.mismatch(source, done, done + chunk, zeros, 0, chunk) >= 0) {

@@ -377,13 +377,12 @@ public final class KernelInspector {
           || names.contains("__register_virtio_driver")) {
         verdict = Verdict.YES;
         evidence.add("the VirtIO bus is built in (virtio_dev_probe)");
-        for (String driver :
-            List.of(
-                "virtio_pci_probe",
-                "virtio_mmio_probe",
-                "virtblk_probe",
-                "virtnet_probe",
-                "virtscsi_probe")) {
+        for (String driver : List.of(
+            "virtio_pci_probe",
+            "virtio_mmio_probe",
+            "virtblk_probe",
+            "virtnet_probe",
+            "virtscsi_probe")) {
           if (names.contains(driver)) {
             evidence.add("built in: " + driver);
           }

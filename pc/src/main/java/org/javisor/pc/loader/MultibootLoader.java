@@ -159,7 +159,7 @@ final class MultibootLoader {
       throw new KernelFormatException(
           Reason.DAMAGED,
           ("%s has a multiboot header that loads %#x bytes from offset %#x of a file of %#x:"
-                  + " it is truncated or damaged")
+              + " it is truncated or damaged")
               .formatted(name, size, textOffset, file.byteSize()));
     }
     long end = Math.max(header.loadAddress() + size, header.bssEnd());

@@ -69,8 +69,8 @@ class PvhLoaderTest {
     KernelFormatException e =
         assertThrows(
             KernelFormatException.class,
-            () ->
-                load(memory, new byte[] {0, 0, 0, 0x40}, BootConfig.of(LinuxLoaderTest.map(SIZE))));
+            () -> load(memory, new byte[] {0, 0, 0, 0x40},
+                BootConfig.of(LinuxLoaderTest.map(SIZE))));
     assertEquals(Reason.DAMAGED, e.reason());
   }
 }

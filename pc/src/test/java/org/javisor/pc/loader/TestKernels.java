@@ -75,11 +75,11 @@ final class TestKernels {
       int total = parts.stream().mapToInt(p -> p.data.length + 16).sum();
       ByteBuffer out =
           ByteBuffer.allocate(
-                  header
-                      + programSize * segments.size()
-                      + total
-                      + 1024
-                      + sectionSize * (sections.size() + 2))
+              header
+                  + programSize * segments.size()
+                  + total
+                  + 1024
+                  + sectionSize * (sections.size() + 2))
               .order(ByteOrder.LITTLE_ENDIAN);
       out.put(new byte[] {0x7f, 'E', 'L', 'F', (byte) (is64 ? 2 : 1), 1, 1});
       out.putShort(16, (short) 2).putShort(18, (short) machine).putInt(20, 1);

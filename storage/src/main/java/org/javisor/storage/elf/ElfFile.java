@@ -273,7 +273,7 @@ public final class ElfFile {
     if (!inside(data, offset, size)) {
       throw new ElfFormatException(
           ("ELF %s at %#x with %#x bytes lies outside the file of %#x bytes:"
-                  + " the file is truncated or malformed")
+              + " the file is truncated or malformed")
               .formatted(what, offset, size, data.byteSize()));
     }
     return data.asSlice(offset, size);

@@ -63,7 +63,7 @@ public record KernelPayload(Compression compression, long offset, long length, l
     if (length < 8 || length > file.byteSize() || offset > file.byteSize() - length) {
       throw new ArchiveFormatException(
           ("kernel payload of %d bytes at offset %d lies outside the file of %d bytes:"
-                  + " the file is truncated")
+              + " the file is truncated")
               .formatted(length, offset, file.byteSize()));
     }
     byte[] head = file.asSlice(offset, Compression.HEAD).toArray(ValueLayout.JAVA_BYTE);

@@ -267,11 +267,10 @@ public final class AptFetcher {
     Optional<String> complaint() {
       return complaints.stream()
           .filter(
-              l ->
-                  l.startsWith("E: ")
-                      || l.startsWith("W: Failed to fetch")
-                      || l.startsWith("W: GPG error")
-                      || l.startsWith("Err:"))
+              l -> l.startsWith("E: ")
+                  || l.startsWith("W: Failed to fetch")
+                  || l.startsWith("W: GPG error")
+                  || l.startsWith("Err:"))
           .map(l -> l.replaceFirst("^[EW]: ", ""))
           .findFirst();
     }

@@ -117,11 +117,11 @@ public final class DebPackage implements PackageArchive {
                   : entry.isDirectory()
                       ? ArchiveEntry.Kind.DIRECTORY
                       : entry.isFile()
-                              && !entry.isCharacterDevice()
-                              && !entry.isBlockDevice()
-                              && !entry.isFIFO()
-                          ? ArchiveEntry.Kind.FILE
-                          : ArchiveEntry.Kind.SPECIAL;
+                          && !entry.isCharacterDevice()
+                          && !entry.isBlockDevice()
+                          && !entry.isFIFO()
+                              ? ArchiveEntry.Kind.FILE
+                              : ArchiveEntry.Kind.SPECIAL;
       ArchiveEntry made =
           new ArchiveEntry(
               ArchiveEntry.safePath(entry.getName()),
