@@ -58,9 +58,9 @@ public abstract class HostFile implements AutoCloseable {
     return path;
   }
 
-  /** Says that nobody needs the contents after a crash: {@link #sync} does nothing from now on. */
-  public final void setVolatile() {
-    volatileContents = true;
+  /** Whether nobody needs the contents after a crash: then {@link #sync} does nothing. */
+  public final void setVolatile(boolean value) {
+    volatileContents = value;
   }
 
   /** The file's length in bytes. */

@@ -125,6 +125,9 @@ final class ClusterReader implements AutoCloseable {
 
   /** Reads the part of a cluster from {@code offset} on that {@code into} has room for. */
   void readOld(long entry, long offset, MemorySegment into) throws BlockException {
+    if (into.byteSize() == 0) {
+      return;
+    }
     Run run = new Run();
     run.kind = Entry.kind(state, entry);
     run.entry = entry;

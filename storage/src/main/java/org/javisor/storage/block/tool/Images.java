@@ -139,7 +139,7 @@ public final class Images {
       } finally {
         Files.deleteIfExists(path);
       }
-      file.setVolatile();
+      file.setVolatile(true);
       long size = roundUp(base.sizeBytes());
       Qcow2Creator.create(file, size, Qcow2Options.DEFAULT);
       DiskImage overlay = Qcow2Image.open(file, base, false);
@@ -153,6 +153,57 @@ public final class Images {
     } finally {
       if (!opened) {
         base.close();
+      }
+    }
+  }
+
+  /**
+   * A new image that is being filled. It is made durable when it is closed, and not before: what is
+   * half filled is of no use to anybody.
+   */
+  public static final class NewImage implements AutoCloseable {
+    private final HostFile file;
+    private final DiskImage image;
+
+    private NewImage(HostFile file, DiskImage image) {
+      this.file = file;
+      this.image = image;
+    }
+
+    public DiskImage image() {
+      return image;
+    }
+
+    @Override
+    public void close() throws BlockException {
+      file.setVolatile(false);
+      image.close();
+    }
+  }
+
+  /**
+   * Makes or replaces an image of zeros, to be filled.
+   *
+   * @param options for {@link ImageFormat#QCOW2}
+   */
+  public static NewImage createToFill(
+      Path path, ImageFormat format, long size, Qcow2Options options) throws BlockException {
+    HostFile file = HostFile.open(path, Access.CREATE);
+    DiskImage image = null;
+    try {
+      file.setVolatile(true);
+      if (format == ImageFormat.RAW) {
+        file.setSize(0);
+        file.setSize(roundUp(size));
+        image = new RawImage(file, false, false);
+      } else {
+        Qcow2Creator.create(file, roundUp(size), options);
+        image = Qcow2Image.open(file, null, false);
+      }
+      return new NewImage(file, image);
+    } finally {
+      if (image == null) {
+        file.close();
       }
     }
   }
