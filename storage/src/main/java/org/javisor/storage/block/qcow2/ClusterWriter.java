@@ -154,7 +154,7 @@ final class ClusterWriter {
 
   private Allocation allocate(int slot, int index, long offset, long limit)
       throws BlockException {
-    long mask = state.clusterSize - 1;
+    long mask = state.clusterSize - 1L;
     Allocation allocation = new Allocation();
     allocation.from = offset;
     allocation.start = offset & ~mask;

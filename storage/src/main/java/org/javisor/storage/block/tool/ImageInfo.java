@@ -73,9 +73,18 @@ public final class ImageInfo {
     return virtualSize;
   }
 
-  /** The backing file's name as it is written, or {@code null}. */
-  public String backingFile() {
-    return header == null ? null : header.backingFile();
+  /** Where the backing file is, or {@code null} if there is none. */
+  public Path backingPath() throws BlockException {
+    return header == null || header.backingFile() == null
+        ? null
+        : Images.resolve(path, header.backingFile());
+  }
+
+  /** The format of the backing file, or {@code null} if the image does not say. */
+  public ImageFormat backingFormat() throws BlockException {
+    return header == null || header.backingFormat() == null
+        ? null
+        : Images.backingFormat(path, header);
   }
 
   /** For programs: names and values as {@code qemu-img info --output=json} has them. */

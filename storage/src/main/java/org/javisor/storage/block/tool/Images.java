@@ -91,7 +91,7 @@ public final class Images {
     return Qcow2Image.open(file, backing, readOnly);
   }
 
-  private static ImageFormat backingFormat(Path image, Header header) throws BlockException {
+  static ImageFormat backingFormat(Path image, Header header) throws BlockException {
     return switch (header.backingFormat()) {
       case "raw", "file", "host_device" -> ImageFormat.RAW;
       case "qcow2" -> ImageFormat.QCOW2;
