@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Random;
 import org.javisor.storage.block.BlockException;
@@ -86,7 +87,7 @@ class Qcow2WithQemuTest {
 
   /** Breaks if QEMU cannot read, or overwrite, clusters that we compressed. */
   @ParameterizedTest
-  @CsvSource({"zlib,65536", "zstd,65536", "zlib,4096", "zstd,1048576", "zlib,512"})
+  @CsvSource({"zlib,65536", "zstd,65536", "zlib,4096", "zstd,262144", "zlib,512"})
   void compressedForQemu(String type, int clusterSize) throws IOException {
     byte[] model = contents(3);
     Files.write(path("in.raw"), model);
@@ -103,8 +104,8 @@ class Qcow2WithQemuTest {
     assertTrue(Files.size(image) < SIZE * 3L / 4, "compressed to " + Files.size(image));
     compare(image, model);
     QemuImg.io(image, "write -P 0x55 100k 300k", "discard 1M 1M");
-    java.util.Arrays.fill(model, 100 << 10, 400 << 10, (byte) 0x55);
-    java.util.Arrays.fill(model, 1 << 20, 2 << 20, (byte) 0);
+    Arrays.fill(model, 100 << 10, 400 << 10, (byte) 0x55);
+    Arrays.fill(model, 1 << 20, 2 << 20, (byte) 0);
     compare(image, model);
     work(image, model, 4, 100);
     compare(image, model);
@@ -148,17 +149,11 @@ class Qcow2WithQemuTest {
   @CsvSource({
       "data_file=DATA,external data file",
       "extended_l2=on,extended L2",
-      "encrypt.format=luks,LUKS",
   })
   void whatIsNotBuiltIsRefusedByName(String option, String name) throws IOException {
     Path image = path("f.qcow2");
-    if (option.startsWith("encrypt")) {
-      QemuImg.ok("create", "-q", "--object", "secret,id=s,data=abc", "-f", "qcow2", "-o",
-          option + ",encrypt.key-secret=s,encrypt.iter-time=10", image, "4M");
-    } else {
-      QemuImg.ok("create", "-q", "-f", "qcow2", "-o",
-          option.replace("DATA", path("data.raw").toString()), image, "4M");
-    }
+    QemuImg.ok("create", "-q", "-f", "qcow2", "-o",
+        option.replace("DATA", path("data.raw").toString()), image, "4M");
     for (Access access : new Access[] {Access.READ, Access.WRITE}) {
       BlockException e =
           assertThrows(BlockException.class, () -> Images.open(image, null, access));
@@ -222,7 +217,7 @@ class Qcow2WithQemuTest {
       assertTrue(!report.hasErrors() && !report.hasLeaks(), report.problems().toString());
     }
     byte[] model = new byte[SIZE];
-    java.util.Arrays.fill(model, 0, 3 << 20, (byte) 1);
+    Arrays.fill(model, 0, 3 << 20, (byte) 1);
     work(image, model, 10, 50);
     Files.write(path("model.raw"), model);
     QemuImg.ok("compare", "-f", "qcow2", "-F", "raw", image, path("model.raw"));
