@@ -51,9 +51,8 @@ public final class ImageConverter {
       DiskImage.Extent extent = source.extent(offset, size - offset);
       // A chunk is left out only as a whole, so that no cluster is split.
       if (extent.isZero() && offset % CHUNK == 0 && extent.length() >= limit) {
-        offset += extent.length() == size - offset
-            ? extent.length()
-            : extent.length() - extent.length() % CHUNK + (extent.length() < CHUNK ? limit : 0);
+        boolean toEnd = extent.length() == size - offset;
+        offset += toEnd ? extent.length() : extent.length() - extent.length() % CHUNK;
       } else {
         MemorySegment chunk = buffer.asSlice(0, limit);
         source.read(offset, chunk);
