@@ -83,8 +83,11 @@ class Qcow2ConcurrencyTest {
     }
 
     private void submit() {
-      int own = random.nextInt(model.length);
-      switch (random.nextInt(10)) {
+      // First all go through the disk together, so that they meet in clusters that are not there
+      // yet; then each where it likes.
+      boolean together = steps <= model.length;
+      int own = together ? steps - 1 : random.nextInt(model.length);
+      switch (together ? 9 : random.nextInt(10)) {
         case 0 -> disk.submit(new BlockRequest.Flush(this::next));
         case 1, 2 -> {
           model[own] = 0;
