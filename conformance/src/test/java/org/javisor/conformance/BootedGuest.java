@@ -6,12 +6,12 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.javisor.accelerator.TraceCategory;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
 import org.javisor.machine.MachineListener;
 import org.javisor.machine.MachineOutcome;
-import org.javisor.machine.TraceCategory;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
 
@@ -58,6 +58,7 @@ final class BootedGuest implements AutoCloseable {
               @Override
               public void close() {}
             },
+            Optional.empty(),
             new MachineListener() {
               @Override
               public void message(String line) {}

@@ -157,8 +157,8 @@ final class Cpu {
     this.platform = platform;
     this.mmu = new Mmu(this, vm);
     this.segments = new Segments(this);
-    this.delivery = new Delivery(this);
-    this.system = new SystemRegisters(this);
+    this.delivery = new Delivery(this, vm.trace());
+    this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
   }
 

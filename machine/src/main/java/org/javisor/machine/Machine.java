@@ -4,9 +4,11 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Timers;
@@ -29,6 +31,7 @@ import org.javisor.pc.loader.KernelFormatException;
 import org.javisor.pc.loader.KernelImage;
 import org.javisor.pc.loader.KernelLoader;
 import org.javisor.pc.loader.LoadedKernel;
+import org.javisor.pc.pci.HostBridge440Fx;
 import org.javisor.pc.serial.CharacterBackend;
 import org.javisor.pc.serial.CharacterPort;
 import org.javisor.pc.time.DeviceTimers;
@@ -58,13 +61,16 @@ public final class Machine implements AutoCloseable {
    *
    * @param console the far end of the first serial line; the machine attaches to it, and its owner
    *     closes it
+   * @param debug takes what the guest writes to the debug ports 0xe9 and 0x402, if anything does
    * @throws MachineException if it cannot be built; nothing is left running then
    */
-  public static Machine start(MachineConfig config, Console console, MachineListener listener)
+  public static Machine start(
+      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
     Accelerator accelerator = accelerator(config.accelerator());
     Machine machine = new Machine();
     Clock clock = Clock.host();
+    Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig = PcConfig.of(config.cpus(), config.memory());
     GuestMemory memory = memory(config, pcConfig);
     LoadedKernel kernel = load(config, pcConfig, memory);
@@ -75,15 +81,18 @@ public final class Machine implements AutoCloseable {
     PcPlatform pc =
         new PcPlatform(
             pcConfig,
-            PcPlatform.Environment.of(
+            new PcPlatform.Environment(
                 memory,
                 DeviceTimers.of(machine.timers),
                 machine.vcpus,
-                backend(console),
-                machine.actions()));
+                HostBridge440Fx.ShadowControl.NONE,
+                List.of(backend(console)),
+                debug.map(Machine::backend).orElse(CharacterBackend.NONE),
+                machine.actions(),
+                trace));
     machine.vm =
         accelerator.createVm(
-            memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock);
+            memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock, trace);
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
     }

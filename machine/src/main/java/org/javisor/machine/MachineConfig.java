@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.javisor.accelerator.TraceCategory;
 
 /**
  * What a machine is made of. It says everything there is to say before a machine starts, apart from
