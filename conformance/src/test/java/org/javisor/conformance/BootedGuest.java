@@ -14,6 +14,7 @@ import org.javisor.machine.MachineListener;
 import org.javisor.machine.MachineOutcome;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
+import org.javisor.pc.loader.BootProtocol;
 
 /** A guest under test: what its console printed, and a hand at its keyboard. */
 final class BootedGuest implements AutoCloseable {
@@ -21,13 +22,15 @@ final class BootedGuest implements AutoCloseable {
   private final Machine machine;
   private ConsolePort port;
 
-  BootedGuest(Path kernel, Optional<Path> unpacked, Path initrd, String append)
+  BootedGuest(
+      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, String append)
       throws MachineException {
     MachineConfig config =
         new MachineConfig(
             kernel,
             unpacked,
             Optional.of(initrd),
+            protocol,
             append,
             512L << 20,
             1,

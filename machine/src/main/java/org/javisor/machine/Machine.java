@@ -25,6 +25,7 @@ import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.config.PcConfig;
+import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.loader.BootConfig;
 import org.javisor.pc.loader.E820Entry;
 import org.javisor.pc.loader.KernelFormatException;
@@ -73,7 +74,8 @@ public final class Machine implements AutoCloseable {
     Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig = PcConfig.of(config.cpus(), config.memory());
     GuestMemory memory = memory(config, pcConfig);
-    LoadedKernel kernel = load(config, pcConfig, memory);
+    List<E820Entry> e820 = memoryMap(pcConfig);
+    LoadedKernel kernel = load(config, pcConfig, memory, e820);
     machine.timers = new Timers(clock);
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.add(new VcpuThread(machine, i));
@@ -90,6 +92,8 @@ public final class Machine implements AutoCloseable {
                 debug.map(Machine::backend).orElse(CharacterBackend.NONE),
                 machine.actions(),
                 trace));
+    new BiosServices(memory, e820, debug.map(Machine::backend).orElse(CharacterBackend.NONE))
+        .install(pc.devices());
     machine.vm =
         accelerator.createVm(
             memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock, trace);
@@ -149,9 +153,8 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static LoadedKernel load(MachineConfig config, PcConfig pc, GuestMemory memory)
-      throws MachineException {
-    AcpiTables.Blob acpi = AcpiTables.build(pc, ACPI_TABLES);
+  /** What firmware would report of memory (ACPI 6.5, section 15). */
+  private static List<E820Entry> memoryMap(PcConfig pc) {
     List<E820Entry> e820 = new ArrayList<>();
     e820.add(new E820Entry(0, LOW_RAM_END, E820Entry.RAM));
     e820.add(new E820Entry(LOW_RAM_END, 0xa_0000 - LOW_RAM_END, E820Entry.RESERVED));
@@ -162,8 +165,18 @@ public final class Machine implements AutoCloseable {
     if (pc.highRam() > 0) {
       e820.add(new E820Entry(FOUR_GIB, pc.highRam(), E820Entry.RAM));
     }
+    return e820;
+  }
+
+  private static LoadedKernel load(
+      MachineConfig config, PcConfig pc, GuestMemory memory, List<E820Entry> e820)
+      throws MachineException {
+    AcpiTables.Blob acpi = AcpiTables.build(pc, ACPI_TABLES);
     BootConfig boot =
-        BootConfig.of(e820).withRsdp(acpi.rsdp()).withCommandLine(config.commandLine());
+        BootConfig.of(e820)
+            .withProtocol(config.protocol())
+            .withRsdp(acpi.rsdp())
+            .withCommandLine(config.commandLine());
     if (config.initrd().isPresent()) {
       boot = boot.withInitrd(config.initrd().get());
     }
