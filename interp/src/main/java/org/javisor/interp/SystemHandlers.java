@@ -117,22 +117,32 @@ final class SystemHandlers {
         c.setArithmeticFlags(Cpu.CF);
       }
       case PAUSE -> c.vcpu.pause();
-      case MONITOR, MWAIT -> {
-        if (c.cpl != 0) {
-          throw c.ud();
-        }
-      }
-      case XGETBV -> {
-        c.fpu.checkXsave();
-        if ((int) c.reg(Cpu.RCX) != 0) {
-          throw c.gp0();
-        }
-        c.setReg(Cpu.RAX, c.fpu.xcr0);
-        c.setReg(Cpu.RDX, 0);
-      }
+      case MONITOR, MWAIT -> monitor(c, in);
+      case XGETBV -> c.fpu.getXcr();
       case XSETBV -> c.fpu.setXcr0();
       case VMCALL, VMMCALL, UD -> throw c.ud();
       default -> c.fpu.execute(in);
+    }
+  }
+
+  /**
+   * Nothing is watched: MWAIT ends at once, as it may for any reason of the implementation's own
+   * (Intel SDM volume 2, MWAIT), and the guest's loop around it looks again.
+   */
+  private static void monitor(Cpu c, Instruction in) {
+    if (c.cpl != 0) {
+      throw c.ud();
+    }
+    boolean wait = in.form.op() == org.javisor.isa.Op.MWAIT;
+    // Extensions of MONITOR: none; of MWAIT: bit 0, which CPUID leaf 5 would announce.
+    if (((int) c.reg(Cpu.RCX) & (wait ? ~1 : ~0)) != 0) {
+      throw c.gp0();
+    }
+    if (wait) {
+      c.vcpu.pause();
+    } else {
+      long offset = Cpu.zeroExtend(c.reg(Cpu.RAX), in.addressSize);
+      c.load(c.segments.linear(in.segment, offset, 1, false), 1);
     }
   }
 

@@ -1,5 +1,6 @@
-package org.javisor.conformance;
+package org.javisor.conformance.cpu;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -34,8 +35,11 @@ public final class CpuCase {
   /** {@link #vector} of a case that killed the helper process, as a system call does. */
   public static final int KILLED = -3;
 
-  /** The flags that are part of a case: CF PF AF ZF SF DF OF. */
-  public static final long FLAGS = 0xcd5;
+  /** The flags that a case can set: CF PF AF ZF SF DF OF NT ID. */
+  public static final long FLAGS = 0x20_4cd5;
+
+  /** The flags that a result tells: those, and AC. */
+  public static final long RESULT_FLAGS = 0x24_4cd5;
 
   private static final int RFLAGS = 128;
   private static final int RIP = 136;
@@ -51,11 +55,18 @@ public final class CpuCase {
   private static final int XSAVE = 256;
   private static final int XSAVE_SIZE = 832;
   private static final int MEMORY = 1088;
+  private static final int FS_BASE = 2112;
+  private static final int GS_BASE = 2120;
 
   private final MemorySegment segment;
 
   CpuCase(MemorySegment segment) {
     this.segment = segment;
+  }
+
+  /** A record of its own, outside of any batch. */
+  public static CpuCase create() {
+    return new CpuCase(Arena.ofAuto().allocate(SIZE, 64)).clear();
   }
 
   private int get32(int offset) {
@@ -97,6 +108,15 @@ public final class CpuCase {
 
   public byte[] code() {
     return segment.asSlice(CODE, get32(CODE_LENGTH)).toArray(ValueLayout.JAVA_BYTE);
+  }
+
+  int codeLength() {
+    return get32(CODE_LENGTH);
+  }
+
+  /** Copies the instruction bytes to the start of an array. */
+  void code(byte[] target) {
+    MemorySegment.copy(segment, ValueLayout.JAVA_BYTE, CODE, target, 0, get32(CODE_LENGTH));
   }
 
   public int codeSize() {
@@ -175,6 +195,24 @@ public final class CpuCase {
         : XSAVE + 576 + 16 * n + 8 * (quadword - 2);
   }
 
+  public long fsBase() {
+    return get64(FS_BASE);
+  }
+
+  public CpuCase fsBase(long value) {
+    put64(FS_BASE, value);
+    return this;
+  }
+
+  public long gsBase() {
+    return get64(GS_BASE);
+  }
+
+  public CpuCase gsBase(long value) {
+    put64(GS_BASE, value);
+    return this;
+  }
+
   // ---- results ----------------------------------------------------------------------------
 
   /** The exception's vector, {@link #NO_EXCEPTION}, {@link #HANG} or {@link #KILLED}. */
@@ -184,6 +222,20 @@ public final class CpuCase {
 
   void vector(int value) {
     put32(VECTOR, value);
+  }
+
+  void exception(int vector, int errorCode, long cr2) {
+    put32(VECTOR, vector);
+    put32(ERROR, errorCode);
+    put64(CR2, cr2);
+  }
+
+  void rip(long value) {
+    put64(RIP, value);
+  }
+
+  void wroteOutside(boolean value) {
+    put32(WROTE_OUTSIDE, value ? 1 : 0);
   }
 
   /** The error code of #GP, #SS, #PF and the like. */
