@@ -200,7 +200,8 @@ public final class Decoder {
     Form form = null;
     boolean incomplete = false;
     for (Form f : candidates) {
-      if (f.prefix >= 0 && f.prefix != mandatory) {
+      if (f.prefix >= 0 && f.prefix != mandatory
+          || f.prefix == Form.NO_REPEAT && mandatory >= Form.PREFIX_F3) {
         continue;
       }
       if (f.w >= 0 && (f.w == 1) != wide || vex && f.l >= 0 && (f.l == 1) != in.vexL) {

@@ -166,8 +166,8 @@ final class GeneralForms {
     form("90", Op.XCHG, Zv, RAXv).readWrite();
     form("8D mem", Op.LEA, Gv, M);
     form("0F C8", Op.BSWAP, Zv).readWrite();
-    form("0F 38 F0 mem", Op.MOVBE, Gv, Mv).needs(CpuFeature.MOVBE);
-    form("0F 38 F1 mem", Op.MOVBE, Mv, Gv).needs(CpuFeature.MOVBE);
+    form("NFx 0F 38 F0 mem", Op.MOVBE, Gv, Mv).needs(CpuFeature.MOVBE);
+    form("NFx 0F 38 F1 mem", Op.MOVBE, Mv, Gv).needs(CpuFeature.MOVBE);
     form("NP 0F C3 mem", Op.MOVNTI, My, Gy).needs(CpuFeature.SSE2);
     for (int i = 0; i < 16; i++) {
       int read = CONDITION_FLAGS[i >> 1];
@@ -189,7 +189,8 @@ final class GeneralForms {
     form("0F B1", Op.CMPXCHG, Ev, Gv).readWrite().lock().writes(OSZAPC);
     form("0F C7 /1 mem W1", Op.CMPXCHG16B, Mdq).readWrite().lock().writes(ZF)
         .needs(CpuFeature.CX16);
-    form("0F C7 /1 mem", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF);
+    form("0F C7 /1 mem", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF)
+        .needs(CpuFeature.CX8);
     form("0F C0", Op.XADD, Eb, Gb).readWrite().lock().writes(OSZAPC);
     form("0F C1", Op.XADD, Ev, Gv).readWrite().lock().writes(OSZAPC);
   }
@@ -387,8 +388,8 @@ final class GeneralForms {
     form("F3 0F AE /2 reg", Op.WRFSBASE, Ry).o64().needs(CpuFeature.FSGSBASE).readOnly();
     form("F3 0F AE /3 reg", Op.WRGSBASE, Ry).o64().needs(CpuFeature.FSGSBASE).readOnly();
     form("F3 0F C7 /7 reg", Op.RDPID, Ry).needs(CpuFeature.RDPID);
-    form("0F C7 /6 reg", Op.RDRAND, Rv).writes(OSZAPC).needs(CpuFeature.RDRAND);
-    form("0F C7 /7 reg", Op.RDSEED, Rv).writes(OSZAPC).needs(CpuFeature.RDSEED);
+    form("NFx 0F C7 /6 reg", Op.RDRAND, Rv).writes(OSZAPC).needs(CpuFeature.RDRAND);
+    form("NFx 0F C7 /7 reg", Op.RDSEED, Rv).writes(OSZAPC).needs(CpuFeature.RDSEED);
     form("9B", Op.FWAIT);
     form("NP 0F AE /0 mem", Op.FXSAVE, M).needs(CpuFeature.FXSR);
     form("NP 0F AE /1 mem", Op.FXRSTOR, M).needs(CpuFeature.FXSR);

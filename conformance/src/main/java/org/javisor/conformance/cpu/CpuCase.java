@@ -97,12 +97,16 @@ public final class CpuCase {
 
   /** Sets the instruction bytes and the mode, 32 or 64. */
   public CpuCase code(int codeSize, byte... bytes) {
-    if (bytes.length > CODE_MAX || codeSize != 32 && codeSize != 64) {
-      throw new IllegalArgumentException(bytes.length + " bytes, mode " + codeSize);
+    return code(codeSize, bytes, bytes.length);
+  }
+
+  CpuCase code(int codeSize, byte[] bytes, int length) {
+    if (length > CODE_MAX || codeSize != 32 && codeSize != 64) {
+      throw new IllegalArgumentException(length + " bytes, mode " + codeSize);
     }
     put32(CODE_SIZE, codeSize);
-    put32(CODE_LENGTH, bytes.length);
-    MemorySegment.copy(bytes, 0, segment, ValueLayout.JAVA_BYTE, CODE, bytes.length);
+    put32(CODE_LENGTH, length);
+    MemorySegment.copy(bytes, 0, segment, ValueLayout.JAVA_BYTE, CODE, length);
     return this;
   }
 
@@ -195,6 +199,29 @@ public final class CpuCase {
         : XSAVE + 576 + 16 * n + 8 * (quadword - 2);
   }
 
+  /** Sets the x87 control and status word and the abridged tags. */
+  CpuCase x87(int control, int status, int tags) {
+    segment.set(ValueLayout.JAVA_SHORT, XSAVE, (short) control);
+    segment.set(ValueLayout.JAVA_SHORT, XSAVE + 2, (short) status);
+    segment.set(ValueLayout.JAVA_BYTE, XSAVE + 4, (byte) tags);
+    return this;
+  }
+
+  CpuCase st(int n, long significand, int signAndExponent) {
+    put64(XSAVE + 32 + 16 * n, significand);
+    segment.set(ValueLayout.JAVA_SHORT, XSAVE + 40 + 16 * n, (short) signAndExponent);
+    return this;
+  }
+
+  /** The x87 state that XSAVE need not save. */
+  CpuCase initialX87() {
+    x87(0x37f, 0, 0);
+    for (int i = 0; i < 8; i++) {
+      st(i, 0, 0);
+    }
+    return this;
+  }
+
   public long fsBase() {
     return get64(FS_BASE);
   }
@@ -263,5 +290,36 @@ public final class CpuCase {
 
   void copyFrom(CpuCase other) {
     segment.copyFrom(other.segment);
+  }
+
+  /** Everything that a person needs to see of a case, in lines. */
+  String describe() {
+    StringBuilder text = new StringBuilder();
+    text.append(
+        "  vector %d error %x cr2 %x rip %x rflags %x fs %x gs %x memory at %x%n"
+            .formatted(
+                vector(), errorCode(), cr2(), rip(), rflags(), fsBase(), gsBase(),
+                WINDOW_ADDRESS + memoryOffset()));
+    for (int i = 0; i < 16; i++) {
+      text.append(
+          "  r%-2d %016x  ymm%-2d %016x %016x %016x %016x%n"
+              .formatted(i, gpr(i), i, ymm(i, 3), ymm(i, 2), ymm(i, 1), ymm(i, 0)));
+    }
+    text.append(
+        "  fcw %x fsw %x ftw %x mxcsr %x%n"
+            .formatted(
+                segment.get(ValueLayout.JAVA_SHORT, XSAVE) & 0xffff,
+                segment.get(ValueLayout.JAVA_SHORT, XSAVE + 2) & 0xffff,
+                segment.get(ValueLayout.JAVA_BYTE, XSAVE + 4) & 0xff,
+                mxcsr()));
+    for (int i = 0; i < 8; i++) {
+      text.append(
+          "  st%d %04x %016x%n"
+              .formatted(
+                  i,
+                  segment.get(ValueLayout.JAVA_SHORT, XSAVE + 40 + 16 * i) & 0xffff,
+                  get64(XSAVE + 32 + 16 * i)));
+    }
+    return text.toString();
   }
 }
