@@ -165,14 +165,16 @@ final class FloatingPoint {
   void run(Instruction in, Prepared p) {
     if (p.isX87()) {
       needX87();
+      checkPending(p);
     } else if (p.isAvx()) {
       needAvx();
     } else if (p.isSse()) {
       needSse();
     } else {
       needMmx();
+      checkPending(p);
     }
-    if (p.writesFlags()) {
+    if (p.usesFlags()) {
       RawMemory.put64(c.block + VcpuBlock.RFLAGS, c.rflags());
     }
     int result;
@@ -186,8 +188,10 @@ final class FloatingPoint {
     } else {
       int bytes = p.memoryBytes();
       long va = 0;
+      long offset = 0;
       if (bytes != 0) {
-        va = c.address(in, bytes, p.writesMemory());
+        offset = c.effectiveOffset(in);
+        va = c.segments.linear(in.segment, offset, bytes, p.writesMemory());
         if (p.aligned() && (va & bytes - 1) != 0) {
           throw c.gp0();
         }
@@ -199,8 +203,9 @@ final class FloatingPoint {
         }
       }
       if (p.setsX87Pointers()) {
-        RawMemory.put64(c.block + SiliconArea.X87_IP, c.rip);
-        RawMemory.put64(c.block + SiliconArea.X87_DP, va);
+        boolean real = c.realOrVirtual8086();
+        RawMemory.put64(c.block + SiliconArea.X87_IP, real ? c.linearRip() : c.rip);
+        RawMemory.put64(c.block + SiliconArea.X87_DP, real ? va : offset);
       }
       result = SiliconUnit.get().execute(p, c.block);
       if (p.writesMemory() && result == SiliconUnit.OK) {
@@ -218,14 +223,20 @@ final class FloatingPoint {
     }
   }
 
-  private void probe(long va, int bytes) {
-    long last = va + bytes - 1;
-    c.probeWrite(va, 1);
-    c.probeWrite(last, 1);
-    if ((va & 4095) == 0 || bytes <= 8) {
-      return;
+  /** An exception of an x87 instruction before comes before anything of this one. */
+  private void checkPending(Prepared p) {
+    if (p.waits() && SiliconUnit.x87Pending(c.block)) {
+      throw x87Error();
     }
-    c.probeWrite(va, Math.min(bytes, 8));
+  }
+
+  /** Faults as a store would: the address is that of the operand's first byte on a page. */
+  private void probe(long va, int bytes) {
+    int first = (int) Math.min(bytes, 4096 - (va & 4095));
+    c.probeWrite(va, Math.min(first, 8));
+    if (first < bytes) {
+      c.probeWrite(va + first, Math.min(bytes - first, 8));
+    }
   }
 
   /** Copies guest memory to the host; a fault leaves nothing behind that the guest sees. */

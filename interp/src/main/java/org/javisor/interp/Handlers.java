@@ -423,7 +423,7 @@ final class Handlers {
 
   private static long[] farPointer(Cpu c, Instruction in) {
     long offset = c.effectiveOffset(in);
-    int size = in.operandSize;
+    int size = Math.min(in.operandSize, 4);
     long va = c.segments.linear(in.segment, offset, size + 2, false);
     long target = Cpu.zeroExtend(c.load(va, size), size);
     return new long[] {target, c.load(va + size, 2) & 0xffff};

@@ -66,7 +66,7 @@ final class StateImages {
   /** Faults as a store to the whole area would. */
   private void probe(long va, int bytes) {
     c.probeWrite(va, 8);
-    c.probeWrite(va + bytes - 8, 8);
+    c.probeWrite(va + bytes - 1, 1);
   }
 
   private static boolean zero(long address, int bytes) {
@@ -172,10 +172,8 @@ final class StateImages {
 
   private void xrstor(Instruction in) {
     long state = requested();
-    int size = size(state);
-    long va = area(in, 64, size, false);
+    long va = area(in, 64, AVX_OFFSET, false);
     c.load(va, 8);
-    c.load(va + size - 8, 8);
     long present = c.load(va + HEADER, 8);
     long layout = c.load(va + HEADER + 8, 8);
     boolean compact = layout < 0;
@@ -184,6 +182,10 @@ final class StateImages {
         compact ? (state & present & SSE) != 0 : (state & (SSE | AVX)) != 0;
     if (loadsMxcsr) {
       checkMxcsr(va);
+    }
+    if ((state & present & AVX) != 0) {
+      c.segments.linear(in.segment, c.effectiveOffset(in), size(AVX), false);
+      c.load(va + size(AVX) - 8, 8);
     }
     if ((state & X87) != 0) {
       if ((present & X87) != 0) {

@@ -12,7 +12,7 @@ final class SystemHandlers {
   private SystemHandlers() {}
 
   static void execute(Cpu c, Instruction in) {
-    check(c, in.form);
+    check(c, in);
     SystemRegisters s = c.system;
     Segments seg = c.segments;
     switch (in.form.op()) {
@@ -105,7 +105,8 @@ final class SystemHandlers {
         c.vcpu.flushCodePage(va, c.mmu.flushPage(va));
       }
       case INVPCID -> invpcid(c, in);
-      case INVD, WBINVD, NOP, PREFETCH, LFENCE, MFENCE, SFENCE, CLFLUSH -> {}
+      case INVD, WBINVD, NOP, PREFETCH, LFENCE, MFENCE, SFENCE -> {}
+      case CLFLUSH -> c.load(c.address(in, 1, false), 1); // faults as a load does
       case CLAC -> c.setSystemFlags(Cpu.AC, 0);
       case STAC -> c.setSystemFlags(Cpu.AC, Cpu.AC);
       case RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE -> segmentBase(c, in);
@@ -146,7 +147,27 @@ final class SystemHandlers {
     }
   }
 
-  private static void check(Cpu c, Form form) {
+  /** Registers that do not exist are #UD whatever the privilege. */
+  private static void checkRegister(Cpu c, Instruction in) {
+    switch (in.form.op()) {
+      case MOVCR, MOVTOCR -> {
+        int n = in.lock ? 8 : in.reg;
+        if (n > 8 || n == 1 || n >= 5 && n < 8) {
+          throw c.ud();
+        }
+      }
+      case MOVDR, MOVTODR -> {
+        if (in.reg > 7) {
+          throw c.ud();
+        }
+      }
+      default -> {}
+    }
+  }
+
+  private static void check(Cpu c, Instruction in) {
+    Form form = in.form;
+    checkRegister(c, in);
     if (form.protectedOnly() && c.realOrVirtual8086()) {
       throw c.ud();
     }

@@ -299,16 +299,16 @@ final class GeneralForms {
     int notZero = OSZAPC & ~ZF;
     form("0F BC", Op.BSF, Gv, Ev).readWrite().writes(OSZAPC).undefined(notZero);
     form("0F BD", Op.BSR, Gv, Ev).readWrite().writes(OSZAPC).undefined(notZero);
-    form("VEX 0F 38 F2", Op.ANDN, Gy, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F2", Op.ANDN, Gy, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(AF | PF).l = 0;
-    form("VEX 0F 38 F7", Op.BEXTR, Gy, Ey, By).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F7", Op.BEXTR, Gy, Ey, By).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(AF | SF | PF).l = 0;
     int undefined = AF | PF;
-    form("VEX 0F 38 F3 /1", Op.BLSR, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F3 /1", Op.BLSR, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(undefined).l = 0;
-    form("VEX 0F 38 F3 /2", Op.BLSMSK, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F3 /2", Op.BLSMSK, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(undefined).l = 0;
-    form("VEX 0F 38 F3 /3", Op.BLSI, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F3 /3", Op.BLSI, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(undefined).l = 0;
     form("VEX NP 0F 38 F5", Op.BZHI, Gy, Ey, By).needs(CpuFeature.BMI2).writes(OSZAPC)
         .undefined(undefined).l = 0;
@@ -410,7 +410,6 @@ final class GeneralForms {
     for (int opcode = 0x18; opcode <= 0x1f; opcode++) {
       form("0F " + hex(opcode), Op.NOP, Ev).readOnly();
     }
-    form("0F 0D", Op.NOP, Ev).readOnly();
     form("NP 0F AE /5 reg", Op.LFENCE).needs(CpuFeature.SSE2);
     form("NP 0F AE /6 reg", Op.MFENCE).needs(CpuFeature.SSE2);
     form("NP 0F AE /7 reg", Op.SFENCE).needs(CpuFeature.SSE);

@@ -19,6 +19,8 @@ final class Incomparable {
         switch (form.op()) {
           case SYSCALL, SYSENTER -> "is a system call of the host";
           case VMCALL, VMMCALL -> "is a hypercall of the host, if that is a guest";
+          case RDTSC, RDTSCP -> "is switched off by the seccomp that confines the host's helper";
+          case INT1 -> "shows a host's hypervisor rather than its CPU";
           case SGDT, SIDT, SLDT, STR, SMSW -> "is emulated by the host's kernel (UMIP)";
           case MONITOR, MWAIT -> "differs with what the host's kernel lets user programs do";
           default -> null;
@@ -29,8 +31,7 @@ final class Incomparable {
   static int registers(Instruction in) {
     return switch (in.form.op()) {
       case CPUID -> RAX | RBX | RCX | RDX;
-      case RDTSC, XGETBV -> RAX | RDX;
-      case RDTSCP -> RAX | RCX | RDX;
+      case XGETBV -> RAX | RDX;
       case RDRAND, RDSEED, RDPID -> 1 << in.rm;
       default -> 0;
     };

@@ -1,5 +1,6 @@
 package org.javisor.conformance.cpu;
 
+import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Instruction;
 import org.javisor.isa.Op;
 
@@ -11,6 +12,8 @@ enum KnownDifference {
   PRECISION_BESIDE_OVERFLOW(
       "PE of MXCSR beside an unmasked overflow or underflow: the host computes with exceptions"
           + " masked, and PE then tells of the masked result"),
+  SHA_ALIGNMENT(
+      "SHA instructions take unaligned operands on this host; the manuals have #GP(0)"),
   DOT_PRODUCT_STEPS(
       "DPPS and DPPD with exceptions unmasked do not stop between multiplication and addition");
 
@@ -25,6 +28,9 @@ enum KnownDifference {
 
   /** Which known difference could explain this one, or null. */
   static KnownDifference of(Instruction in, CpuCase input, CpuCase ours, CpuCase host) {
+    if (in.form.feature() == CpuFeature.SHA && ours.vector() == 13) {
+      return SHA_ALIGNMENT;
+    }
     boolean unmasked = (~input.mxcsr() & 0x1f80) != 0;
     if (!unmasked || in.form.op() != Op.SIMD && in.form.op() != Op.MMX) {
       return null;

@@ -23,8 +23,16 @@ import org.javisor.memory.GuestMemory;
  * its own in ring 0.
  */
 public final class SoftwareCpu {
+  /**
+   * Where the kernel is mapped, in the high half, so that what the host has not mapped is not mapped
+   * here either.
+   */
+  private static final long KERNEL = 0xffff_8000_0000_0000L;
+
   // Guest-physical layout.
   private static final long PML4 = 0x1000;
+  private static final long KERNEL_PDPT = 0xa000;
+  private static final long KERNEL_PD = 0xb000;
   private static final long PDPT = 0x2000;
   private static final long PD = 0x3000;
   private static final long PT_WINDOW = 0x4000;
@@ -38,6 +46,7 @@ public final class SoftwareCpu {
   private static final long WINDOW = 0x20000;
 
   private static final int USER_PAGE = 7;
+  private static final long NX = Long.MIN_VALUE;
   private static final int CODE_OFFSET = (int) CpuCase.CODE_ADDRESS & 0xfff;
   private static final int USER_CS32 = 0x23;
   private static final int USER_DS = 0x2b;
@@ -119,12 +128,14 @@ public final class SoftwareCpu {
   private void tables() {
     memory.write64(PML4, PDPT | USER_PAGE);
     memory.write64(PDPT, PD | USER_PAGE);
-    memory.write64(PD, 0x83); // 2 MiB for the supervisor
+    memory.write64(PML4 + 8 * 256, KERNEL_PDPT | 3);
+    memory.write64(KERNEL_PDPT, KERNEL_PD | 3);
+    memory.write64(KERNEL_PD, 0x83); // 2 MiB for the supervisor
     memory.write64(PD + 8 * (CpuCase.WINDOW_ADDRESS >> 21), PT_WINDOW | USER_PAGE);
     memory.write64(PD + 8 * (CpuCase.CODE_ADDRESS >> 21), PT_CODE | USER_PAGE);
     long windowPte = PT_WINDOW + 8 * (CpuCase.WINDOW_ADDRESS >> 12 & 511);
-    memory.write64(windowPte, WINDOW | USER_PAGE);
-    memory.write64(windowPte + 8, WINDOW + 0x1000 | USER_PAGE);
+    memory.write64(windowPte, WINDOW | USER_PAGE | NX);
+    memory.write64(windowPte + 8, WINDOW + 0x1000 | USER_PAGE | NX);
     memory.write64(PT_CODE + 8 * (CpuCase.CODE_ADDRESS >> 12 & 511), CODE | USER_PAGE);
     memory.write64(GDT + 0x08, 0x00cf_9b00_0000_ffffL);
     memory.write64(GDT + 0x10, 0x00af_9b00_0000_ffffL);
@@ -136,12 +147,16 @@ public final class SoftwareCpu {
       long handler = HANDLERS + 16L * i;
       boolean software = i == 3 || i == 4 || i == 0x80;
       long gate = software ? 0xee00 : 0x8e00;
-      memory.write64(IDT + 16L * i, handler & 0xffff | 0x10L << 16 | gate << 32);
+      memory.write64(
+          IDT + 16L * i,
+          handler & 0xffff | 0x10L << 16 | gate << 32 | (KERNEL >>> 16 & 0xffff) << 48);
+      memory.write64(IDT + 16L * i + 8, KERNEL >>> 32);
     }
     byte[] halts = new byte[0x1000];
     Arrays.fill(halts, (byte) 0xf4);
     memory.write(HANDLERS, halts);
-    memory.write64(TSS + 4, KERNEL_STACK);
+    memory.write64(TSS + 4, KERNEL + KERNEL_STACK);
+    memory.write16(TSS + 102, 0x68); // no I/O permission map
     byte[] breakpoints = new byte[0x1000];
     Arrays.fill(breakpoints, (byte) 0xcc);
     memory.write(CODE, breakpoints);
@@ -159,10 +174,10 @@ public final class SoftwareCpu {
     }
     s.fs.set(0, input.fsBase(), 0, 0);
     s.gs.set(0, input.gsBase(), 0, 0);
-    s.tr.set(0x40, TSS, 0x67, 0x8b);
-    s.gdtBase = GDT;
+    s.tr.set(0x40, KERNEL + TSS, 0x67, 0x8b);
+    s.gdtBase = KERNEL + GDT;
     s.gdtLimit = 0x7f;
-    s.idtBase = IDT;
+    s.idtBase = KERNEL + IDT;
     s.idtLimit = 0xfff;
     s.cr0 = 0x8005_0033L;
     s.cr3 = PML4;
@@ -224,8 +239,8 @@ public final class SoftwareCpu {
 
   /** Takes the state of the case from the frame that its end has left on the kernel's stack. */
   private void finish(CpuState s, int length, CpuCase result) {
-    int vector = (int) (s.rip - 1 - HANDLERS >> 4);
-    long sp = s.gpr[4];
+    int vector = (int) (s.rip - 1 - KERNEL - HANDLERS >> 4);
+    long sp = s.gpr[4] - KERNEL;
     boolean error = vector == 8 || vector >= 10 && vector <= 14 || vector == 17;
     int errorCode = error ? (int) memory.read64(sp) : 0;
     long frame = error ? sp + 8 : sp;

@@ -100,6 +100,11 @@ public abstract sealed class Prepared
     return form.isAligned();
   }
 
+  /** The flags must be in {@link VcpuBlock#RFLAGS} before it executes. */
+  public final boolean usesFlags() {
+    return form.flagsWritten() != 0 || form.flagsRead() != 0;
+  }
+
   public final boolean writesFlags() {
     return form.flagsWritten() != 0;
   }
