@@ -170,6 +170,7 @@ final class FloatingPoint {
       needAvx();
     } else if (p.isSse()) {
       needSse();
+      checkPending(p);
     } else {
       needMmx();
       checkPending(p);

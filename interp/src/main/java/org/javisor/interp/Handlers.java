@@ -78,12 +78,12 @@ final class Handlers {
         c.delivery.jumpFar((int) p[1], p[0], in.operandSize);
       }
       case CALL -> {
-        long target = c.branchTarget(next(c, in) + in.immediate, in.operandSize);
+        long target = c.callTarget(next(c, in) + in.immediate, in.operandSize);
         c.push(in.operandSize, next(c, in));
         c.rip = target;
       }
       case CALLIND -> {
-        long target = c.branchTarget(c.readRm(in, in.operandSize), in.operandSize);
+        long target = c.callTarget(c.readRm(in, in.operandSize), in.operandSize);
         c.push(in.operandSize, next(c, in));
         c.rip = target;
       }

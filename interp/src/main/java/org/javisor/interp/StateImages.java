@@ -108,8 +108,9 @@ final class StateImages {
   private void fxrstor(Instruction in) {
     fpu.needX87();
     long va = area(in, 16, 512, false);
-    checkMxcsr(va);
+    c.load(va, 8);
     c.load(va + 504, 8);
+    checkMxcsr(va);
     loadX87(in, va);
     if ((c.cr4 & Cpu.CR4_OSFXSR) != 0) {
       RawMemory.put32(c.block + VcpuBlock.MXCSR, (int) c.load(va + 24, 4));

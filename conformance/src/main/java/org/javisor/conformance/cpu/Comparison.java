@@ -70,7 +70,7 @@ final class Comparison {
 
   private static boolean big(Instruction in) {
     return switch (in.form.op()) {
-      case FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XRSTOR -> true;
+      case FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XRSTOR, RETFAR, IRET -> true;
       case X87 -> in.form.operands().contains(Operand.Menv)
           || in.form.operands().contains(Operand.Mfpu);
       default -> false;

@@ -14,6 +14,10 @@ enum KnownDifference {
           + " masked, and PE then tells of the masked result"),
   SHA_ALIGNMENT(
       "SHA instructions take unaligned operands on this host; the manuals have #GP(0)"),
+  FAR_RETURN_ORDER(
+      "a far return with two faults: this host reads the stack of an outer level early"),
+  UNSELECTED_BYTES(
+      "VMASKMOVDQU faults on this host where no byte is selected, as the manuals let a CPU choose"),
   DOT_PRODUCT_STEPS(
       "DPPS and DPPD with exceptions unmasked do not stop between multiplication and addition");
 
@@ -30,6 +34,14 @@ enum KnownDifference {
   static KnownDifference of(Instruction in, CpuCase input, CpuCase ours, CpuCase host) {
     if (in.form.feature() == CpuFeature.SHA && ours.vector() == 13) {
       return SHA_ALIGNMENT;
+    }
+    if (in.form.op() == Op.RETFAR && host.vector() == 14 && ours.vector() == 13) {
+      return FAR_RETURN_ORDER;
+    }
+    if (in.form.op() == Op.MASKMOV
+        && host.vector() == 14
+        && ours.vector() == CpuCase.NO_EXCEPTION) {
+      return UNSELECTED_BYTES;
     }
     boolean unmasked = (~input.mxcsr() & 0x1f80) != 0;
     if (!unmasked || in.form.op() != Op.SIMD && in.form.op() != Op.MMX) {

@@ -119,6 +119,9 @@ public final class MaskedMoves extends Prepared {
   }
 
   private void maskmov(long block, long offset, ElementMemory memory) {
+    if (mmx) {
+      enterMmx(block); // even if a store faults
+    }
     long data = mmx ? mmxRegister(block, reg) : vector(block, reg, 0);
     long mask = mmx ? mmxRegister(block, rm) : vector(block, rm, 0);
     for (int i = 0; i < vectorBytes; i++) {
@@ -132,9 +135,6 @@ public final class MaskedMoves extends Prepared {
       if ((RawMemory.get8(mask + i) & 0x80) != 0) {
         memory.store(wrap(offset + i), 1, RawMemory.get8(data + i));
       }
-    }
-    if (mmx) {
-      enterMmx(block);
     }
   }
 

@@ -153,6 +153,6 @@ public abstract sealed class Prepared
    * SiliconUnit#execute} tests it and answers {@link SiliconUnit#X87_EXCEPTION}.
    */
   public boolean waits() {
-    return isX87() || isMmx();
+    return form.op() == Op.MMX || isX87() || isMmx();
   }
 }
