@@ -493,8 +493,7 @@ final class Handlers {
   private static void pushAll(Cpu c, Instruction in) {
     int size = in.operandSize;
     long sp = c.stackPointer();
-    c.probeWrite(c.stackAddress(sp - 8L * size, size, true), size);
-    c.probeWrite(c.stackAddress(sp - size, size, true), size);
+    // As on silicon a fault leaves what was pushed, below the stack pointer that stays.
     for (int i = 0; i < 8; i++) {
       c.store(c.stackAddress(sp - (i + 1L) * size, size, true), size, c.reg(i));
     }
@@ -503,13 +502,11 @@ final class Handlers {
 
   private static void popAll(Cpu c, Instruction in) {
     int size = in.operandSize;
-    long[] v = new long[8];
+    // As on silicon a fault leaves what was loaded; the instruction can be repeated.
     for (int i = 0; i < 8; i++) {
-      v[i] = c.peek(i * size, size);
-    }
-    for (int i = 0; i < 8; i++) {
+      long v = c.peek(i * size, size);
       if (7 - i != Cpu.RSP) {
-        c.put(7 - i << 3, size, v[i]);
+        c.put(7 - i << 3, size, v);
       }
     }
     c.setStackPointer(c.stackPointer() + 8L * size);

@@ -184,7 +184,7 @@ final class StateImages {
     if (loadsMxcsr) {
       checkMxcsr(va);
     }
-    if ((state & present & AVX) != 0) {
+    if ((state & (compact ? present : -1) & AVX) != 0) {
       c.segments.linear(in.segment, c.effectiveOffset(in), size(AVX), false);
       c.load(va + size(AVX) - 8, 8);
     }

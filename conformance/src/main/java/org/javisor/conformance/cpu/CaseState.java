@@ -152,7 +152,7 @@ final class CaseState {
       if (in.index != RSP && in.index != in.base) {
         c.gpr(in.index, dice.below(80) - 16);
       } else if (in.index == in.base) {
-        c.gpr(in.index, dice.below(64));
+        c.gpr(in.index, 0x100 + dice.below(64)); // not around the top of 4 GiB
       }
       index = c.gpr(in.index) << in.scale;
     }
@@ -414,8 +414,9 @@ final class CaseState {
         }
       }
       case POPF -> {
-        if (top >= 0) {
-          view.putInt(top, view.getInt(top) & ~TF);
+        long low = c.gpr(RSP) - CpuCase.WINDOW_ADDRESS - region;
+        if (low >= -1 && low + 1 < data.length) {
+          data[(int) low + 1] &= ~(TF >> 8);
         }
       }
       case JMPIND, CALLIND -> {

@@ -3,6 +3,7 @@ package org.javisor.conformance.cpu;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.javisor.isa.Instruction;
+import org.javisor.isa.Op;
 import org.javisor.isa.Operand;
 import org.javisor.isa.Undefined;
 
@@ -56,8 +57,8 @@ final class Comparison {
   private void error(Instruction in, CpuCase ours, CpuCase host) {
     int vector = host.vector();
     if (vector == PAGE_FAULT) {
-      // Where in a big operand a fault is found is the CPU's affair.
-      long precision = big(in) ? -4096L : -1L;
+      // Where in a big operand a fault is found, and in which of two, is the CPU's affair.
+      long precision = in.form.op() == Op.CMPS ? 0 : big(in) ? -4096L : -1L;
       note("cr2", ours.cr2() & precision, host.cr2() & precision);
       // Linux does not tell a user program whether a kernel address is mapped.
       boolean kernel = Long.compareUnsigned(host.cr2(), HIGH_HALF) >= 0;
@@ -131,12 +132,36 @@ final class Comparison {
       return;
     }
     long at = effectiveAddress(in, input) - CpuCase.WINDOW_ADDRESS - input.memoryOffset();
+    if (in.form.op() != Op.FXSAVE && in.form.op() != Op.X87) {
+      initialState(at, ours.memory(), host.memory());
+    }
     for (int i = 0; i < ranges.length; i += 2) {
       long from = at + ranges[i];
       long size = ranges[i + 1] - ranges[i];
       if (from >= 0 && from + size <= ours.memory().byteSize()) {
         MemorySegment.copy(host.memory(), from, ours.memory(), from, size);
       }
+    }
+  }
+
+  /** A CPU may call state in use that is in its initial configuration; then it stores that. */
+  private static void initialState(long at, MemorySegment ours, MemorySegment host) {
+    if (at < 0 || at + 576 > ours.byteSize()) {
+      return;
+    }
+    int more =
+        host.get(ValueLayout.JAVA_BYTE, at + 512) & ~ours.get(ValueLayout.JAVA_BYTE, at + 512) & 7;
+    long[][] areas = {{0, 24, 32, 160}, {24, 28, 160, 416}, {576, 832}};
+    for (int i = 0; i < 3; i++) {
+      if ((more >> i & 1) == 0) {
+        continue;
+      }
+      for (int k = 0; k < areas[i].length; k += 2) {
+        long to = Math.min(at + areas[i][k + 1], ours.byteSize());
+        MemorySegment.copy(host, at + areas[i][k], ours, at + areas[i][k], to - at - areas[i][k]);
+      }
+      byte old = ours.get(ValueLayout.JAVA_BYTE, at + 512);
+      ours.set(ValueLayout.JAVA_BYTE, at + 512, (byte) (old | 1 << i));
     }
   }
 

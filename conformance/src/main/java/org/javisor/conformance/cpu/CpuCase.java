@@ -3,6 +3,7 @@ package org.javisor.conformance.cpu;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HexFormat;
 
 /**
  * A view of one record: a state of the CPU, instruction bytes, and a piece of memory. The same
@@ -319,6 +320,15 @@ public final class CpuCase {
                   i,
                   segment.get(ValueLayout.JAVA_SHORT, XSAVE + 40 + 16 * i) & 0xffff,
                   get64(XSAVE + 32 + 16 * i)));
+    }
+    MemorySegment data = memory();
+    for (long i = 0; i < data.byteSize(); i += 32) {
+      byte[] row = data.asSlice(i, Math.min(32, data.byteSize() - i)).toArray(ValueLayout.JAVA_BYTE);
+      text.append(
+          "  %x: %s%n"
+              .formatted(
+                  WINDOW_ADDRESS + memoryOffset() + i,
+                  HexFormat.ofDelimiter(" ").formatHex(row)));
     }
     return text.toString();
   }
