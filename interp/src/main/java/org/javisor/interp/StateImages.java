@@ -178,15 +178,15 @@ final class StateImages {
     long present = c.load(va + HEADER, 8);
     long layout = c.load(va + HEADER + 8, 8);
     boolean compact = layout < 0;
+    if ((state & (compact ? present : -1) & AVX) != 0) {
+      c.segments.linear(in.segment, c.effectiveOffset(in), size(AVX), false);
+      c.load(va + size(AVX) - 8, 8);
+    }
     checkHeader(va, present, layout);
     boolean loadsMxcsr =
         compact ? (state & present & SSE) != 0 : (state & (SSE | AVX)) != 0;
     if (loadsMxcsr) {
       checkMxcsr(va);
-    }
-    if ((state & (compact ? present : -1) & AVX) != 0) {
-      c.segments.linear(in.segment, c.effectiveOffset(in), size(AVX), false);
-      c.load(va + size(AVX) - 8, 8);
     }
     if ((state & X87) != 0) {
       if ((present & X87) != 0) {

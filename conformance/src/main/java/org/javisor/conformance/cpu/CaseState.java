@@ -371,7 +371,8 @@ final class CaseState {
 
   private int at(long address) {
     long offset = address - CpuCase.WINDOW_ADDRESS - region;
-    return offset >= 0 && offset <= data.length - 64 ? (int) offset : -1;
+    int room = in.form.op() == Op.IRET ? 40 : 24;
+    return offset >= 0 && offset <= data.length - room ? (int) offset : -1;
   }
 
   /** What memory must hold so that the operation does more than fault. */
@@ -513,7 +514,7 @@ final class CaseState {
       view.putLong(at + 520, Long.MIN_VALUE | present | dice.below(8));
     }
     if (dice.chance(6)) {
-      view.putLong(at + 512 + 8 * dice.below(8), 1L << dice.below(64));
+      view.putLong(at + 512 + 8 * dice.below(8), 1L << 20 + dice.below(42));
     }
   }
 }

@@ -42,7 +42,8 @@ enum KnownDifference {
     if (far && host.vector() == 14 && ours.vector() == 13) {
       return FAR_RETURN_ORDER;
     }
-    if (in.form.op() == Op.MASKMOV && host.vector() == 14) {
+    boolean unselected = ours.vector() == CpuCase.NO_EXCEPTION && host.vector() == 13;
+    if (in.form.op() == Op.MASKMOV && (host.vector() == 14 || unselected)) {
       return UNSELECTED_BYTES;
     }
     boolean unmasked = (~input.mxcsr() & 0x1f80) != 0;

@@ -143,6 +143,7 @@ public final class SoftwareCpu {
     memory.write64(GDT + 0x20, 0x00cf_fb00_0000_ffffL);
     memory.write64(GDT + 0x28, 0x00cf_f300_0000_ffffL);
     memory.write64(GDT + 0x30, 0x00af_fb00_0000_ffffL);
+    memory.write64(GDT + 0x78, 0x0000_f500_0000_0000L); // Linux keeps the CPU's number as its limit
     for (int i = 0; i < 256; i++) {
       long handler = HANDLERS + 16L * i;
       boolean software = i == 3 || i == 4 || i == 0x80;
