@@ -178,11 +178,13 @@ final class StateImages {
     long present = c.load(va + HEADER, 8);
     long layout = c.load(va + HEADER + 8, 8);
     boolean compact = layout < 0;
-    if ((state & (compact ? present : -1) & AVX) != 0) {
-      c.segments.linear(in.segment, c.effectiveOffset(in), size(AVX), false);
-      c.load(va + size(AVX) - 8, 8);
+    if (!compact) {
+      touch(in, va, state);
     }
     checkHeader(va, present, layout);
+    if (compact) {
+      touch(in, va, state & present);
+    }
     boolean loadsMxcsr =
         compact ? (state & present & SSE) != 0 : (state & (SSE | AVX)) != 0;
     if (loadsMxcsr) {
@@ -204,6 +206,14 @@ final class StateImages {
     }
     loadVectors((state & SSE) != 0, (present & SSE) != 0, va + 160, VcpuBlock.XMM);
     loadVectors((state & AVX) != 0, (present & AVX) != 0, va + AVX_OFFSET, VcpuBlock.YMM_HIGH);
+  }
+
+  /** Faults as loading some state would; {@code area} has seen to the first part. */
+  private void touch(Instruction in, long va, long state) {
+    if ((state & AVX) != 0) {
+      c.segments.linear(in.segment, c.effectiveOffset(in), size(AVX), false);
+      c.load(va + size(AVX) - 8, 8);
+    }
   }
 
   private void loadVectors(boolean wanted, boolean present, long va, int offset) {

@@ -303,7 +303,11 @@ final class SystemHandlers {
     long va = c.address(in, 16, false);
     long pcid = c.load(va, 8);
     long linear = c.load(va + 8, 8);
-    if (type > 3 || type < 2 && pcid >>> 12 != 0 || type == 0 && linear << 16 >> 16 != linear) {
+    // Without CR4.PCIDE the only PCID is 0.
+    long allowed = (c.cr4 & Cpu.CR4_PCIDE) != 0 ? 0xfff : 0;
+    if (type > 3
+        || type < 2 && (pcid & ~allowed) != 0
+        || type == 0 && linear << 16 >> 16 != linear) {
       throw c.gp0();
     }
     c.mmu.flushAll();

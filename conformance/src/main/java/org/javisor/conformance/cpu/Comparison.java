@@ -58,7 +58,8 @@ final class Comparison {
     int vector = host.vector();
     if (vector == PAGE_FAULT) {
       // Where in a big operand a fault is found, and in which of two, is the CPU's affair.
-      long precision = in.form.op() == Op.CMPS ? 0 : big(in) ? -4096L : -1L;
+      boolean anywhere = in.form.op() == Op.CMPS || big(in) && in.addressSize == 2;
+      long precision = anywhere ? 0 : big(in) ? -4096L : -1L;
       note("cr2", ours.cr2() & precision, host.cr2() & precision);
       // Linux does not tell a user program whether a kernel address is mapped.
       boolean kernel = Long.compareUnsigned(host.cr2(), HIGH_HALF) >= 0;
