@@ -90,7 +90,10 @@ final class Bits {
   }
 
   static void bmi(Cpu c, Instruction in) {
-    int size = in.vexW ? 8 : 4;
+    if (c.realOrVirtual8086()) {
+      throw c.ud();
+    }
+    int size = in.bytes(Operand.Size.Y);
     int bits = 8 * size;
     long vvvv = Cpu.zeroExtend(c.reg(in.vvvv), size);
     long rm = Cpu.zeroExtend(c.readRm(in, size), size);

@@ -600,6 +600,14 @@ final class Cpu {
     return t;
   }
 
+  /** The same for a call: what is wrong with the stack comes before what is wrong with the target. */
+  long callTarget(long target, int operandSize) {
+    if (codeSize == 64 && operandSize == 8 && target << 16 >> 16 != target) {
+      probeWrite(stackPointer() - 8, 8);
+    }
+    return branchTarget(target, operandSize);
+  }
+
   /** Linear address of the current instruction pointer. */
   long linearRip() {
     return codeSize == 64 ? rip : segments.base(Instruction.CS) + rip & 0xffff_ffffL;

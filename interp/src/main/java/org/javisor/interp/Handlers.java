@@ -78,12 +78,12 @@ final class Handlers {
         c.delivery.jumpFar((int) p[1], p[0], in.operandSize);
       }
       case CALL -> {
-        long target = c.branchTarget(next(c, in) + in.immediate, in.operandSize);
+        long target = c.callTarget(next(c, in) + in.immediate, in.operandSize);
         c.push(in.operandSize, next(c, in));
         c.rip = target;
       }
       case CALLIND -> {
-        long target = c.branchTarget(c.readRm(in, in.operandSize), in.operandSize);
+        long target = c.callTarget(c.readRm(in, in.operandSize), in.operandSize);
         c.push(in.operandSize, next(c, in));
         c.rip = target;
       }
@@ -423,7 +423,7 @@ final class Handlers {
 
   private static long[] farPointer(Cpu c, Instruction in) {
     long offset = c.effectiveOffset(in);
-    int size = in.operandSize;
+    int size = Math.min(in.operandSize, 4);
     long va = c.segments.linear(in.segment, offset, size + 2, false);
     long target = Cpu.zeroExtend(c.load(va, size), size);
     return new long[] {target, c.load(va + size, 2) & 0xffff};
@@ -493,8 +493,7 @@ final class Handlers {
   private static void pushAll(Cpu c, Instruction in) {
     int size = in.operandSize;
     long sp = c.stackPointer();
-    c.probeWrite(c.stackAddress(sp - 8L * size, size, true), size);
-    c.probeWrite(c.stackAddress(sp - size, size, true), size);
+    // As on silicon a fault leaves what was pushed, below the stack pointer that stays.
     for (int i = 0; i < 8; i++) {
       c.store(c.stackAddress(sp - (i + 1L) * size, size, true), size, c.reg(i));
     }
@@ -503,13 +502,11 @@ final class Handlers {
 
   private static void popAll(Cpu c, Instruction in) {
     int size = in.operandSize;
-    long[] v = new long[8];
+    // As on silicon a fault leaves what was loaded; the instruction can be repeated.
     for (int i = 0; i < 8; i++) {
-      v[i] = c.peek(i * size, size);
-    }
-    for (int i = 0; i < 8; i++) {
+      long v = c.peek(i * size, size);
       if (7 - i != Cpu.RSP) {
-        c.put(7 - i << 3, size, v[i]);
+        c.put(7 - i << 3, size, v);
       }
     }
     c.setStackPointer(c.stackPointer() + 8L * size);

@@ -430,6 +430,8 @@ final class InterpVcpu implements Vcpu {
     s.efer = c.efer;
     System.arraycopy(c.system.dr, 0, s.dr, 0, 8);
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
+    RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
+    s.xcr0 = c.fpu.xcr0;
     return s;
   }
 
@@ -465,6 +467,8 @@ final class InterpVcpu implements Vcpu {
     System.arraycopy(s.dr, 0, c.system.dr, 0, 8);
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
+    RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);
+    c.fpu.xcr0 = s.xcr0;
     c.cpl = (c.cr0 & 1) == 0 ? 0 : c.virtual8086() ? 3 : Segments.dpl(s.ss.attributes);
     c.mmu.flushAll();
     flushCode();
