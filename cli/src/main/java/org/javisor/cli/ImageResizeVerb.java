@@ -50,7 +50,8 @@ final class ImageResizeVerb extends ImageVerb.Sub {
     if (bytes < 0 || bytes > Long.MAX_VALUE - 511) {
       throw new UserError(
           ExitCode.USAGE,
-          path + " has " + old + " bytes: it cannot have " + (wanted.sign() == '-' ? "less" : "more")
+          path + " has " + old + " bytes: it cannot have "
+              + (wanted.sign() == '-' ? "less" : "more")
               + " by " + wanted.bytes());
     }
     ImageResizer.resize(path, info.format(), bytes, isSet(shrink));

@@ -44,7 +44,8 @@ public final class Javisor extends Verb {
 
   @Override
   public Integer call() {
-    throw new ParameterException(spec().commandLine(), "no verb given: run, inspect or image expected");
+    throw new ParameterException(spec().commandLine(),
+        "no verb given: run, inspect or image expected");
   }
 
   private static int misused(ParameterException e, String[] args) {

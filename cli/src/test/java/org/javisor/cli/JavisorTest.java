@@ -124,8 +124,8 @@ class JavisorTest {
   /** Breaks if sizes of disks are read in other units than those of qemu-img. */
   @ParameterizedTest
   @CsvSource({
-      "20G,21474836480", "1.5k,1536", "512,512", "512b,512", "2T,2199023255552", "10MiB,10485760",
-      "0,0"
+    "20G,21474836480", "1.5k,1536", "512,512", "512b,512", "2T,2199023255552", "10MiB,10485760",
+    "0,0"
   })
   void sizesOfDisksAreReadAsPeopleWriteThem(String text, long bytes) {
     assertEquals(bytes, new DiskSize.Converter(false).convert(text).bytes());

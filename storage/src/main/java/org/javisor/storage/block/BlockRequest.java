@@ -25,11 +25,13 @@ public sealed interface BlockRequest {
 
   /** Fills {@code into} from the disk. After a failure its contents are undefined. */
   record Read(long offsetBytes, MemorySegment into, Completion completion)
-      implements BlockRequest {}
+      implements
+        BlockRequest {}
 
   /** Writes all of {@code from}. It is durable only after a later flush. */
   record Write(long offsetBytes, MemorySegment from, Completion completion)
-      implements BlockRequest {}
+      implements
+        BlockRequest {}
 
   /** Makes all writes that were completed before durable. */
   record Flush(Completion completion) implements BlockRequest {}
@@ -39,7 +41,8 @@ public sealed interface BlockRequest {
    * to the host (parts of clusters) stays.
    */
   record Discard(long offsetBytes, long lengthBytes, Completion completion)
-      implements BlockRequest {}
+      implements
+        BlockRequest {}
 
   /**
    * Makes the range read as zeros.
@@ -49,5 +52,6 @@ public sealed interface BlockRequest {
    */
   record WriteZeroes(
       long offsetBytes, long lengthBytes, boolean mayUnmap, Completion completion)
-      implements BlockRequest {}
+      implements
+        BlockRequest {}
 }

@@ -56,7 +56,8 @@ public record Qcow2Options(
                 };
         case "cluster_size" ->
             clusterBits =
-                powerOfTwo(option.getKey(), value, Header.MIN_CLUSTER_BITS, Header.MAX_CLUSTER_BITS);
+                powerOfTwo(option.getKey(), value, Header.MIN_CLUSTER_BITS,
+                    Header.MAX_CLUSTER_BITS);
         case "refcount_bits" ->
             refcountOrder = powerOfTwo(option.getKey(), value, 0, Header.MAX_REFCOUNT_ORDER);
         case "lazy_refcounts" -> lazy = isOn(option.getKey(), value);

@@ -58,7 +58,8 @@ class HostFileTest {
   @MethodSource("kinds")
   void readsAndWrites(Kind kind) throws IOException {
     Path path = folder.resolve("f");
-    try (HostFile file = kind.opener().open(path, Access.CREATE); Arena arena = Arena.ofConfined()) {
+    try (HostFile file = kind.opener().open(path, Access.CREATE);
+        Arena arena = Arena.ofConfined()) {
       file.write(1000, bytes(arena, 500, 7));
       assertEquals(1500, file.size());
       MemorySegment read = bytes(arena, 1000, 9);
@@ -106,8 +107,8 @@ class HostFileTest {
   /** Breaks if what is no disk is opened, or waited for. */
   @ParameterizedTest
   @CsvSource({
-      "/does/not/exist, does not exist", "/, is a folder", "/dev/null, neither a file nor",
-      "/dev/zero, neither a file nor"
+    "/does/not/exist, does not exist", "/, is a folder", "/dev/null, neither a file nor",
+    "/dev/zero, neither a file nor"
   })
   void whatIsNoDiskIsRefused(Path path, String says) {
     assumeTrue(LinuxFile.isSupported(), "Linux's system calls are not there");

@@ -51,10 +51,10 @@ class HostileImageTest {
   }
 
   private static final long[] NASTY = {
-      0, 1, -1, Long.MAX_VALUE, Long.MIN_VALUE, 512, 4096, 65536, 0x00fffffffffffe00L,
-      Header.COPIED, Header.COMPRESSED, Header.COMPRESSED | Header.COPIED, Header.ZERO,
-      Header.COPIED | 4096, Header.COPIED | 8192, Header.COPIED | 512, 1L << 40, 1L << 62 | 4096,
-      0x7fffffff, 0xffffffffL, 0x80000000L
+    0, 1, -1, Long.MAX_VALUE, Long.MIN_VALUE, 512, 4096, 65536, 0x00fffffffffffe00L,
+    Header.COPIED, Header.COMPRESSED, Header.COMPRESSED | Header.COPIED, Header.ZERO,
+    Header.COPIED | 4096, Header.COPIED | 8192, Header.COPIED | 512, 1L << 40, 1L << 62 | 4096,
+    0x7fffffff, 0xffffffffL, 0x80000000L
   };
 
   /** Breaks if any bytes of a file can crash, hang or fill the memory of whoever opens it. */

@@ -123,7 +123,7 @@ class Qcow2CrashTest {
   /** Breaks if a process that is killed leaves anything but leaks, or loses what was flushed. */
   @ParameterizedTest
   @ValueSource(strings = {"cluster_size=65536", "cluster_size=4096", "lazy_refcounts=on",
-      "cluster_size=512"})
+    "cluster_size=512"})
   void aKilledProcessLeavesASoundImage(String option) throws BlockException {
     String[] parts = option.split("=");
     MemoryFile file = create(Map.of(parts[0], parts[1]));

@@ -147,8 +147,8 @@ class Qcow2WithQemuTest {
   /** Breaks if a feature that is not built is tried instead of refused, or refused namelessly. */
   @ParameterizedTest
   @CsvSource({
-      "data_file=DATA,external data file",
-      "extended_l2=on,extended L2",
+    "data_file=DATA,external data file",
+    "extended_l2=on,extended L2",
   })
   void whatIsNotBuiltIsRefusedByName(String option, String name) throws IOException {
     Path image = path("f.qcow2");

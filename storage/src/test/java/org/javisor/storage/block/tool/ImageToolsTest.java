@@ -127,7 +127,7 @@ class ImageToolsTest {
   @ParameterizedTest
   @ValueSource(
       strings = {"nbd://host/disk", "json:{\"driver\":\"nbd\"}", "http://x/y", "fat:/etc",
-          "/dev/zero", "missing.raw"})
+        "/dev/zero", "missing.raw"})
   void strangeBackingFilesAreRefused(String name) throws BlockException {
     overlay("o.qcow2", name, "raw", SIZE);
     BlockException e =
@@ -295,8 +295,8 @@ class ImageToolsTest {
   /** Breaks if we say something else about an image than QEMU does. */
   @ParameterizedTest
   @CsvSource({
-      "qcow2,'compat=0.10'", "qcow2,'lazy_refcounts=on'", "qcow2,'compression_type=zstd'",
-      "qcow2,'refcount_bits=64,cluster_size=4096'", "raw,''"
+    "qcow2,'compat=0.10'", "qcow2,'lazy_refcounts=on'", "qcow2,'compression_type=zstd'",
+    "qcow2,'refcount_bits=64,cluster_size=4096'", "raw,''"
   })
   void infoSaysWhatQemuSays(String format, String options) throws IOException {
     QemuImg.assume();
@@ -320,8 +320,8 @@ class ImageToolsTest {
   /** Breaks if people read other sizes than QEMU shows. */
   @ParameterizedTest
   @CsvSource({
-      "0,0 B", "512,512 B", "999,999 B", "1024,1 KiB", "1536,1.5 KiB", "1048576,1 MiB",
-      "1073741824,1 GiB", "10200547328,9.5 GiB", "135168,132 KiB", "1099511627776,1 TiB"
+    "0,0 B", "512,512 B", "999,999 B", "1024,1 KiB", "1536,1.5 KiB", "1048576,1 MiB",
+    "1073741824,1 GiB", "10200547328,9.5 GiB", "135168,132 KiB", "1099511627776,1 TiB"
   })
   void sizesAreReadable(long bytes, String text) {
     assertEquals(text, ImageInfo.size(bytes));
