@@ -65,7 +65,7 @@ class JavisorTest {
         "image create -f qcow2 /no/such/x 1G | 3 | its folder does not exist",
         "image create -f qcow2 x           | 2 | no SIZE given",
         "image create -f qcow2 x 5X        | 2 | '5X' is no size of a disk",
-        "image create -f qcow2 x 9E        | 2 | a qcow2 disk with clusters of 65536 bytes",
+        "image create -f qcow2 x 7E        | 2 | a qcow2 disk with clusters of 65536 bytes",
         "image create x 99999999E          | 2 | more than eight exbibytes",
         "image create -f raw -o a=b x 1G   | 2 | a raw image has no options",
         "image create -f qcow2 -o a=b x 1G | 2 | 'a' is no option of qcow2",
