@@ -63,18 +63,18 @@ class JavisorTest {
         "image check /etc/passwd           | 2 | is raw: there is nothing in it",
         "image check -r some /etc/passwd   | 2 | -r some: leaks or all expected",
         "image create -f qcow2 /no/such/x 1G | 3 | its folder does not exist",
-        "image create -f qcow2 x           | 2 | no SIZE given",
-        "image create -f qcow2 x 5X        | 2 | '5X' is no size of a disk",
-        "image create -f qcow2 x 7E        | 2 | a qcow2 disk with clusters of 65536 bytes",
-        "image create x 99999999E          | 2 | more than eight exbibytes",
-        "image create -f raw -o a=b x 1G   | 2 | a raw image has no options",
-        "image create -f qcow2 -o a=b x 1G | 2 | 'a' is no option of qcow2",
-        "image create -f qcow2 -o a x 1G   | 2 | NAME=VALUE,... expected",
-        "image create -f qcow2 -o cluster_size=3K x 1G | 2 | a power of two from 512",
-        "image create -b x y 1G            | 2 | a raw image has no backing file",
+        "image create -f qcow2 /no/x           | 2 | no SIZE given",
+        "image create -f qcow2 /no/x 5X        | 2 | '5X' is no size of a disk",
+        "image create -f qcow2 /no/x 7E        | 2 | a qcow2 disk with clusters of 65536 bytes",
+        "image create /no/x 99999999E          | 2 | more than eight exbibytes",
+        "image create -f raw -o a=b /no/x 1G   | 2 | a raw image has no options",
+        "image create -f qcow2 -o a=b /no/x 1G | 2 | 'a' is no option of qcow2",
+        "image create -f qcow2 -o a /no/x 1G   | 2 | NAME=VALUE,... expected",
+        "image create -f qcow2 -o cluster_size=3K /no/x 1G | 2 | a power of two from 512",
+        "image create -b /no/x y 1G            | 2 | a raw image has no backing file",
         "image create -f qcow2 -b /no/x /tmp/y | 3 | does not exist",
-        "image convert -c /etc/passwd x    | 2 | a raw image cannot be compressed",
-        "image convert /does/not/exist x   | 3 | does not exist",
+        "image convert -c /etc/passwd /no/x    | 2 | a raw image cannot be compressed",
+        "image convert /does/not/exist /no/x   | 3 | does not exist",
         "image resize /etc/passwd --fly    | 2 | '--fly' is no size of a disk",
         "image resize /does/not/exist +1G  | 3 | does not exist",
         "image commit /etc/passwd          | 2 | has no backing file",
@@ -95,6 +95,8 @@ class JavisorTest {
   void aMistakeMakesNoImage(@TempDir Path folder) {
     Path image = folder.resolve("x.qcow2");
     assertEquals(2, run("image", "create", "-f", "qcow2", "-o", "compat=3", image + "", "1G"));
+    assertEquals(2, run("image", "create", "-f", "qcow2", image + "", "7E"));
+    assertEquals(4, run("image", "convert", "-f", "qcow2", "/etc/passwd", image + ""));
     assertFalse(Files.exists(image));
   }
 

@@ -51,6 +51,12 @@ public final class Qcow2Creator {
     file.sync();
   }
 
+  /** Refuses what {@link #create} would refuse, without a file. */
+  public static void check(long size, Qcow2Options options) throws BlockException {
+    l1Entries(size, options.clusterBits());
+    fill(ByteBuffer.allocate(1 << options.clusterBits()), size, options, 0, 0, 0);
+  }
+
   private static long clusters(long bytes, int clusterBits) {
     return bytes + (1L << clusterBits) - 1 >>> clusterBits;
   }

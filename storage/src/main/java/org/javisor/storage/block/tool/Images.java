@@ -188,6 +188,9 @@ public final class Images {
    */
   public static NewImage createToFill(
       Path path, ImageFormat format, long size, Qcow2Options options) throws BlockException {
+    if (format == ImageFormat.QCOW2) {
+      Qcow2Creator.check(roundUp(size), options);
+    }
     HostFile file = HostFile.open(path, Access.CREATE);
     DiskImage image = null;
     try {
@@ -224,6 +227,8 @@ public final class Images {
   /** Makes or replaces a qcow2 image. Its size is rounded up to a sector. */
   public static void createQcow2(Path path, long size, Qcow2Options options)
       throws BlockException {
+    // Before there is a file: a mistake leaves nothing behind.
+    Qcow2Creator.check(roundUp(size), options);
     try (HostFile file = HostFile.open(path, Access.CREATE)) {
       Qcow2Creator.create(file, roundUp(size), options);
     }
