@@ -58,7 +58,7 @@ final class StateImages {
   private long area(Instruction in, int alignment, int bytes, boolean write) {
     long va = c.address(in, bytes, write);
     if ((va & alignment - 1) != 0) {
-      throw c.gp0();
+      throw alignment == 16 && c.checksAlignment() ? c.fault(GuestFault.AC, 0) : c.gp0();
     }
     return va;
   }

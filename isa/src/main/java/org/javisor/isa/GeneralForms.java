@@ -109,6 +109,7 @@ final class GeneralForms {
     form("3F", Op.AAS).i64().reads(AF).writes(OSZAPC).undefined(OF | SF | ZF | PF);
     form("D4", Op.AAM, Ib).i64().writes(OSZAPC).undefined(OF | AF | CF);
     form("D5", Op.AAD, Ib).i64().writes(OSZAPC).undefined(OF | AF | CF);
+    form("D6", Op.SALC).i64().reads(CF);
     form("98", Op.CBW);
     form("99", Op.CWD);
     form("66 0F 38 F6", Op.ADCX, Gy, Ey).readWrite().reads(CF).writes(CF).needs(CpuFeature.ADX);

@@ -39,11 +39,12 @@ enum KnownDifference {
       return SHA_ALIGNMENT;
     }
     boolean far = in.form.op() == Op.RETFAR || in.form.op() == Op.IRET && in.codeSize == 32;
-    if (far && host.vector() == 14 && ours.vector() == 13) {
+    if (far && (host.vector() == 14 || host.vector() == 17) && ours.vector() == 13) {
       return FAR_RETURN_ORDER;
     }
     boolean unselected = ours.vector() == CpuCase.NO_EXCEPTION && host.vector() == 13;
-    if (in.form.op() == Op.MASKMOV && (host.vector() == 14 || unselected)) {
+    boolean fault = host.vector() == 14 || host.vector() == 17;
+    if (in.form.op() == Op.MASKMOV && (fault || unselected)) {
       return UNSELECTED_BYTES;
     }
     boolean unmasked = (~input.mxcsr() & 0x1f80) != 0;
