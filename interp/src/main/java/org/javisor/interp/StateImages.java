@@ -58,7 +58,8 @@ final class StateImages {
   private long area(Instruction in, int alignment, int bytes, boolean write) {
     long va = c.address(in, bytes, write);
     if ((va & alignment - 1) != 0) {
-      throw alignment == 16 && c.checksAlignment() ? c.fault(GuestFault.AC, 0) : c.gp0();
+      boolean checked = alignment == 16 && (va & 3) != 0 && c.checksAlignment();
+      throw checked ? c.fault(GuestFault.AC, 0) : c.gp0();
     }
     return va;
   }

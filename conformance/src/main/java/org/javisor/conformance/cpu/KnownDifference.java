@@ -17,6 +17,8 @@ enum KnownDifference {
   FAR_RETURN_ORDER(
       "RETF, and IRET in compatibility mode, with two faults: this host reads the stack pointer of an"
           + " outer level before it checks the selector"),
+  ALIGNMENT_ORDER(
+      "#AC with another fault of the same access, whose order the manuals leave to the CPU"),
   UNSELECTED_BYTES(
       "byte masked stores across two pages: this host faults where no byte is selected, as the"
           + " manuals let a CPU choose, and may store to the first page before it faults on the"
@@ -41,6 +43,11 @@ enum KnownDifference {
     boolean far = in.form.op() == Op.RETFAR || in.form.op() == Op.IRET && in.codeSize == 32;
     if (far && (host.vector() == 14 || host.vector() == 17) && ours.vector() == 13) {
       return FAR_RETURN_ORDER;
+    }
+    boolean early = host.vector() == 17 && ours.vector() >= 12 && ours.vector() <= 14;
+    boolean late = in.form.op() == Op.CMPS && ours.vector() == 17 && host.vector() == 14;
+    if (early || late) {
+      return ALIGNMENT_ORDER;
     }
     boolean unselected = ours.vector() == CpuCase.NO_EXCEPTION && host.vector() == 13;
     boolean fault = host.vector() == 14 || host.vector() == 17;
