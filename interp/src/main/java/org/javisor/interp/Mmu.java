@@ -294,7 +294,7 @@ final class Mmu {
         second &= 0xffff_ffffL;
       }
       long gpa2 = translate(second, part, true, false);
-        probeCode(gpa2, size - first);
+      probeCode(gpa2, size - first);
     }
     probeCode(gpa, first);
   }

@@ -190,7 +190,7 @@ final class GeneralForms {
     form("0F B1", Op.CMPXCHG, Ev, Gv).readWrite().lock().writes(OSZAPC);
     form("0F C7 /1 mem W1", Op.CMPXCHG16B, Mdq).readWrite().lock().writes(ZF)
         .needs(CpuFeature.CX16);
-    form("0F C7 /1 mem", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF)
+    form("0F C7 /1 mem W0", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF)
         .needs(CpuFeature.CX8);
     form("0F C0", Op.XADD, Eb, Gb).readWrite().lock().writes(OSZAPC);
     form("0F C1", Op.XADD, Ev, Gv).readWrite().lock().writes(OSZAPC);

@@ -320,7 +320,8 @@ public final class CpuCase {
     }
     MemorySegment data = memory();
     for (long i = 0; i < data.byteSize(); i += 32) {
-      byte[] row = data.asSlice(i, Math.min(32, data.byteSize() - i)).toArray(ValueLayout.JAVA_BYTE);
+      byte[] row =
+          data.asSlice(i, Math.min(32, data.byteSize() - i)).toArray(ValueLayout.JAVA_BYTE);
       text.append(
           "  %x: %s%n"
               .formatted(

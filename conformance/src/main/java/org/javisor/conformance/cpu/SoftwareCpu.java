@@ -232,7 +232,8 @@ public final class SoftwareCpu {
     boolean outside =
         Arrays.mismatch(window, 0, from, zeros, 0, from) >= 0
             || Arrays.mismatch(
-                window, from + bytes, CpuCase.WINDOW_SIZE, zeros, from + bytes, CpuCase.WINDOW_SIZE) >= 0;
+                window, from + bytes, CpuCase.WINDOW_SIZE, zeros, from + bytes,
+                CpuCase.WINDOW_SIZE) >= 0;
     result.wroteOutside(outside);
     memory.write(WINDOW + from, zeros, 0, bytes);
     windowDirty = outside;

@@ -20,8 +20,7 @@ final class HostCode {
   private static final MethodHandle ENTER;
 
   /** What ENTER calls; kept from being given back. */
-  @SuppressWarnings("unused")
-  private static final CodeMemory.Code DISPATCHER;
+  @SuppressWarnings("unused") private static final CodeMemory.Code DISPATCHER;
 
   /** Why emitted code cannot run here, or null. */
   private static final String UNAVAILABLE;
@@ -120,7 +119,8 @@ final class HostCode {
     HostMemory.unmap(buffer, 4096);
   }
 
-  private static long leaf(CodeMemory.Code cpuid, long buffer, int leaf, int subleaf, int register) {
+  private static long leaf(CodeMemory.Code cpuid, long buffer, int leaf, int subleaf,
+      int register) {
     RawMemory.put32(buffer, leaf);
     RawMemory.put32(buffer + 4, subleaf);
     enter(cpuid.address(), buffer);
