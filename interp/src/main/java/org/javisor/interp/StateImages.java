@@ -179,13 +179,8 @@ final class StateImages {
     long present = c.load(va + HEADER, 8);
     long layout = c.load(va + HEADER + 8, 8);
     boolean compact = layout < 0;
-    if (!compact) {
-      touch(in, va, state);
-    }
     checkHeader(va, present, layout);
-    if (compact) {
-      touch(in, va, state & present);
-    }
+    touch(in, va, compact ? state & present : state);
     boolean loadsMxcsr =
         compact ? (state & present & SSE) != 0 : (state & (SSE | AVX)) != 0;
     if (loadsMxcsr) {
