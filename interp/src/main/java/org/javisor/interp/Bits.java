@@ -29,10 +29,9 @@ final class Bits {
       if (writes) {
         c.probeWrite(va, size);
       }
-      old = c.load(va, size);
-      if (writes) {
-        c.store(va, size, changed(op, old, mask));
-      }
+      do {
+        old = c.load(va, size);
+      } while (writes && !c.update(in.lock, va, size, old, changed(op, old, mask)));
     } else {
       old = c.get(in.rm << 3, size);
       if (writes) {

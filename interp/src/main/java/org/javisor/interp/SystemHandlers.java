@@ -1,5 +1,6 @@
 package org.javisor.interp;
 
+import java.lang.invoke.VarHandle;
 import org.javisor.accelerator.time.Entropy;
 import org.javisor.isa.Form;
 import org.javisor.isa.Instruction;
@@ -105,7 +106,8 @@ final class SystemHandlers {
         c.vcpu.flushCodePage(va, c.mmu.flushPage(va));
       }
       case INVPCID -> invpcid(c, in);
-      case INVD, WBINVD, NOP, PREFETCH, LFENCE, MFENCE, SFENCE -> {}
+      case INVD, WBINVD, NOP, PREFETCH -> {}
+      case LFENCE, MFENCE, SFENCE -> VarHandle.fullFence();
       case CLFLUSH -> c.load(c.address(in, 1, false), 1); // faults as a load does
       case CLAC -> c.setSystemFlags(Cpu.AC, 0);
       case STAC -> c.setSystemFlags(Cpu.AC, Cpu.AC);

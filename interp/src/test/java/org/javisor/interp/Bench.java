@@ -4,6 +4,7 @@ import java.util.HexFormat;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
@@ -58,7 +59,7 @@ final class Bench {
     memory.mapRam(0, 4 << 20);
     vcpu =
         new InterpAccelerator()
-            .createVm(memory, new NoBus(), model, Clock.host())
+            .createVm(memory, new NoBus(), model, Clock.host(), Trace.NONE)
             .createVcpu(0, new NoPlatform());
     memory.write64(PML4, PDPT | 7);
     memory.write64(PDPT, PD | 7);
