@@ -22,6 +22,9 @@ final class Mmu {
   static final int SUPERVISOR = 1;
   static final int SUPERVISOR_RELAXED = 2;
 
+  /** A part that stays empty, so that every access comes here and can be checked for alignment. */
+  static final int ALIGNMENT_CHECKED = 3;
+
   static final int ENTRIES = 2048;
   static final int INDEX_MASK = ENTRIES - 1 << 5;
   private static final int PART_BYTES = ENTRIES << 5;
@@ -85,8 +88,9 @@ final class Mmu {
     this.arena = memory.arena();
     this.parts =
         org.javisor.memory.HostMemory.mapAnonymous(
-            3L * PART_BYTES,
+            4L * PART_BYTES,
             org.javisor.memory.HostMemory.PROT_READ | org.javisor.memory.HostMemory.PROT_WRITE);
+    RawMemory.fill(part(ALIGNMENT_CHECKED), PART_BYTES, 0xff);
     flushAll();
   }
 
@@ -185,11 +189,19 @@ final class Mmu {
     return relaxed ? SUPERVISOR_RELAXED : SUPERVISOR;
   }
 
+  /** As on AMD's CPUs, before a page fault; the manuals leave the order open. */
+  private void checkAlignment(long va, int size) {
+    if ((va & size - 1) != 0 && c.checksAlignment()) {
+      throw c.fault(GuestFault.AC, 0);
+    }
+  }
+
   private static boolean crosses(long va, int size) {
     return (va & 4095) > 4096 - size;
   }
 
   long loadSlow(long va, int size) {
+    checkAlignment(va, size);
     if (crosses(va, size)) {
       return loadCrossing(va, size);
     }
@@ -231,6 +243,7 @@ final class Mmu {
   }
 
   void storeSlow(long va, int size, long value) {
+    checkAlignment(va, size);
     if (crosses(va, size)) {
       storeCrossing(va, size, value);
       return;
@@ -281,6 +294,7 @@ final class Mmu {
 
   /** Faults like a store of {@code size} bytes; changes nothing but accessed and dirty bits. */
   void probeWriteSlow(long va, int size) {
+    checkAlignment(va, size);
     int part = currentPart();
     long gpa = translate(va, part, true, false);
     int first = size;
@@ -309,6 +323,9 @@ final class Mmu {
    * memory, ROM to be written or translated code: string instructions then go element by element.
    */
   long hostForBulk(long va, boolean write) {
+    if (c.checksAlignment()) {
+      return -1;
+    }
     long entry = c.tlb + (va >>> 7 & INDEX_MASK) + (write ? 8 : 0);
     if ((va & -4096L) == RawMemory.get64(entry)) {
       return va + RawMemory.get64(entry + (write ? 8 : 16));
