@@ -59,6 +59,10 @@ final class InterpVcpu implements Vcpu {
   private long globalEpoch = 2;
 
   private boolean halted;
+
+  /** An interrupt acknowledged before the state came here, or {@link CpuState#NO_INTERRUPT}. */
+  private int pendingInterrupt = CpuState.NO_INTERRUPT;
+
   private boolean stepping;
   private boolean singleStep;
 
@@ -321,8 +325,9 @@ final class InterpVcpu implements Vcpu {
         return null;
       }
     }
-    if ((c.flags & Cpu.IF) != 0 && c.platform.hasInterrupt()) {
-      int vector = c.platform.acknowledgeInterrupt();
+    if ((c.flags & Cpu.IF) != 0
+        && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt())) {
+      int vector = takeInterrupt();
       if (vector >= 0) {
         halted = false;
         request(EVENT);
@@ -346,6 +351,15 @@ final class InterpVcpu implements Vcpu {
     return null;
   }
 
+  private int takeInterrupt() {
+    int vector = pendingInterrupt;
+    if (vector == CpuState.NO_INTERRUPT) {
+      return c.platform.acknowledgeInterrupt();
+    }
+    pendingInterrupt = CpuState.NO_INTERRUPT;
+    return vector;
+  }
+
   void halt() {
     halted = true;
   }
@@ -359,6 +373,7 @@ final class InterpVcpu implements Vcpu {
   @Override
   public void reset() {
     halted = false;
+    pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     VcpuBlock.clear(c.block);
     c.setReg(Cpu.RDX, 0x600);
@@ -409,6 +424,8 @@ final class InterpVcpu implements Vcpu {
     s.cr4 = c.cr4;
     s.efer = c.efer;
     System.arraycopy(c.system.dr, 0, s.dr, 0, 8);
+    c.system.exportMsrs(s);
+    s.pendingInterrupt = pendingInterrupt;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     return s;
   }
@@ -443,6 +460,8 @@ final class InterpVcpu implements Vcpu {
     c.cr4 = s.cr4;
     c.efer = s.efer;
     System.arraycopy(s.dr, 0, c.system.dr, 0, 8);
+    c.system.adoptMsrs(s);
+    pendingInterrupt = s.pendingInterrupt;
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
     c.cpl = (c.cr0 & 1) == 0 ? 0 : c.virtual8086() ? 3 : Segments.dpl(s.ss.attributes);
@@ -464,6 +483,11 @@ final class InterpVcpu implements Vcpu {
   @Override
   public long instructions() {
     return Math.max(instructions, executed);
+  }
+
+  @Override
+  public long tscOffset() {
+    return c.system.tscOffset();
   }
 
   @Override

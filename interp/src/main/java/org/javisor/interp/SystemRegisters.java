@@ -1,5 +1,6 @@
 package org.javisor.interp;
 
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Instruction;
@@ -33,12 +34,14 @@ final class SystemRegisters {
   long sfmask;
   long kernelGsBase;
   long tscAux;
-  private long tscOffset;
+  /** Written by the vCPU's thread, read by the platform's timers. */
+  private volatile long tscOffset;
+
   private long tscAdjust;
   private long sysenterCs;
   private long sysenterEsp;
   private long sysenterEip;
-  private long pat = 0x0007_0406_0007_0406L;
+  private long pat = CpuState.RESET_PAT;
   private long miscEnable = 1;
   private final long[] mtrrs = new long[16];
   private final long[] fixedMtrrs = new long[11];
@@ -83,6 +86,32 @@ final class SystemRegisters {
     kernelGsBase = 0;
     specControl = 0;
     sysenterCs = 0;
+  }
+
+  void exportMsrs(CpuState s) {
+    s.star = star;
+    s.lstar = lstar;
+    s.cstar = cstar;
+    s.sfmask = sfmask;
+    s.kernelGsBase = kernelGsBase;
+    s.tscAux = tscAux;
+    s.sysenterCs = sysenterCs;
+    s.sysenterEsp = sysenterEsp;
+    s.sysenterEip = sysenterEip;
+    s.pat = pat;
+  }
+
+  void adoptMsrs(CpuState s) {
+    star = s.star;
+    lstar = s.lstar;
+    cstar = s.cstar;
+    sfmask = s.sfmask;
+    kernelGsBase = s.kernelGsBase;
+    tscAux = s.tscAux;
+    sysenterCs = s.sysenterCs;
+    sysenterEsp = s.sysenterEsp;
+    sysenterEip = s.sysenterEip;
+    pat = s.pat;
   }
 
   // ---- control registers ------------------------------------------------------------------
@@ -211,6 +240,16 @@ final class SystemRegisters {
     return c.clock.nanos() + tscOffset;
   }
 
+  long tscOffset() {
+    return tscOffset;
+  }
+
+  private void advanceTsc(long ticks) {
+    long offset = tscOffset;
+    tscAdjust += ticks;
+    tscOffset = offset + ticks;
+  }
+
   // ---- model-specific registers -----------------------------------------------------------
 
   long readMsr(int msr) {
@@ -291,12 +330,10 @@ final class SystemRegisters {
   void writeMsr(int msr, long value) {
     switch (msr) {
       case MSR_TSC:
-        tscAdjust += value - tsc();
-        tscOffset += value - tsc();
+        advanceTsc(value - tsc());
         return;
       case MSR_TSC_ADJUST:
-        tscOffset += value - tscAdjust;
-        tscAdjust = value;
+        advanceTsc(value - tscAdjust);
         return;
       case MSR_EFER:
         writeEfer(value);
