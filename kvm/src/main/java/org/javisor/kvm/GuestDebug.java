@@ -66,6 +66,11 @@ final class GuestDebug {
     return singleStep || dirty || control != 0 || !breakpoints.isEmpty();
   }
 
+  /** Whether the next entry ends after one instruction. */
+  boolean stepping() {
+    return (control & KvmAbi.GUEST_DEBUG_SINGLE_STEP) != 0;
+  }
+
   private boolean byStepping() {
     return breakpoints.size() > REGISTERS;
   }

@@ -70,6 +70,15 @@ public final class KvmVcpu implements Vcpu {
   /** An exit has been answered; the kernel finishes its instruction at the next entry. */
   private boolean unfinished;
 
+  /**
+   * Where a step ends that executes HLT, or {@link #NO_HALT}: KVM's emulator reports the step and
+   * forgets the halt.
+   */
+  private long haltAhead = NO_HALT;
+
+  private static final long NO_HALT = -1;
+  private static final int OPCODE_HLT = 0xf4;
+
   private boolean firstReset = true;
 
   KvmVcpu(KvmVm vm, int id, VcpuPlatform platform, KvmFd fd, int sharedSize, Arena arena) {
@@ -183,6 +192,7 @@ public final class KvmVcpu implements Vcpu {
     if (!kernelApic) {
       interrupts.prepare();
     }
+    haltAhead = debug.stepping() ? behindHalt() : NO_HALT;
     int result = fd.ioctlExclusive(KvmAbi.RUN, 0);
     unfinished = false;
     leave();
@@ -251,7 +261,9 @@ public final class KvmVcpu implements Vcpu {
       case KvmAbi.EXIT_IRQ_WINDOW_OPEN, KvmAbi.EXIT_SET_TPR, KvmAbi.EXIT_INTR -> {}
       case KvmAbi.EXIT_IOAPIC_EOI -> vm.interrupts().endOfInterrupt(page.eoiVector());
       case KvmAbi.EXIT_DEBUG -> {
-        if (debug.stopped(page.debugAddress()) == GuestDebug.Verdict.STOP) {
+        if (!kernelApic && page.debugAddress() == haltAhead) {
+          halted = true;
+        } else if (debug.stopped(page.debugAddress()) == GuestDebug.Verdict.STOP) {
           return VmExit.Debug.INSTANCE;
         }
       }
@@ -278,6 +290,15 @@ public final class KvmVcpu implements Vcpu {
       }
     }
     return null;
+  }
+
+  /** The address behind the HLT at which the vCPU stands, or {@link #NO_HALT}. */
+  private long behindHalt() {
+    CpuState s = registers.readBrief();
+    long linear = KvmReport.linearRip(s);
+    long gpa = PageWalk.translate(vm.memory(), s, linear);
+    boolean readable = gpa >= 0 && vm.memory().hostAddress(gpa) != -1;
+    return readable && vm.memory().read8(gpa) == OPCODE_HLT ? linear + 1 : NO_HALT;
   }
 
   // ---- Reports --------------------------------------------------------------------------------

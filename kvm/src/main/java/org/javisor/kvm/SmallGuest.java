@@ -48,7 +48,8 @@ final class SmallGuest implements GuestBus, VcpuPlatform {
   private int lastWord = -1;
 
   SmallGuest() {
-    memory = new GuestMemory(new FrameArena(RAM));
+    // As much again for who maps more.
+    memory = new GuestMemory(new FrameArena(2 * RAM));
     memory.mapRam(0, RAM);
     tables();
   }
