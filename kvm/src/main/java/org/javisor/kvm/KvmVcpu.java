@@ -340,6 +340,9 @@ public final class KvmVcpu implements Vcpu {
     interrupts.apicBaseIs(base);
     page.forgetReadiness();
     if (kernelApic) {
+      // The kernel made its map of local APICs before this vCPU was one of the machine's; setting
+      // the registers makes it look again. Without that no message arrives.
+      setLapic(lapic());
       setMpState(id == 0 ? KvmAbi.MP_RUNNABLE : KvmAbi.MP_UNINITIALIZED);
     }
   }
