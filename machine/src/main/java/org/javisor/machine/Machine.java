@@ -7,11 +7,12 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.interp.CpuModels;
-import org.javisor.interp.InterpAccelerator;
+import org.javisor.kvm.host.KvmException;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
@@ -29,6 +30,7 @@ import org.javisor.pc.loader.KernelFormatException;
 import org.javisor.pc.loader.KernelImage;
 import org.javisor.pc.loader.KernelLoader;
 import org.javisor.pc.loader.LoadedKernel;
+import org.javisor.pc.pci.HostBridge440Fx;
 import org.javisor.pc.serial.CharacterBackend;
 import org.javisor.pc.serial.CharacterPort;
 import org.javisor.pc.time.DeviceTimers;
@@ -51,7 +53,11 @@ public final class Machine implements AutoCloseable {
   private MachineDebugger debugger;
   private GdbServer gdb;
 
-  private Machine() {}
+  private final String accelerator;
+
+  private Machine(String accelerator) {
+    this.accelerator = accelerator;
+  }
 
   /**
    * Builds a machine, loads its kernel and starts its vCPUs.
@@ -62,10 +68,13 @@ public final class Machine implements AutoCloseable {
    */
   public static Machine start(MachineConfig config, Console console, MachineListener listener)
       throws MachineException {
-    Accelerator accelerator = accelerator(config.accelerator());
-    Machine machine = new Machine();
+    AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
+    choice.announcement().ifPresent(listener::message);
+    Accelerator accelerator = choice.accelerator();
+    Machine machine = new Machine(accelerator.name());
     Clock clock = Clock.host();
-    PcConfig pcConfig = PcConfig.of(config.cpus(), config.memory());
+    PcConfig pcConfig =
+        PcConfig.of(config.cpus(), config.memory()).withTscHertz(accelerator.tscHertz());
     GuestMemory memory = memory(config, pcConfig);
     LoadedKernel kernel = load(config, pcConfig, memory);
     machine.timers = new Timers(clock);
@@ -75,19 +84,27 @@ public final class Machine implements AutoCloseable {
     PcPlatform pc =
         new PcPlatform(
             pcConfig,
-            PcPlatform.Environment.of(
+            new PcPlatform.Environment(
                 memory,
                 DeviceTimers.of(machine.timers),
                 machine.vcpus,
-                backend(console),
+                id -> machine.vcpus.get(id)::tscOffset,
+                HostBridge440Fx.ShadowControl.NONE,
+                List.of(backend(console)),
+                CharacterBackend.NONE,
                 machine.actions()));
-    machine.vm =
-        accelerator.createVm(
-            memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock);
-    for (int i = 0; i < config.cpus(); i++) {
-      machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
+    CpuModel model = CpuModels.of("x86-64-v2", config.cpus());
+    try {
+      machine.vm = accelerator.createVm(memory, pc.bus(), model, clock);
+      for (int i = 0; i < config.cpus(); i++) {
+        machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
+      }
+      machine.vcpus.get(0).vcpu().setState(kernel.state());
+    } catch (KvmException e) {
+      machine.abandon();
+      throw new MachineException(
+          Reason.HOST_REFUSED, e.getMessage() + "; --accel interp does without it", e);
     }
-    machine.vcpus.get(0).vcpu().setState(kernel.state());
     if (config.gdb().isPresent()) {
       machine.debug(config.gdb().get(), memory, listener);
     }
@@ -103,8 +120,7 @@ public final class Machine implements AutoCloseable {
       String where = address.getHostString() + ":" + gdb.address().getPort();
       listener.message("the machine stands and waits: gdb -ex 'target remote " + where + "'");
     } catch (IOException e) {
-      timers.close();
-      vm.close();
+      abandon();
       throw new MachineException(
           Reason.HOST_REFUSED,
           "the debugger's port " + address.getHostString() + ":" + address.getPort()
@@ -113,14 +129,12 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static Accelerator accelerator(String name) throws MachineException {
-    return switch (name) {
-      case MachineConfig.AUTO, "interp" -> new InterpAccelerator();
-      default ->
-          throw new MachineException(
-              Reason.HOST_REFUSED,
-              "accelerator " + name + " is not known: auto or interp expected");
-    };
+  /** Gives back what a machine that will not start holds. */
+  private void abandon() {
+    timers.close();
+    if (vm != null) {
+      vm.close();
+    }
   }
 
   private static GuestMemory memory(MachineConfig config, PcConfig pc) throws MachineException {
@@ -283,6 +297,11 @@ public final class Machine implements AutoCloseable {
   /** Ends the machine at once, as if its plug were pulled; {@link #await} then returns. */
   public void quit() {
     end(new MachineOutcome.UserQuit());
+  }
+
+  /** The name of the accelerator that executes it. */
+  public String accelerator() {
+    return accelerator;
   }
 
   /** Instructions executed so far by all vCPUs, or -1 where nobody counts. */

@@ -54,4 +54,10 @@ public record MachineConfig(
     }
     trace = Set.copyOf(trace);
   }
+
+  /** The same machine on another accelerator. */
+  public MachineConfig withAccelerator(String name) {
+    return new MachineConfig(
+        kernel, unpackedKernel, initrd, commandLine, memory, cpus, name, trace, gdb);
+  }
 }

@@ -19,6 +19,8 @@ final class VcpuThread implements VcpuControl {
     record Startup(int vector) implements Request {}
   }
 
+  private static final long INTERRUPT_FLAG = 1 << 9;
+
   private final Machine machine;
   private final int id;
   private final ConcurrentLinkedQueue<Request> requests = new ConcurrentLinkedQueue<>();
@@ -27,6 +29,10 @@ final class VcpuThread implements VcpuControl {
   private Thread thread;
   private boolean waitsForStartup;
   private boolean halted;
+
+  /** It halted with its interrupts off: those that wait for it do not wake it. */
+  private boolean deaf;
+
   private volatile boolean nmi;
 
   VcpuThread(Machine machine, int id) {
@@ -114,7 +120,7 @@ final class VcpuThread implements VcpuControl {
         halted = false;
         nmi = false;
         switch (vcpu.run()) {
-          case VmExit.Halt() -> halted = true;
+          case VmExit.Halt() -> halted();
           case VmExit.Kicked() -> {}
           case VmExit.Debug() -> machine.debugStop(this);
           case VmExit.Shutdown(String report) -> machine.crashed(this, report);
@@ -127,12 +133,20 @@ final class VcpuThread implements VcpuControl {
 
   /** Whether there is something to execute: it does not wait for an interrupt or a start-up. */
   boolean runnable() {
-    return !waitsForStartup && (!halted || nmi || pc.platform(id).hasInterrupt());
+    return !waitsForStartup
+        && (!halted || nmi || !deaf && pc.platform(id).hasInterrupt());
   }
 
-  /** The debugger stepped over a HLT. */
+  /** It executed a HLT. */
   void halted() {
     halted = true;
+    deaf = pc.platform(id).hasInterrupt() && (vcpu.state().rflags & INTERRUPT_FLAG) == 0;
+  }
+
+  /** What its guest added to the time-stamp counter. */
+  long tscOffset() {
+    Vcpu v = vcpu;
+    return v == null ? 0 : v.tscOffset();
   }
 
   private void serveRequests() {
