@@ -48,12 +48,6 @@ public interface Vcpu {
   /** Instructions executed so far, for statistics; -1 where the accelerator does not count. */
   long instructions();
 
-  /**
-   * How far the guest's time-stamp counter is ahead of {@link Accelerator#tscHertz} times the
-   * machine's clock, in ticks. Asked from any thread; right when the platform is called.
-   */
-  long tscOffset();
-
   /** Single-step for a debugger: the next {@link #run} executes at most one instruction. */
   void setSingleStep(boolean on);
 

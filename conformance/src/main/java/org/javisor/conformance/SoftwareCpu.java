@@ -7,6 +7,7 @@ import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
@@ -100,7 +101,8 @@ public final class SoftwareCpu {
             throw UnknownMsr.INSTANCE;
           }
         };
-    vcpu = accelerator.createVm(memory, bus, model, Clock.host()).createVcpu(0, platform);
+    vcpu =
+        accelerator.createVm(memory, bus, model, Clock.host(), Trace.NONE).createVcpu(0, platform);
     tables();
   }
 

@@ -4,6 +4,7 @@ import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.time.Clock;
+import org.javisor.interp.silicon.SiliconArea;
 import org.javisor.isa.Instruction;
 import org.javisor.memory.RawMemory;
 
@@ -157,8 +158,8 @@ final class Cpu {
     this.platform = platform;
     this.mmu = new Mmu(this, vm);
     this.segments = new Segments(this);
-    this.delivery = new Delivery(this);
-    this.system = new SystemRegisters(this);
+    this.delivery = new Delivery(this, vm.trace());
+    this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
   }
 
@@ -404,6 +405,9 @@ final class Cpu {
     stackSize = codeSize == 64 ? 8 : segments.ssDefault32() ? 4 : 2;
     updateTlb();
     mode = BlockBuilder.mode(this);
+    // FNSTENV and FNSAVE write another format there (Intel SDM volume 1, 8.1.10).
+    RawMemory.put32(
+        block + SiliconArea.X87_REAL_MODE, protectedMode() && !virtual8086() ? 0 : 1);
   }
 
   /** Selects the part of the software TLB for CPL, CR4.SMAP and EFLAGS.AC. */

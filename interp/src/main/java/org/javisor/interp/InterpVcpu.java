@@ -1,12 +1,16 @@
 package org.javisor.interp;
 
+import static org.javisor.accelerator.TraceCategory.BLOCKS;
+import static org.javisor.accelerator.TraceCategory.IRQ;
+import static org.javisor.accelerator.TraceCategory.UNKNOWN;
+
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.function.Supplier;
 import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
@@ -58,6 +62,9 @@ final class InterpVcpu implements Vcpu {
   private long localEpoch = 1;
   private long globalEpoch = 2;
 
+  private final Trace trace;
+  private final boolean traceBlocks;
+
   private boolean halted;
 
   /** An interrupt acknowledged before the state came here, or {@link CpuState#NO_INTERRUPT}. */
@@ -76,6 +83,8 @@ final class InterpVcpu implements Vcpu {
   InterpVcpu(InterpVm vm, int id, VcpuPlatform platform) {
     this.vm = vm;
     this.arena = vm.memory().arena();
+    this.trace = vm.trace();
+    this.traceBlocks = trace.wants(BLOCKS);
     this.pages = new CodePage[arena.frames()];
     this.c = new Cpu(this, id, vm, platform);
     this.builder = new BlockBuilder(c, arena);
@@ -178,7 +187,7 @@ final class InterpVcpu implements Vcpu {
     int frame = vm.memory().frame(gpa);
     if (frame < 0) {
       // Nothing but bus noise can be fetched from there: all ones is no instruction.
-      trace("unknown", () -> "fetch from %#x, which is no memory".formatted(gpa));
+      trace.line(UNKNOWN, "vcpu %d fetches code from %#x, which is no memory", c.id, gpa);
       throw c.ud();
     }
     CodePage page = pages[frame];
@@ -275,9 +284,17 @@ final class InterpVcpu implements Vcpu {
         }
       }
       stepping = false;
+      if (traceBlocks) {
+        traceBlock(b);
+      }
       executed += b.count;
       b.first.run(c);
     }
+  }
+
+  private void traceBlock(Block b) {
+    trace.line(
+        BLOCKS, "vcpu %d cpl %d rip %#x: %d instructions", c.id, c.cpl, b.rip, b.count);
   }
 
   /** Runs exactly one instruction, whatever it writes. */
@@ -331,6 +348,9 @@ final class InterpVcpu implements Vcpu {
       if (vector >= 0) {
         halted = false;
         request(EVENT);
+        if (trace.wants(IRQ)) {
+          trace.line(IRQ, "vcpu %d vector %#x at %#x", c.id, vector, c.rip);
+        }
         c.delivery.interrupt(vector, false, c.rip);
         return null;
       }
@@ -486,11 +506,6 @@ final class InterpVcpu implements Vcpu {
   }
 
   @Override
-  public long tscOffset() {
-    return c.system.tscOffset();
-  }
-
-  @Override
   public void setSingleStep(boolean on) {
     singleStep = on;
   }
@@ -538,23 +553,5 @@ final class InterpVcpu implements Vcpu {
   int lengthAt(long rip, Instruction in) {
     instructionUsesStack(rip, in);
     return in.length;
-  }
-
-  private static final Set<String> TRACE =
-      Set.of(System.getProperty("javisor.trace", "").split(","));
-  private static final boolean TRACE_EVENTS = TRACE.contains("exceptions");
-
-  void traceEvent(int vector, int errorCode, boolean interrupt, long rip) {
-    if (TRACE_EVENTS && !interrupt) {
-      System.err.printf(
-          "exception %d error %#x rip %#x cr2 %#x cpl %d%n",
-          vector, errorCode, rip, c.cr2, c.cpl);
-    }
-  }
-
-  void trace(String category, Supplier<String> line) {
-    if (TRACE.contains(category)) {
-      System.err.println(line.get());
-    }
   }
 }

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.Vm;
@@ -17,14 +18,16 @@ final class InterpVm implements Vm {
   private final GuestBus bus;
   private final CpuModel model;
   private final Clock clock;
+  private final Trace trace;
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
 
-  InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock) {
+  InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
     this.memory = memory;
     this.bus = bus;
     this.model = model;
     this.clock = clock;
+    this.trace = trace;
     memory.arena().addCodeWriteListener(listener);
   }
 
@@ -43,6 +46,10 @@ final class InterpVm implements Vm {
 
   Clock clock() {
     return clock;
+  }
+
+  Trace trace() {
+    return trace;
   }
 
   @Override

@@ -1,6 +1,10 @@
 package org.javisor.interp;
 
+import static org.javisor.accelerator.TraceCategory.MSR;
+import static org.javisor.accelerator.TraceCategory.UNKNOWN;
+
 import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Instruction;
@@ -24,6 +28,9 @@ final class SystemRegisters {
   static final int MSR_KERNEL_GS_BASE = 0xc000_0102;
   static final int MSR_TSC_AUX = 0xc000_0103;
 
+  /** HWCR.TscFreqSel: the TSC counts at the P0 frequency (AMD BKDG family 15h, MSRC001_0015). */
+  private static final long HWCR_TSC_FREQ_SEL = 1L << 24;
+
   private static final long CR0_ALLOWED = 0xe005_003fL;
 
   private final Cpu c;
@@ -34,9 +41,8 @@ final class SystemRegisters {
   long sfmask;
   long kernelGsBase;
   long tscAux;
-  /** Written by the vCPU's thread, read by the platform's timers. */
-  private volatile long tscOffset;
-
+  private final Trace trace;
+  private long tscOffset;
   private long tscAdjust;
   private long sysenterCs;
   private long sysenterEsp;
@@ -48,13 +54,14 @@ final class SystemRegisters {
   private long mtrrDefault;
   private long specControl;
   private final long[] mce = new long[4];
-  private long hwcr;
+  private long hwcr = HWCR_TSC_FREQ_SEL;
 
   final long[] dr = new long[8];
   private final long cr4Allowed;
 
-  SystemRegisters(Cpu c) {
+  SystemRegisters(Cpu c, Trace trace) {
     this.c = c;
+    this.trace = trace;
     long allowed =
         Cpu.CR4_VME | Cpu.CR4_PVI | Cpu.CR4_TSD | Cpu.CR4_DE | Cpu.CR4_PSE | Cpu.CR4_PAE
             | Cpu.CR4_MCE | Cpu.CR4_PGE | Cpu.CR4_PCE | Cpu.CR4_OSFXSR | Cpu.CR4_OSXMMEXCPT;
@@ -240,19 +247,22 @@ final class SystemRegisters {
     return c.clock.nanos() + tscOffset;
   }
 
-  long tscOffset() {
-    return tscOffset;
-  }
-
-  private void advanceTsc(long ticks) {
-    long offset = tscOffset;
-    tscAdjust += ticks;
-    tscOffset = offset + ticks;
+  private void moveTsc(long ticks) {
+    tscOffset += ticks;
+    c.platform.setTscOffset(tscOffset);
   }
 
   // ---- model-specific registers -----------------------------------------------------------
 
   long readMsr(int msr) {
+    long value = msr(msr);
+    if (trace.wants(MSR)) {
+      trace.line(MSR, "vcpu %d rdmsr %#x gives %#x at %#x", c.id, msr, value, c.rip);
+    }
+    return value;
+  }
+
+  private long msr(int msr) {
     switch (msr) {
       case MSR_TSC:
         return tsc();
@@ -315,7 +325,7 @@ final class SystemRegisters {
     try {
       return c.platform.readMsr(msr);
     } catch (VcpuPlatform.UnknownMsr e) {
-      c.vcpu.trace("msr", () -> "rdmsr %#x unknown: #GP at %#x".formatted(msr, c.rip));
+      trace.line(UNKNOWN, "vcpu %d rdmsr %#x at %#x: #GP", c.id, msr, c.rip);
       throw c.gp0();
     }
   }
@@ -328,12 +338,18 @@ final class SystemRegisters {
   }
 
   void writeMsr(int msr, long value) {
+    if (trace.wants(MSR)) {
+      trace.line(MSR, "vcpu %d wrmsr %#x = %#x at %#x", c.id, msr, value, c.rip);
+    }
     switch (msr) {
       case MSR_TSC:
-        advanceTsc(value - tsc());
+        long ahead = value - tsc();
+        tscAdjust += ahead;
+        moveTsc(ahead);
         return;
       case MSR_TSC_ADJUST:
-        advanceTsc(value - tscAdjust);
+        moveTsc(value - tscAdjust);
+        tscAdjust = value;
         return;
       case MSR_EFER:
         writeEfer(value);
@@ -395,7 +411,7 @@ final class SystemRegisters {
         mce[msr - 0x179] = value;
         return;
       case 0xc001_0015:
-        hwcr = value;
+        hwcr = value | HWCR_TSC_FREQ_SEL;
         return;
       case 0x8b, 0x79, 0x1d9, 0xc000_0104:
       case 0xc001_0010, 0xc001_001f, 0xc001_0055, 0xc001_0114, 0xc001_0117, 0xc001_1020:
@@ -417,8 +433,7 @@ final class SystemRegisters {
       c.platform.writeMsr(msr, value);
       c.vcpu.attend();
     } catch (VcpuPlatform.UnknownMsr e) {
-      c.vcpu.trace(
-          "msr", () -> "wrmsr %#x = %#x unknown: #GP at %#x".formatted(msr, value, c.rip));
+      trace.line(UNKNOWN, "vcpu %d wrmsr %#x = %#x at %#x: #GP", c.id, msr, value, c.rip);
       throw c.gp0();
     }
   }

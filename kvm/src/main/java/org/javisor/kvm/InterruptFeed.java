@@ -3,6 +3,8 @@ package org.javisor.kvm;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.TraceCategory;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.kvm.host.KvmAbi;
 import org.javisor.kvm.host.KvmException;
@@ -18,6 +20,8 @@ import org.javisor.kvm.host.KvmFd;
 final class InterruptFeed {
   private static final int MSR_APIC_BASE = 0x1b;
 
+  private final int id;
+  private final Trace trace;
   private final KvmFd fd;
   private final RunPage page;
   private final VcpuPlatform platform;
@@ -25,7 +29,10 @@ final class InterruptFeed {
   private int taskPriority;
   private long apicBase;
 
-  InterruptFeed(KvmFd fd, RunPage page, VcpuPlatform platform, Arena arena) {
+  InterruptFeed(
+      int id, KvmFd fd, RunPage page, VcpuPlatform platform, Trace trace, Arena arena) {
+    this.id = id;
+    this.trace = trace;
     this.fd = fd;
     this.page = page;
     this.platform = platform;
@@ -58,6 +65,9 @@ final class InterruptFeed {
   private void inject(int number) {
     if (number < 0) {
       return; // The request has gone away.
+    }
+    if (trace.wants(TraceCategory.IRQ)) {
+      trace.line(TraceCategory.IRQ, "vcpu %d vector %#x", id, number);
     }
     vector.set(ValueLayout.JAVA_INT, 0, number);
     int result = fd.ioctlExclusive(KvmAbi.INTERRUPT, vector.address());

@@ -3,6 +3,7 @@ package org.javisor.kvm;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.kvm.host.KvmAbi;
@@ -52,15 +53,21 @@ public final class KvmAccelerator implements Accelerator {
   }
 
   @Override
-  public Vm createVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock) {
-    return createVm(memory, bus, model, clock, IrqChip.USER);
+  public Vm createVm(
+      GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
+    return createVm(memory, bus, model, clock, trace, IrqChip.USER);
   }
 
   /** As the other, with a choice of interrupt controllers and with what only KVM has. */
   public KvmVm createVm(
-      GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, IrqChip irqChip) {
+      GuestMemory memory,
+      GuestBus bus,
+      CpuModel model,
+      Clock clock,
+      Trace trace,
+      IrqChip irqChip) {
     try (KvmDevice device = KvmDevice.open()) {
-      return new KvmVm(device, memory, bus, model, clock, irqChip, tscHertz);
+      return new KvmVm(device, memory, bus, model, clock, trace, irqChip, tscHertz);
     } catch (KvmUnavailable e) {
       throw new KvmException("was there, and is no more: " + e.getMessage());
     }

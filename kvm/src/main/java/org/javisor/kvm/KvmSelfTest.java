@@ -6,6 +6,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.kvm.host.KvmException;
@@ -79,7 +80,8 @@ final class KvmSelfTest {
   private static Optional<Failure> run(KvmAccelerator accelerator, Step step) {
     SmallGuest guest = new SmallGuest();
     try (KvmVm vm =
-        accelerator.createVm(guest.memory(), guest, new Plain(), Clock.host(), IrqChip.USER)) {
+        accelerator.createVm(
+            guest.memory(), guest, new Plain(), Clock.host(), Trace.NONE, IrqChip.USER)) {
       KvmVcpu vcpu = vm.createKvmVcpu(0, guest);
       vcpu.setState(step.start.apply(guest));
       VmExit exit = watched(vcpu);

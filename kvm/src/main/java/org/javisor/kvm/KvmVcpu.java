@@ -27,6 +27,9 @@ public final class KvmVcpu implements Vcpu {
   private static final int LOOK = 2;
   private static final int NMI = 4;
 
+  /** Differences of less than this part of a second, 5 microseconds, are the time of asking. */
+  private static final long DRIFT_FRACTION = 200_000;
+
   private static final VarHandle REQUESTS;
 
   static {
@@ -57,7 +60,6 @@ public final class KvmVcpu implements Vcpu {
 
   private volatile Thread thread;
   private volatile int hostThread;
-  private volatile long tscOffset;
 
   /** Guards the shared page against kicks that come after its end. */
   private final Object pageLock = new Object();
@@ -65,6 +67,7 @@ public final class KvmVcpu implements Vcpu {
   private boolean closed;
 
   // Of the vCPU's thread only.
+  private long tscOffset;
   private boolean halted;
 
   /** An exit has been answered; the kernel finishes its instruction at the next entry. */
@@ -89,8 +92,8 @@ public final class KvmVcpu implements Vcpu {
     kernelApic = vm.irqChip() != IrqChip.USER;
     page = new RunPage(fd, sharedSize);
     registers = new VcpuRegisters(fd, arena, vm.transferableMsrs());
-    interrupts = new InterruptFeed(fd, page, platform, arena);
-    exits = new VcpuExits(page, vm.bus(), platform, this::refreshTscOffset);
+    interrupts = new InterruptFeed(id, fd, page, platform, vm.trace(), arena);
+    exits = new VcpuExits(id, page, vm.bus(), platform, vm.trace(), this::refreshTscOffset);
     debug = new GuestDebug(fd, arena);
     mpState = arena.allocate(ValueLayout.JAVA_INT);
   }
@@ -378,13 +381,16 @@ public final class KvmVcpu implements Vcpu {
     return -1;
   }
 
-  @Override
-  public long tscOffset() {
-    return tscOffset;
-  }
-
+  /**
+   * Tells the platform where the guest's time-stamp counter is. The host's clock is disciplined and
+   * its counter is not, so they drift apart even if the guest leaves the counter alone.
+   */
   private void refreshTscOffset() {
-    tscOffset = registers.readTsc() - vm.hostTicks();
+    long offset = registers.readTsc() - vm.hostTicks();
+    if (Math.abs(offset - tscOffset) > vm.tscHertz() / DRIFT_FRACTION) {
+      tscOffset = offset;
+      platform.setTscOffset(offset);
+    }
   }
 
   /**

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.Vm;
@@ -47,6 +48,7 @@ public final class KvmVm implements Vm {
   private final GuestBus bus;
   private final CpuModel model;
   private final Clock clock;
+  private final Trace trace;
   private final IrqChip irqChip;
   private final int sharedSize;
   private final List<CpuidEntry> supportedCpuid;
@@ -67,12 +69,14 @@ public final class KvmVm implements Vm {
       GuestBus bus,
       CpuModel model,
       Clock clock,
+      Trace trace,
       IrqChip irqChip,
       long tscHertz) {
     this.memory = memory;
     this.bus = bus;
     this.model = model;
     this.clock = clock;
+    this.trace = trace;
     this.irqChip = irqChip;
     this.tscHertz = tscHertz;
     sharedSize = device.sharedSize();
@@ -159,6 +163,14 @@ public final class KvmVm implements Vm {
 
   IrqChip irqChip() {
     return irqChip;
+  }
+
+  Trace trace() {
+    return trace;
+  }
+
+  long tscHertz() {
+    return tscHertz;
   }
 
   RunGate gate() {

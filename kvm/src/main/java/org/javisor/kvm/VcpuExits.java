@@ -1,6 +1,8 @@
 package org.javisor.kvm;
 
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.TraceCategory;
 import org.javisor.accelerator.VcpuPlatform;
 
 /**
@@ -11,13 +13,23 @@ import org.javisor.accelerator.VcpuPlatform;
 final class VcpuExits {
   private static final int MSR_TSC_DEADLINE = 0x6e0;
 
+  private final int id;
+  private final Trace trace;
   private final RunPage page;
   private final GuestBus bus;
   private final VcpuPlatform platform;
   private final Runnable refreshTscOffset;
 
   /** @param refreshTscOffset called before the platform uses the guest's time-stamp counter */
-  VcpuExits(RunPage page, GuestBus bus, VcpuPlatform platform, Runnable refreshTscOffset) {
+  VcpuExits(
+      int id,
+      RunPage page,
+      GuestBus bus,
+      VcpuPlatform platform,
+      Trace trace,
+      Runnable refreshTscOffset) {
+    this.id = id;
+    this.trace = trace;
     this.page = page;
     this.bus = bus;
     this.platform = platform;
@@ -63,28 +75,39 @@ final class VcpuExits {
     }
   }
 
+  /** RDMSR of what KVM does not know or leaves to the platform. */
   void readMsr() {
+    int msr = page.msr();
+    if (msr == MSR_TSC_DEADLINE) {
+      refreshTscOffset.run();
+    }
     try {
-      int msr = page.msr();
-      if (msr == MSR_TSC_DEADLINE) {
-        refreshTscOffset.run();
+      long value = platform.readMsr(msr);
+      if (trace.wants(TraceCategory.MSR)) {
+        trace.line(TraceCategory.MSR, "vcpu %d rdmsr %#x gives %#x", id, msr, value);
       }
-      page.setMsrData(platform.readMsr(msr));
+      page.setMsrData(value);
       page.setMsrError(false);
     } catch (VcpuPlatform.UnknownMsr e) {
+      trace.line(TraceCategory.UNKNOWN, "vcpu %d rdmsr %#x: #GP", id, msr);
       page.setMsrError(true);
     }
   }
 
   void writeMsr() {
+    int msr = page.msr();
+    long value = page.msrData();
+    if (msr == MSR_TSC_DEADLINE) {
+      refreshTscOffset.run();
+    }
+    if (trace.wants(TraceCategory.MSR)) {
+      trace.line(TraceCategory.MSR, "vcpu %d wrmsr %#x = %#x", id, msr, value);
+    }
     try {
-      int msr = page.msr();
-      if (msr == MSR_TSC_DEADLINE) {
-        refreshTscOffset.run();
-      }
-      platform.writeMsr(msr, page.msrData());
+      platform.writeMsr(msr, value);
       page.setMsrError(false);
     } catch (VcpuPlatform.UnknownMsr e) {
+      trace.line(TraceCategory.UNKNOWN, "vcpu %d wrmsr %#x = %#x: #GP", id, msr, value);
       page.setMsrError(true);
     }
   }

@@ -10,6 +10,7 @@ import java.util.concurrent.CountDownLatch;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
@@ -36,7 +37,8 @@ final class TestMachine implements AutoCloseable {
   }
 
   TestMachine(IrqChip irqChip, int vcpuCount) {
-    vm = HostKvm.accelerator().createVm(memory, bus, new Model(), Clock.host(), irqChip);
+    vm = HostKvm.accelerator().createVm(memory, bus, new Model(), Clock.host(), Trace.NONE,
+        irqChip);
     for (int i = 0; i < vcpuCount; i++) {
       platforms.add(new Platform());
       vcpus.add(vm.createKvmVcpu(i, platforms.get(i)));
@@ -168,6 +170,7 @@ final class TestMachine implements AutoCloseable {
   static final class Platform implements VcpuPlatform {
     final Queue<Integer> vectors = new ConcurrentLinkedQueue<>();
     final List<String> log = new ArrayList<>();
+    final List<Long> tscOffsets = new ArrayList<>();
     volatile int taskPriority;
     volatile long apicBase = 0xfee0_0900L;
 
@@ -196,6 +199,11 @@ final class TestMachine implements AutoCloseable {
     @Override
     public long apicBase() {
       return apicBase;
+    }
+
+    @Override
+    public void setTscOffset(long ticks) {
+      tscOffsets.add(ticks);
     }
 
     @Override

@@ -143,12 +143,6 @@ final class VcpuThread implements VcpuControl {
     deaf = pc.platform(id).hasInterrupt() && (vcpu.state().rflags & INTERRUPT_FLAG) == 0;
   }
 
-  /** What its guest added to the time-stamp counter. */
-  long tscOffset() {
-    Vcpu v = vcpu;
-    return v == null ? 0 : v.tscOffset();
-  }
-
   private void serveRequests() {
     for (Request r = requests.poll(); r != null; r = requests.poll()) {
       switch (r) {
