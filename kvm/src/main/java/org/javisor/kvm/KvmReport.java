@@ -1,5 +1,6 @@
 package org.javisor.kvm;
 
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Locale;
 import org.javisor.accelerator.CpuState;
@@ -17,6 +18,7 @@ final class KvmReport {
   };
 
   private static final int LINES = 5;
+  private static final int MAX_INSTRUCTION = 15;
 
   private KvmReport() {}
 
@@ -41,7 +43,11 @@ final class KvmReport {
     t.append("GDT").append(hex(s.gdtBase, 1)).append(" limit").append(hex(s.gdtLimit, 4))
         .append("  IDT").append(hex(s.idtBase, 1)).append(" limit").append(hex(s.idtLimit, 4))
         .append('\n');
-    code(t, s, memory);
+    byte[] code = code(s, memory);
+    if (code.length == 0) {
+      t.append("no code can be read at RIP\n");
+    }
+    disassemble(t, code, codeSize(s), s.rip);
     return t.toString().stripTrailing();
   }
 
@@ -66,8 +72,9 @@ final class KvmReport {
     return codeSize(s) == 64 ? s.rip : s.cs.base + s.rip & 0xffff_ffffL;
   }
 
-  private static void code(StringBuilder t, CpuState s, GuestMemory memory) {
-    byte[] bytes = new byte[LINES * 15];
+  /** The code at RIP, as far as it can be read. */
+  private static byte[] code(CpuState s, GuestMemory memory) {
+    byte[] bytes = new byte[LINES * MAX_INSTRUCTION];
     int available = 0;
     long linear = linearRip(s);
     for (; available < bytes.length; available++) {
@@ -77,21 +84,28 @@ final class KvmReport {
       }
       bytes[available] = (byte) memory.read8(gpa);
     }
-    if (available == 0) {
-      t.append("no code can be read at RIP\n");
+    return Arrays.copyOf(bytes, available);
+  }
+
+  /** The instruction at RIP, in words. */
+  static String instruction(CpuState s, GuestMemory memory) {
+    byte[] code = code(s, memory);
+    if (code.length == 0) {
+      return "%x, where no code can be read".formatted(s.rip);
     }
-    append(t, bytes, available, codeSize(s), s.rip);
+    Decoder decoder = new Decoder(EnumSet.allOf(CpuFeature.class));
+    return Disassembler.text(decoder, code, 0, codeSize(s), s.rip);
   }
 
   /** Appends up to five instructions with their bytes. */
-  static void append(StringBuilder t, byte[] code, int length, int codeSize, long address) {
+  private static void disassemble(StringBuilder t, byte[] code, int codeSize, long address) {
     Decoder decoder = new Decoder(EnumSet.allOf(CpuFeature.class));
     Instruction instruction = new Instruction();
     int at = 0;
-    for (int line = 0; line < LINES && at < length; line++) {
-      int size = decoder.decode(code, at, length, codeSize, instruction);
+    for (int line = 0; line < LINES && at < code.length; line++) {
+      int size = decoder.decode(code, at, code.length, codeSize, instruction);
       t.append("%016x:".formatted(address + at));
-      int shown = size > 0 ? size : Math.min(length - at, 15);
+      int shown = size > 0 ? size : Math.min(code.length - at, MAX_INSTRUCTION);
       for (int i = 0; i < shown; i++) {
         t.append(" %02x".formatted(code[at + i]));
       }

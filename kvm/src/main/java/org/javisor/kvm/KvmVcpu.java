@@ -321,13 +321,15 @@ public final class KvmVcpu implements Vcpu {
           case 4 -> "an exit of the CPU it does not expect";
           default -> "its internal error " + suberror;
         };
-    StringBuilder words = new StringBuilder();
+    CpuState s = registers.readBrief();
+    StringBuilder words = new StringBuilder("KVM's data:");
     for (int i = 0; i < page.errorWords(); i++) {
       words.append(" %x".formatted(page.errorWord(i)));
     }
-    return report(
-        "KVM cannot go on with vCPU %d: %s%s".formatted(
-            id, kind, words.isEmpty() ? "" : " (data" + words + ")"));
+    String what =
+        "KVM cannot go on with vCPU %d: %s, at %s%n%s".formatted(
+            id, kind, KvmReport.instruction(s, vm.memory()), words);
+    return KvmReport.of(what, s, vm.memory());
   }
 
   // ---- State ----------------------------------------------------------------------------------

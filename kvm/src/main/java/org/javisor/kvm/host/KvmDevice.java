@@ -80,7 +80,8 @@ public final class KvmDevice implements AutoCloseable {
     }
   }
 
-  private static KvmUnavailable refused(Path path, int errno) {
+  /** Says in words why a device could not be opened. */
+  static KvmUnavailable refused(Path path, int errno) {
     return switch (errno) {
       case Errno.ENOENT ->
           new KvmUnavailable(
