@@ -1,6 +1,7 @@
 package org.javisor.conformance;
 
 import java.util.HexFormat;
+import java.util.function.LongConsumer;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.VcpuPlatform;
@@ -8,12 +9,16 @@ import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 
 /**
- * 64-bit code at CPL 3 in a machine of 2 MiB that is mapped onto itself, without devices. A page
- * fault ends at a HLT in ring 0. The same on every accelerator.
+ * 64-bit code at CPL 3 in a machine of 2 MiB that is mapped onto itself. Behind that is a device
+ * that hands on what is written to it. A page fault ends at a HLT in ring 0. The same on every
+ * accelerator.
  */
 final class FlatGuest implements GuestBus, VcpuPlatform {
   static final long CODE = 0x1_0000;
   static final long DATA = 0x2_0000;
+
+  /** The device. */
+  static final long DEVICE = 0x20_0000;
 
   /** Not mapped: who touches it ends. */
   static final long NOWHERE = 0x4000_0000L;
@@ -29,6 +34,7 @@ final class FlatGuest implements GuestBus, VcpuPlatform {
   private static final long KERNEL_STACK = 0xf000;
   private static final long USER_STACK = 0x1_f000;
 
+  private LongConsumer device = value -> {};
   private final GuestMemory memory = new GuestMemory(new FrameArena(RAM));
 
   FlatGuest(String hexCode) {
@@ -36,6 +42,7 @@ final class FlatGuest implements GuestBus, VcpuPlatform {
     memory.write64(PML4, PDPT | 7);
     memory.write64(PDPT, PD | 7);
     memory.write64(PD, 0x87); // 2 MiB for everybody
+    memory.write64(PD + 8, DEVICE | 0x87);
     memory.write64(GDT + 8, 0x00af_9b00_0000_ffffL);
     memory.write64(GDT + 0x10, 0x00cf_9300_0000_ffffL);
     memory.write64(GDT + 0x18, 0x00cf_f300_0000_ffffL);
@@ -48,6 +55,11 @@ final class FlatGuest implements GuestBus, VcpuPlatform {
 
   GuestMemory memory() {
     return memory;
+  }
+
+  /** Hands what the guest writes to {@link #DEVICE} to someone, on the vCPU's thread. */
+  void onDeviceWrite(LongConsumer listener) {
+    device = listener;
   }
 
   /** The state in which the code begins. */
@@ -92,7 +104,9 @@ final class FlatGuest implements GuestBus, VcpuPlatform {
   }
 
   @Override
-  public void writeMmio(long gpa, int size, long value) {}
+  public void writeMmio(long gpa, int size, long value) {
+    device.accept(value);
+  }
 
   @Override
   public boolean hasInterrupt() {

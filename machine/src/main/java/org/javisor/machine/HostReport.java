@@ -26,13 +26,22 @@ import org.javisor.storage.packages.AptFetcher;
  * @param advice what to do to get more, a sentence each
  */
 public record HostReport(
-    KvmProbe.Result kvm,
+    Kvm kvm,
     Cpu cpu,
     Memory memory,
     boolean apt,
     String chosen,
     String why,
     List<String> advice) {
+
+  /**
+   * {@code /dev/kvm}.
+   *
+   * @param failedProbe what failed: {@code device}, {@code permission}, {@code interface}, or the
+   *     name of a self-test; empty if nothing did
+   * @param reason why it is not usable; empty if it is
+   */
+  public record Kvm(boolean usable, String failedProbe, String reason) {}
 
   /**
    * The host's CPU.
@@ -90,7 +99,8 @@ public record HostReport(
           + " --memory");
     }
     return new HostReport(
-        kvm, findCpu(), memory, apt, choice.accelerator().name(), choice.why(),
+        new Kvm(kvm.usable(), kvm.failedProbe(), kvm.reason()), findCpu(), memory, apt,
+        choice.accelerator().name(), choice.why(),
         List.copyOf(advice));
   }
 
