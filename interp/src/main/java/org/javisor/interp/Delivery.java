@@ -506,6 +506,11 @@ final class Delivery {
       newRip = c.peek(0, size) & mask(size);
       cs = (int) c.peek(size, size) & 0xffff;
       f = (int) c.peek(2 * size, size);
+      if (c.is64()) {
+        // The whole frame is read, and may fault, before any of it is checked.
+        c.peek(3 * size, size);
+        c.peek(4 * size, size);
+      }
     } finally {
       stackAccess = false;
     }

@@ -27,7 +27,8 @@ final class InterpVcpu implements Vcpu {
   private static final int KICK = 1;
   private static final int EVENT = 2;
   private static final int NMI = 4;
-  private static final int CODE = 8;
+  private static final int NOTICE = 8;
+  private static final int ASIDE = 16;
 
   private static final VarHandle ATTENTION;
 
@@ -42,15 +43,14 @@ final class InterpVcpu implements Vcpu {
 
   private static final int CACHE = 1 << 14;
 
-  private record Written(int frame, int offset, int length) {}
-
   private final InterpVm vm;
   private final Cpu c;
   private final FrameArena arena;
   private final BlockBuilder builder;
   private final CodePage[] pages;
   private final Block[] cache = new Block[CACHE];
-  private final ConcurrentLinkedQueue<Written> written = new ConcurrentLinkedQueue<>();
+  /** What other threads want done between two blocks. */
+  private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
   private final Set<Long> breakpoints = new HashSet<>();
 
   @SuppressWarnings("unused") // by ATTENTION
@@ -126,9 +126,30 @@ final class InterpVcpu implements Vcpu {
     return attention != 0;
   }
 
+  /** Another thread has written code; from any thread. */
   void codeWritten(int frame, int offset, int length) {
-    written.add(new Written(frame, offset, length));
-    request(CODE);
+    betweenBlocks(() -> invalidate(frame, offset, length));
+  }
+
+  /** Has this vCPU do something when it is between two blocks; from any thread. */
+  void betweenBlocks(Runnable notice) {
+    notices.add(notice);
+    request(NOTICE);
+  }
+
+  private void runNotices() {
+    for (Runnable notice = notices.poll(); notice != null; notice = notices.poll()) {
+      notice.run();
+    }
+  }
+
+  /** Another vCPU wants to be alone; from any thread. */
+  void standAside() {
+    request(ASIDE);
+  }
+
+  Exclusion exclusion() {
+    return vm.exclusion();
   }
 
   // ---- code cache -------------------------------------------------------------------------
@@ -201,7 +222,7 @@ final class InterpVcpu implements Vcpu {
       }
     }
     if (b == null) {
-      vm.frameHoldsCode(frame);
+      vm.frameHoldsCode(this, frame);
       b = builder.build(linear, frame, false);
       blocksBuilt++;
       b.breakpoint = hasBreakpoint(linear);
@@ -214,7 +235,7 @@ final class InterpVcpu implements Vcpu {
       }
       page.add(b);
       if (b.secondFrame >= 0) {
-        vm.frameHoldsCode(b.secondFrame);
+        vm.frameHoldsCode(this, b.secondFrame);
         if (pages[b.secondFrame] == null) {
           pages[b.secondFrame] = new CodePage();
         }
@@ -232,6 +253,16 @@ final class InterpVcpu implements Vcpu {
 
   @Override
   public VmExit run() {
+    vm.exclusion().enter(this);
+    try {
+      return runInside();
+    } finally {
+      vm.exclusion().leave(this);
+      runNotices();
+    }
+  }
+
+  private VmExit runInside() {
     while (true) {
       try {
         VmExit exit = loop();
@@ -315,10 +346,11 @@ final class InterpVcpu implements Vcpu {
   /** Looks at everything that may come between two instructions. */
   private VmExit service() {
     int bits = (int) ATTENTION.getAndSet(this, 0);
-    if ((bits & CODE) != 0) {
-      for (Written w = written.poll(); w != null; w = written.poll()) {
-        invalidate(w.frame, w.offset, w.length);
-      }
+    if ((bits & ASIDE) != 0) {
+      vm.exclusion().yield(this);
+    }
+    if ((bits & NOTICE) != 0) {
+      runNotices();
     }
     if ((bits & KICK) != 0) {
       request(bits & (NMI | EVENT) | EVENT);
@@ -384,8 +416,14 @@ final class InterpVcpu implements Vcpu {
     halted = true;
   }
 
+  @SuppressWarnings("ThreadPriorityCheck") // a hint is all that PAUSE is
   void pause() {
-    Thread.onSpinWait();
+    if (vm.singleVcpu()) {
+      Thread.onSpinWait();
+    } else {
+      // Whoever is waited for may need this host CPU.
+      Thread.yield();
+    }
   }
 
   // ---- state ------------------------------------------------------------------------------
@@ -447,6 +485,8 @@ final class InterpVcpu implements Vcpu {
     c.system.exportMsrs(s);
     s.pendingInterrupt = pendingInterrupt;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
+    RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
+    s.xcr0 = c.fpu.xcr0;
     return s;
   }
 
@@ -484,6 +524,8 @@ final class InterpVcpu implements Vcpu {
     pendingInterrupt = s.pendingInterrupt;
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
+    RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);
+    c.fpu.xcr0 = s.xcr0;
     c.cpl = (c.cr0 & 1) == 0 ? 0 : c.virtual8086() ? 3 : Segments.dpl(s.ss.attributes);
     c.mmu.flushAll();
     flushCode();

@@ -59,6 +59,9 @@ final class SystemRegisters {
   final long[] dr = new long[8];
   private final long cr4Allowed;
 
+  /** IA32_SPEC_CTRL exists, and holds what is written: nothing is speculated here. */
+  private final boolean speculationControl;
+
   SystemRegisters(Cpu c, Trace trace) {
     this.c = c;
     this.trace = trace;
@@ -72,9 +75,11 @@ final class SystemRegisters {
     allowed |= has(CpuFeature.SMEP) ? Cpu.CR4_SMEP : 0;
     allowed |= has(CpuFeature.SMAP) ? Cpu.CR4_SMAP : 0;
     cr4Allowed = allowed;
+    speculationControl =
+        has(CpuFeature.IBRS) || has(CpuFeature.STIBP) || has(CpuFeature.SSBD);
   }
 
-  private boolean has(CpuFeature f) {
+  boolean has(CpuFeature f) {
     return (c.model.cpuid(f.leaf(), f.subleaf())[f.register()] >>> f.bit() & 1) != 0;
   }
 
@@ -297,6 +302,9 @@ final class SystemRegisters {
       case 0x1a0:
         return miscEnable;
       case 0x48:
+        if (!speculationControl) {
+          break;
+        }
         return specControl;
       case 0xfe:
         return 0x508; // 8 variable ranges, fixed ranges, write combining
@@ -400,9 +408,21 @@ final class SystemRegisters {
         miscEnable = value;
         return;
       case 0x48:
+        if (!speculationControl) {
+          break;
+        }
+        if ((value & ~0x87L) != 0) { // IBRS, STIBP, SSBD, PSFD
+          throw c.gp0();
+        }
         specControl = value;
         return;
       case 0x49:
+        if (!has(CpuFeature.IBPB)) {
+          break;
+        }
+        if ((value & ~1L) != 0) {
+          throw c.gp0();
+        }
         return; // prediction barrier: nothing is predicted here
       case 0x2ff:
         mtrrDefault = value;
@@ -471,6 +491,10 @@ final class SystemRegisters {
     if (leaf == 1) {
       b = b & 0xff_ffff | c.id << 24;
       cx = (c.cr4 & Cpu.CR4_OSXSAVE) != 0 ? cx | 1 << 27 : cx & ~(1 << 27);
+    }
+    if (leaf == 0xd && has(CpuFeature.XSAVE)) {
+      // The areas of what is enabled now; compacted, they are no smaller (SDM volume 1, 13.2).
+      b = subleaf == 0 || subleaf == 1 ? StateImages.size(c.fpu.xcr0) : b;
     }
     int d = leaf == 0xb || leaf == 0x1f ? c.id : r[3];
     c.setReg(Cpu.RAX, (leaf == 0x8000_001e ? c.id : r[0]) & 0xffff_ffffL);
