@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -18,8 +19,9 @@ import org.javisor.kvm.host.KvmFd;
 /**
  * The registers of one vCPU in the kernel, and their way into and out of the seam's {@link CpuState}.
  *
- * <p>What the record does not have (the upper halves of AVX registers, SMM, an NMI under way) stays
- * as it is when a state is set, and is cleared by {@link #reset}.
+ * <p>What the record does not have (AVX-512 and other state beyond YMM) stays as it is when a state is
+ * set, and is cleared by {@link #reset}. No exception, NMI or interrupt shadow is under way in a state
+ * that was set.
  */
 final class VcpuRegisters {
   private static final int MSR_TSC = 0x10;
@@ -54,10 +56,14 @@ final class VcpuRegisters {
   /** Of the XSAVE header: x87 and SSE state are in the image. */
   private static final long LEGACY_STATE = 3;
 
+  /** The high halves of YMM registers are too. */
+  private static final long AVX_STATE = 4;
+
   private final KvmFd fd;
   private final MemorySegment regs;
   private final MemorySegment sregs;
   private final MemorySegment xsave;
+  private final MemorySegment xcrs;
   private final MemorySegment debug;
   private final MemorySegment events;
   private final MemorySegment oneMsr;
@@ -69,6 +75,7 @@ final class VcpuRegisters {
     regs = arena.allocate(KvmAbi.REGS_SIZE, 8);
     sregs = arena.allocate(KvmAbi.SREGS_SIZE, 8);
     xsave = arena.allocate(KvmAbi.XSAVE_SIZE, 8);
+    xcrs = arena.allocate(KvmAbi.XCRS_SIZE, 8);
     debug = arena.allocate(KvmAbi.DEBUGREGS_SIZE, 8);
     events = arena.allocate(KvmAbi.EVENTS_SIZE, 8);
     oneMsr = arena.allocate(KvmAbi.MSRS_HEADER + KvmAbi.MSR_ENTRY, 8);
@@ -82,8 +89,7 @@ final class VcpuRegisters {
     CpuState s = new CpuState();
     readGeneral(s);
     readSystem(s);
-    fd.must("KVM_GET_XSAVE", KvmAbi.GET_XSAVE, xsave);
-    MemorySegment.copy(xsave, JAVA_BYTE, 0, s.fxsave, 0, FXSAVE_SIZE);
+    readExtendedState(s);
     fd.must("KVM_GET_DEBUGREGS", KvmAbi.GET_DEBUGREGS, debug);
     for (int i = 0; i < 4; i++) {
       s.dr[i] = debug.getAtIndex(JAVA_LONG, i);
@@ -99,6 +105,16 @@ final class VcpuRegisters {
       exportMsr(s, msr, readMsr(msr));
     }
     return s;
+  }
+
+  private void readExtendedState(CpuState s) {
+    fd.must("KVM_GET_XSAVE", KvmAbi.GET_XSAVE, xsave);
+    MemorySegment.copy(xsave, JAVA_BYTE, 0, s.fxsave, 0, FXSAVE_SIZE);
+    if ((xsave.get(JAVA_LONG, KvmAbi.XSAVE_BITMAP) & AVX_STATE) != 0) {
+      MemorySegment.copy(xsave, JAVA_BYTE, KvmAbi.XSAVE_AVX, s.ymmHigh, 0, s.ymmHigh.length);
+    }
+    fd.must("KVM_GET_XCRS", KvmAbi.GET_XCRS, xcrs);
+    s.xcr0 = xcrs.get(JAVA_LONG, KvmAbi.XCRS_FIRST_VALUE);
   }
 
   private void readGeneral(CpuState s) {
@@ -191,11 +207,7 @@ final class VcpuRegisters {
     regs.set(JAVA_LONG, KvmAbi.REGS_RIP, s.rip);
     regs.set(JAVA_LONG, KvmAbi.REGS_RFLAGS, s.rflags | 2);
     fd.must("KVM_SET_REGS", KvmAbi.SET_REGS, regs);
-    fd.must("KVM_GET_XSAVE", KvmAbi.GET_XSAVE, xsave);
-    MemorySegment.copy(s.fxsave, 0, xsave, JAVA_BYTE, 0, FXSAVE_SIZE);
-    xsave.set(
-        JAVA_LONG, KvmAbi.XSAVE_BITMAP, xsave.get(JAVA_LONG, KvmAbi.XSAVE_BITMAP) | LEGACY_STATE);
-    fd.must("KVM_SET_XSAVE", KvmAbi.SET_XSAVE, xsave);
+    writeExtendedState(s);
     debug.fill((byte) 0);
     for (int i = 0; i < 4; i++) {
       debug.setAtIndex(JAVA_LONG, i, s.dr[i]);
@@ -207,6 +219,21 @@ final class VcpuRegisters {
       writeMsr(msr, stateMsr(s, msr));
     }
     writeEvents(s.pendingInterrupt);
+  }
+
+  private void writeExtendedState(CpuState s) {
+    fd.must("KVM_GET_XSAVE", KvmAbi.GET_XSAVE, xsave);
+    MemorySegment.copy(s.fxsave, 0, xsave, JAVA_BYTE, 0, FXSAVE_SIZE);
+    MemorySegment.copy(s.ymmHigh, 0, xsave, JAVA_BYTE, KvmAbi.XSAVE_AVX, s.ymmHigh.length);
+    // A host without AVX takes no bit for it, and there zeros are all there is.
+    long avx = Arrays.equals(s.ymmHigh, new byte[s.ymmHigh.length]) ? 0 : AVX_STATE;
+    long others = xsave.get(JAVA_LONG, KvmAbi.XSAVE_BITMAP) & ~AVX_STATE;
+    xsave.set(JAVA_LONG, KvmAbi.XSAVE_BITMAP, others | LEGACY_STATE | avx);
+    fd.must("KVM_SET_XSAVE", KvmAbi.SET_XSAVE, xsave);
+    xcrs.fill((byte) 0);
+    xcrs.set(JAVA_INT, 0, 1);
+    xcrs.set(JAVA_LONG, KvmAbi.XCRS_FIRST_VALUE, s.xcr0);
+    fd.must("KVM_SET_XCRS", KvmAbi.SET_XCRS, xcrs);
   }
 
   private void writeSystem(CpuState s, int taskPriority, long apicBase) {

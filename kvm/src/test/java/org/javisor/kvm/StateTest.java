@@ -4,10 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Random;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.VmExit;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -59,6 +62,21 @@ class StateTest {
     s.pendingInterrupt = 0x93;
     m.vcpu().setState(s);
     assertSame(s, m.vcpu().state());
+  }
+
+  /** Breaks if the upper halves of AVX registers are lost where the host has them. */
+  @Test
+  void upperHalvesOfAvxRegisters() throws java.io.IOException {
+    Assumptions.assumeTrue(
+        Files.readString(Path.of("/proc/cpuinfo")).contains(" avx "), "the host has no AVX");
+    CpuState s = m.guest.longMode(0);
+    s.ymmHigh[0] = 1;
+    s.ymmHigh[255] = 2;
+    m.vcpu().setState(s);
+    assertArrayEquals(s.ymmHigh, m.vcpu().state().ymmHigh);
+    assertEquals(1, m.vcpu().state().xcr0);
+    m.vcpu().reset();
+    assertArrayEquals(new byte[256], m.vcpu().state().ymmHigh);
   }
 
   private static void assertSame(CpuState expected, CpuState actual) {

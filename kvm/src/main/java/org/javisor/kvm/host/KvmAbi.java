@@ -63,6 +63,9 @@ public final class KvmAbi {
   public static final long GET_XSAVE = 0x9000_aea4L;
   public static final long SET_XSAVE = 0x5000_aea5L;
 
+  public static final long GET_XCRS = 0x8188_aea6L;
+  public static final long SET_XCRS = 0x4188_aea7L;
+
   // ---- Extensions ---------------------------------------------------------------------------
 
   public static final int CAP_IRQCHIP = 0;
@@ -82,6 +85,7 @@ public final class KvmAbi {
   public static final int CAP_VCPU_EVENTS = 41;
   public static final int CAP_DEBUGREGS = 50;
   public static final int CAP_XSAVE = 55;
+  public static final int CAP_XCRS = 56;
   public static final int CAP_GET_TSC_KHZ = 61;
   public static final int CAP_MAX_VCPUS = 66;
   public static final int CAP_SIGNAL_MSI = 77;
@@ -171,6 +175,10 @@ public final class KvmAbi {
 
   public static final int XSAVE_SIZE = 4096;
   public static final int XSAVE_BITMAP = 512;
+  public static final int XSAVE_AVX = 576;
+
+  public static final int XCRS_SIZE = 392;
+  public static final int XCRS_FIRST_VALUE = 16;
 
   public static final int GUEST_DEBUG_SIZE = 72;
   public static final int GUEST_DEBUG_DR = 8;

@@ -37,6 +37,7 @@ public final class KvmDevice implements AutoCloseable {
               Map.entry(KvmAbi.CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"),
               Map.entry(KvmAbi.CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS"),
               Map.entry(KvmAbi.CAP_XSAVE, "KVM_CAP_XSAVE"),
+              Map.entry(KvmAbi.CAP_XCRS, "KVM_CAP_XCRS"),
               Map.entry(KvmAbi.CAP_GET_TSC_KHZ, "KVM_CAP_GET_TSC_KHZ"),
               Map.entry(KvmAbi.CAP_READONLY_MEM, "KVM_CAP_READONLY_MEM"),
               Map.entry(KvmAbi.CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT")));
