@@ -40,6 +40,12 @@ final class KvmCpuid {
   /** Of leaf 0x80000001 ECX: a statement about topology, not a feature. */
   private static final int CMP_LEGACY = 1 << 1;
 
+  /**
+   * Of KVM's own features those that work when the kernel has no local APIC: both clocks, no I/O
+   * delay, steal time, TLB flush, stable clock. The others end in its local APICs.
+   */
+  private static final int WITHOUT_KERNEL_APIC = 1 | 1 << 1 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 24;
+
   /** No leaf beyond has a meaning that a model could give. */
   private static final int MAX_LEAVES = 0x40;
 
@@ -48,13 +54,21 @@ final class KvmCpuid {
   private final CpuModel model;
   private final Map<Key, CpuidEntry> supported = new HashMap<>();
   private final long tscHertz;
+  private final boolean kernelApic;
   private final boolean platformRegisters;
 
   /**
+   * @param kernelApic whether the local APICs are in the kernel
    * @param platformRegisters whether the x2APIC and TSC-deadline registers reach a local APIC: the
    *     platform's, or the kernel's own
    */
-  KvmCpuid(CpuModel model, List<CpuidEntry> supported, long tscHertz, boolean platformRegisters) {
+  KvmCpuid(
+      CpuModel model,
+      List<CpuidEntry> supported,
+      long tscHertz,
+      boolean kernelApic,
+      boolean platformRegisters) {
+    this.kernelApic = kernelApic;
     this.model = model;
     this.tscHertz = tscHertz;
     this.platformRegisters = platformRegisters;
@@ -146,7 +160,7 @@ final class KvmCpuid {
       case 0xd -> extendedState(r, host, subleaf);
       case 0x15 -> frequency(r);
       case 0x16 -> r[EAX] = r[EBX] = (int) (tscHertz / 1_000_000);
-      case HYPERVISOR + 1 -> r[EAX] &= host.eax();
+      case HYPERVISOR + 1 -> r[EAX] &= host.eax() & (kernelApic ? -1 : WITHOUT_KERNEL_APIC);
       case HYPERVISOR + 0x10 -> r[EAX] = (int) (tscHertz / 1000);
       case EXTENDED + 1 -> {
         r[ECX] &= host.ecx() | CMP_LEGACY;

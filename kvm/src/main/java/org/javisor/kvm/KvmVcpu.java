@@ -136,6 +136,16 @@ public final class KvmVcpu implements Vcpu {
     request(NMI);
   }
 
+  @Override
+  public void unhalt() {
+    halted = false;
+  }
+
+  @Override
+  public void flushTlb() {
+    registers.flushTlb();
+  }
+
   /** Gets the vCPU out of the guest, and back in if nothing else holds it. */
   void leaveGuest() {
     request(LOOK);

@@ -198,7 +198,9 @@ public final class KvmVm implements Vm {
     KvmFd vcpuFd = new KvmFd(fd.must("KVM_CREATE_VCPU", KvmAbi.CREATE_VCPU, id));
     try (Arena local = Arena.ofConfined()) {
       List<CpuidEntry> table =
-          new KvmCpuid(model, supportedCpuid, tscHertz, msrExits).table(id);
+          new KvmCpuid(
+              model, supportedCpuid, tscHertz, irqChip != IrqChip.USER, msrExits)
+              .table(id);
       vcpuFd.must("KVM_SET_CPUID2", KvmAbi.SET_CPUID2, KvmCpuid.structure(table, local));
       KvmVcpu vcpu = new KvmVcpu(this, id, platform, vcpuFd, sharedSize, arena);
       vcpu.reset();

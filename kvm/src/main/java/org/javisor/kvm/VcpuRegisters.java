@@ -50,6 +50,7 @@ final class VcpuRegisters {
     KvmAbi.SREGS_GS
   };
 
+  private static final long CR4_PGE = 1 << 7;
   private static final int PRESENT = 1 << 7;
   private static final int FXSAVE_SIZE = 512;
 
@@ -152,6 +153,16 @@ final class VcpuRegisters {
     readGeneral(s);
     readSystem(s);
     return s;
+  }
+
+  /** Has the kernel forget translations, as a guest does that turns global pages off and on again. */
+  void flushTlb() {
+    fd.must("KVM_GET_SREGS", KvmAbi.GET_SREGS, sregs);
+    long cr4 = sregs.get(JAVA_LONG, KvmAbi.SREGS_CR4);
+    sregs.set(JAVA_LONG, KvmAbi.SREGS_CR4, cr4 ^ CR4_PGE);
+    fd.must("KVM_SET_SREGS", KvmAbi.SET_SREGS, sregs);
+    sregs.set(JAVA_LONG, KvmAbi.SREGS_CR4, cr4);
+    fd.must("KVM_SET_SREGS", KvmAbi.SET_SREGS, sregs);
   }
 
   /** IA32_APIC_BASE as the kernel has it. */

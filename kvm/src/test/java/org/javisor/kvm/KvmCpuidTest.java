@@ -18,7 +18,7 @@ class KvmCpuidTest {
           new CpuidEntry(0, 0, 0x20, 0x756e_6547, 0x6c65_746e, 0x4965_6e69),
           new CpuidEntry(1, 0, 0x000a_0671, 0, 1 << 13 | 1 << 21 | 1 << 23, XMM | SSE2),
           new CpuidEntry(7, 0, 0, 1, 4, 0),
-          new CpuidEntry(0x4000_0001, 0, 1 << 3, 0, 0, 0),
+          new CpuidEntry(0x4000_0001, 0, 1 << 3 | 1 << 7, 0, 0, 0),
           new CpuidEntry(0x8000_0001, 0, 0, 0, 1, 1 << 29),
           new CpuidEntry(0x8000_0008, 0, 0x3027, 0, 0, 0));
 
@@ -30,7 +30,8 @@ class KvmCpuidTest {
   }
 
   private static List<CpuidEntry> table(int id, boolean registers) {
-    return new KvmCpuid(new TestMachine.Model(), HOST, 2_596_134_000L, registers).table(id);
+    return new KvmCpuid(new TestMachine.Model(), HOST, 2_596_134_000L, false, registers)
+        .table(id);
   }
 
   /** Breaks if a guest is promised a feature that its CPU does not have. */
@@ -49,6 +50,15 @@ class KvmCpuidTest {
   @Test
   void withoutRegisterExitsThereIsNoX2apic() {
     assertEquals(0, find(table(0, false), 1, 0).ecx() & (1 << 21 | 1 << 24));
+  }
+
+  /** Breaks if a guest sends through KVM's local APICs where KVM has none. */
+  @Test
+  void hypercallsOfTheKernelsApicNeedIt() {
+    KvmCpuid kernel =
+        new KvmCpuid(new TestMachine.Model(), HOST, 2_596_134_000L, true, true);
+    assertEquals(1 << 3 | 1 << 7, find(kernel.table(0), 0x4000_0001, 0).eax());
+    assertEquals(1 << 3, find(table(0, true), 0x4000_0001, 0).eax());
   }
 
   /** Breaks if the vendor is one thing and the silicon another. */

@@ -158,6 +158,16 @@ class StateTest {
     assertEquals("[out 10/1=21]", m.bus.log.toString());
   }
 
+  /** Breaks if flushing translations changes the state, or is refused in some mode. */
+  @Test
+  void flushingTranslationsChangesNothing() {
+    for (CpuState s : new CpuState[] {m.guest.realMode(0), m.guest.userMode(0)}) {
+      m.vcpu().setState(s);
+      m.vcpu().flushTlb();
+      assertSame(s, m.vcpu().state());
+    }
+  }
+
   /** Breaks if a linear address leads elsewhere than the CPU's own walk. */
   @Test
   void translation() {

@@ -240,7 +240,7 @@ final class TestMachine implements AutoCloseable {
         case 7 -> subleaf == 0 ? new int[] {0, -1, -1, -1} : new int[4];
         case 0x15 -> new int[] {1, 1, 1_000_000_000, 0};
         case 0x4000_0000 -> new int[] {0x4000_0010, 0x4b4d_564b, 0x564b_4d56, 0x4d};
-        case 0x4000_0001 -> new int[] {1 << 3 | 1 << 24, 0, 0, 0};
+        case 0x4000_0001 -> new int[] {1 << 3 | 1 << 7 | 1 << 24, 0, 0, 0};
         case 0x8000_0000 -> new int[] {0x8000_0008, 0, 0, 0};
         case 0x8000_0001 -> new int[] {0, 0, -1, -1};
         case 0x8000_0008 -> new int[] {48 << 8 | 40, 0, 0, 0};

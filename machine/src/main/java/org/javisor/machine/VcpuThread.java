@@ -1,5 +1,7 @@
 package org.javisor.machine;
 
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.CpuState;
@@ -7,6 +9,7 @@ import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.interrupt.VcpuControl;
+import org.javisor.pc.paravirt.StealTime;
 
 /**
  * One vCPU as a host thread: runs it, sleeps while it is halted, and carries out INIT and start-up
@@ -20,6 +23,7 @@ final class VcpuThread implements VcpuControl {
   }
 
   private static final long INTERRUPT_FLAG = 1 << 9;
+  private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
 
   private final Machine machine;
   private final int id;
@@ -34,6 +38,7 @@ final class VcpuThread implements VcpuControl {
   private boolean deaf;
 
   private volatile boolean nmi;
+  private volatile boolean unhalted;
 
   VcpuThread(Machine machine, int id) {
     this.machine = machine;
@@ -88,6 +93,12 @@ final class VcpuThread implements VcpuControl {
   }
 
   @Override
+  public void unhalt() {
+    unhalted = true;
+    wake();
+  }
+
+  @Override
   public void init() {
     requests.add(new Request.Init());
     kick();
@@ -114,11 +125,15 @@ final class VcpuThread implements VcpuControl {
         }
         if (!runnable()) {
           // Whatever makes it runnable unparks it afterwards, so no wake-up falls between.
-          LockSupport.park(this);
+          sleep();
           continue;
         }
         halted = false;
         nmi = false;
+        if (unhalted) {
+          unhalted = false;
+          vcpu.unhalt();
+        }
         switch (vcpu.run()) {
           case VmExit.Halt() -> halted();
           case VmExit.Kicked() -> {}
@@ -131,10 +146,22 @@ final class VcpuThread implements VcpuControl {
     }
   }
 
+  /** Parks until something may have made the vCPU runnable; the guest may know that it does. */
+  private void sleep() {
+    StealTime stealTime = pc.platform(id).stealTime();
+    stealTime.paused(THREADS.getCurrentThreadCpuTime());
+    if (!runnable() && !machine.ended() && requests.isEmpty()) {
+      LockSupport.park(this);
+    }
+    if (stealTime.resumed(THREADS.getCurrentThreadCpuTime())) {
+      vcpu.flushTlb();
+    }
+  }
+
   /** Whether there is something to execute: it does not wait for an interrupt or a start-up. */
   boolean runnable() {
     return !waitsForStartup
-        && (!halted || nmi || !deaf && pc.platform(id).hasInterrupt());
+        && (!halted || nmi || unhalted || !deaf && pc.platform(id).hasInterrupt());
   }
 
   /** It executed a HLT. */
