@@ -28,6 +28,7 @@ public final class Javisor extends Verb {
             .build());
     spec().addSubcommand("run", new RunVerb().spec());
     spec().addSubcommand("inspect", new InspectVerb().spec());
+    spec().addSubcommand("doctor", new DoctorVerb().spec());
   }
 
   public static void main(String[] args) {
@@ -42,7 +43,8 @@ public final class Javisor extends Verb {
 
   @Override
   public Integer call() {
-    throw new ParameterException(spec().commandLine(), "no verb given: run or inspect expected");
+    throw new ParameterException(spec().commandLine(),
+        "no verb given: run, inspect or doctor expected");
   }
 
   private static int misused(ParameterException e, String[] args) {

@@ -67,6 +67,10 @@ final class InterpVcpu implements Vcpu {
   private final boolean traceBlocks;
 
   private boolean halted;
+
+  /** An interrupt acknowledged before the state came here, or {@link CpuState#NO_INTERRUPT}. */
+  private int pendingInterrupt = CpuState.NO_INTERRUPT;
+
   private boolean stepping;
   private boolean singleStep;
 
@@ -376,8 +380,9 @@ final class InterpVcpu implements Vcpu {
         return null;
       }
     }
-    if ((c.flags & Cpu.IF) != 0 && c.platform.hasInterrupt()) {
-      int vector = c.platform.acknowledgeInterrupt();
+    if ((c.flags & Cpu.IF) != 0
+        && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt())) {
+      int vector = takeInterrupt();
       if (vector >= 0) {
         halted = false;
         request(EVENT);
@@ -403,6 +408,15 @@ final class InterpVcpu implements Vcpu {
       return VmExit.Debug.INSTANCE;
     }
     return null;
+  }
+
+  private int takeInterrupt() {
+    int vector = pendingInterrupt;
+    if (vector == CpuState.NO_INTERRUPT) {
+      return c.platform.acknowledgeInterrupt();
+    }
+    pendingInterrupt = CpuState.NO_INTERRUPT;
+    return vector;
   }
 
   void halt() {
@@ -435,6 +449,7 @@ final class InterpVcpu implements Vcpu {
   @Override
   public void reset() {
     halted = false;
+    pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     VcpuBlock.clear(c.block);
     c.setReg(Cpu.RDX, 0x600);
@@ -486,6 +501,8 @@ final class InterpVcpu implements Vcpu {
     s.cr4 = c.cr4;
     s.efer = c.efer;
     c.debug.copyTo(s.dr);
+    c.system.exportMsrs(s);
+    s.pendingInterrupt = pendingInterrupt;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
     s.xcr0 = c.fpu.xcr0;
@@ -522,6 +539,8 @@ final class InterpVcpu implements Vcpu {
     c.cr4 = s.cr4;
     c.efer = s.efer;
     c.debug.copyFrom(s.dr);
+    c.system.adoptMsrs(s);
+    pendingInterrupt = s.pendingInterrupt;
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
     RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);

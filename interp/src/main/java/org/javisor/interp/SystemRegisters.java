@@ -3,6 +3,7 @@ package org.javisor.interp;
 import static org.javisor.accelerator.TraceCategory.MSR;
 import static org.javisor.accelerator.TraceCategory.UNKNOWN;
 
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
@@ -46,7 +47,7 @@ final class SystemRegisters {
   private long sysenterCs;
   private long sysenterEsp;
   private long sysenterEip;
-  private long pat = 0x0007_0406_0007_0406L;
+  private long pat = CpuState.RESET_PAT;
   private long miscEnable = 1;
   private final long[] mtrrs = new long[16];
   private final long[] fixedMtrrs = new long[11];
@@ -94,6 +95,32 @@ final class SystemRegisters {
     kernelGsBase = 0;
     specControl = 0;
     sysenterCs = 0;
+  }
+
+  void exportMsrs(CpuState s) {
+    s.star = star;
+    s.lstar = lstar;
+    s.cstar = cstar;
+    s.sfmask = sfmask;
+    s.kernelGsBase = kernelGsBase;
+    s.tscAux = tscAux;
+    s.sysenterCs = sysenterCs;
+    s.sysenterEsp = sysenterEsp;
+    s.sysenterEip = sysenterEip;
+    s.pat = pat;
+  }
+
+  void adoptMsrs(CpuState s) {
+    star = s.star;
+    lstar = s.lstar;
+    cstar = s.cstar;
+    sfmask = s.sfmask;
+    kernelGsBase = s.kernelGsBase;
+    tscAux = s.tscAux;
+    sysenterCs = s.sysenterCs;
+    sysenterEsp = s.sysenterEsp;
+    sysenterEip = s.sysenterEip;
+    pat = s.pat;
   }
 
   // ---- control registers ------------------------------------------------------------------
