@@ -7,13 +7,17 @@ import java.nio.channels.SelectionKey;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import org.javisor.network.loop.ChannelHandler;
+import org.javisor.network.loop.LoopTimer;
 import org.javisor.network.loop.NetworkLoop;
 import org.javisor.network.packet.IpAddress;
 
 /** A port of the host whose connections go to a port of the guest. */
 public final class TcpForward implements ChannelHandler, AutoCloseable {
   private static final int BACKLOG = 128;
+  private static final long RETRY_NANOS = 100_000_000L;
 
+  private final NetworkLoop loop;
+  private final LoopTimer retry;
   private final TcpNat nat;
   private final ServerSocketChannel server;
   private final IpAddress source;
@@ -34,6 +38,7 @@ public final class TcpForward implements ChannelHandler, AutoCloseable {
       IpAddress guest,
       int guestPort)
       throws IOException {
+    this.loop = loop;
     this.nat = nat;
     this.source = source;
     this.guest = guest;
@@ -42,7 +47,8 @@ public final class TcpForward implements ChannelHandler, AutoCloseable {
     try {
       server.setOption(StandardSocketOptions.SO_REUSEADDR, true);
       server.bind(listen, BACKLOG);
-      loop.register(server, SelectionKey.OP_ACCEPT, this);
+      SelectionKey key = loop.register(server, SelectionKey.OP_ACCEPT, this);
+      retry = loop.timer(() -> listenAgain(key));
     } catch (IOException | RuntimeException e) {
       NetworkLoop.closeQuietly(server);
       throw e;
@@ -63,7 +69,15 @@ public final class TcpForward implements ChannelHandler, AutoCloseable {
         nat.connectToGuest(channel, guest, guestPort, source, port);
       }
     } catch (IOException e) {
-      // The one who connected has gone again, or there are no more files; the next one may do.
+      // Who connected has gone again, or there are no more files. The latter would come back at once.
+      key.interestOps(0);
+      retry.set(loop.now() + RETRY_NANOS);
+    }
+  }
+
+  private static void listenAgain(SelectionKey key) {
+    if (key.isValid()) {
+      key.interestOps(SelectionKey.OP_ACCEPT);
     }
   }
 
