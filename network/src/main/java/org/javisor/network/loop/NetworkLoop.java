@@ -40,6 +40,8 @@ public final class NetworkLoop implements AutoCloseable {
   /** Whether the loop may be asleep, so that a doorbell must wake it. */
   private final AtomicBoolean sleepy = new AtomicBoolean();
 
+  /** Something happened outside of a round. */
+  private boolean touched;
   private volatile Thread thread = Thread.currentThread();
   private volatile boolean started;
   private volatile boolean closed;
@@ -96,6 +98,11 @@ public final class NetworkLoop implements AutoCloseable {
     endOfBatch.add(action);
   }
 
+  /** Asks for the end-of-batch actions; for what the loop's thread does outside of a round. */
+  public void touch() {
+    touched = true;
+  }
+
   public void removeAtEndOfBatch(Runnable action) {
     endOfBatch.remove(action);
   }
@@ -120,9 +127,11 @@ public final class NetworkLoop implements AutoCloseable {
    */
   public boolean poll(long maxNanos) {
     boolean busy = runTasks();
-    busy |= select(busy ? 0 : maxNanos);
+    busy |= select(busy || touched ? 0 : maxNanos);
     busy |= runTasks();
     busy |= timers.run(clock.nanos());
+    busy |= touched;
+    touched = false;
     if (busy) {
       for (int i = 0; i < endOfBatch.size(); i++) {
         endOfBatch.get(i).run();

@@ -56,6 +56,7 @@ final class ByteRing {
     if (buffer != null) {
       // All of the old ring, not only its size: bytes may have been put beyond that.
       int first = capacity - head;
+      buffer.clear();
       larger.put(HEADROOM, buffer, HEADROOM + head, first);
       larger.put(HEADROOM + first, buffer, HEADROOM, head);
       pool.release(buffer);

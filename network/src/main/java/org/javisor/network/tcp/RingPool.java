@@ -39,7 +39,7 @@ final class RingPool {
   ByteBuffer acquire(int capacity) {
     ByteBuffer buffer = spare.get(classOf(capacity)).poll();
     if (buffer != null) {
-      return buffer;
+      return buffer.clear();
     }
     while (taken + capacity > limit) {
       if (!discardSpare()) {

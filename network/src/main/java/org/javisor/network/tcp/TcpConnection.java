@@ -619,4 +619,10 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
   boolean isWaitingForOpen() {
     return state == State.CONNECTING || state == State.SYN_RECEIVED || state == State.SYN_SENT;
   }
+
+  @Override
+  public String toString() {
+    return guest + ":" + guestPort + " - " + remote + ":" + remotePort + " " + state + ", to guest: "
+        + sender + ", to host: " + receiver.waiting() + " waiting, timer " + timer.isSet();
+  }
 }

@@ -355,4 +355,11 @@ final class TcpSender {
   void release() {
     ring.release();
   }
+
+  @Override
+  public String toString() {
+    return "waiting " + ring.size() + ", in flight " + (highest - unacknowledged) + ", next "
+        + (next - unacknowledged) + ", window " + window + ", congestion window " + congestionWindow
+        + (recovering ? ", recovering" : "") + (endOfInput ? ", ended" : "");
+  }
 }

@@ -198,6 +198,7 @@ public final class UserNetwork implements NetworkPort {
     if (closed || frame.remaining() < Headers.ETHERNET || frame.remaining() > MAX_FRAME) {
       dropped.incrementAndGet();
     } else if (loop.inLoop()) {
+      loop.touch();
       take(frame, offload);
     } else if (fromGuest.offer(frame, offload)) {
       framesWaiting.ring();
