@@ -5,6 +5,7 @@ import org.javisor.network.Offload;
 import org.javisor.network.Offload.Segmentation;
 import org.javisor.network.OffloadCache;
 import org.javisor.network.OffloadSupport;
+import org.javisor.network.loop.GuestLink;
 import org.javisor.network.packet.Bytes;
 import org.javisor.network.packet.Checksum;
 import org.javisor.network.packet.Headers;

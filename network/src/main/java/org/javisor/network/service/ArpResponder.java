@@ -2,7 +2,7 @@ package org.javisor.network.service;
 
 import java.nio.ByteBuffer;
 import org.javisor.network.Offload;
-import org.javisor.network.ip.GuestLink;
+import org.javisor.network.loop.GuestLink;
 import org.javisor.network.ip.Neighbours;
 import org.javisor.network.ip.Subnet;
 import org.javisor.network.packet.Bytes;

@@ -16,7 +16,7 @@ import org.javisor.network.NetworkException.Reason;
 import org.javisor.network.NetworkPort;
 import org.javisor.network.Offload;
 import org.javisor.network.PortStatistics;
-import org.javisor.network.ip.GuestLink;
+import org.javisor.network.loop.GuestLink;
 import org.javisor.network.ip.IcmpErrors;
 import org.javisor.network.ip.IpSender;
 import org.javisor.network.ip.Neighbours;

@@ -1,4 +1,4 @@
-package org.javisor.network.ip;
+package org.javisor.network.loop;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -7,8 +7,6 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.network.FrameReceiver;
 import org.javisor.network.Offload;
 import org.javisor.network.OffloadSupport;
-import org.javisor.network.loop.FrameQueue;
-import org.javisor.network.loop.NetworkLoop;
 
 /**
  * The cable's end towards the guest. A frame the guest has no room for is either refused, and its
