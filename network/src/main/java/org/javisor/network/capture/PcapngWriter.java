@@ -119,20 +119,22 @@ final class PcapngWriter implements AutoCloseable {
     endBlock(start);
   }
 
-  /** Writes out what was recorded. One thread at a time. */
+  /** Writes out what was recorded. */
   void flush() {
-    synchronized (this) {
-      ByteBuffer full = filling;
-      filling = writing.clear();
-      writing = full;
-    }
-    writing.flip();
-    try {
-      while (failure == null && writing.hasRemaining()) {
-        file.write(writing);
+    synchronized (file) {
+      synchronized (this) {
+        ByteBuffer full = filling;
+        filling = writing.clear();
+        writing = full;
       }
-    } catch (IOException e) {
-      failure = e; // a full disk, mostly: the capture ends, the network goes on
+      writing.flip();
+      try {
+        while (failure == null && writing.hasRemaining()) {
+          file.write(writing);
+        }
+      } catch (IOException e) {
+        failure = e; // a full disk, mostly: the capture ends, the network goes on
+      }
     }
   }
 

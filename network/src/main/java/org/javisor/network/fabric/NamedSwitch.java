@@ -1,6 +1,7 @@
 package org.javisor.network.fabric;
 
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.FileChannel;
@@ -141,16 +142,30 @@ public final class NamedSwitch implements AutoCloseable {
     retry.set(loop.now() + RETRY_NANOS);
   }
 
+  /**
+   * Connects to a hub if one answers. Otherwise whoever gets the lock becomes it; having it, one looks
+   * once more, because a lock can be lost (closing any channel of the file in a process does that).
+   */
   private boolean foundOrConnect() throws IOException {
-    return tryLock() ? found() : connect();
+    if (connect()) {
+      return true;
+    }
+    FileLock lock = tryLock();
+    if (lock == null) {
+      return false;
+    }
+    if (connect()) {
+      lock.release();
+      return true;
+    }
+    return found();
   }
 
-  private boolean tryLock() throws IOException {
+  private FileLock tryLock() throws IOException {
     try {
-      FileLock lock = lockChannel.tryLock();
-      return lock != null;
+      return lockChannel.tryLock();
     } catch (OverlappingFileLockException e) {
-      return false; // another member in this process
+      return null; // another member in this process
     }
   }
 
@@ -193,11 +208,14 @@ public final class NamedSwitch implements AutoCloseable {
     try {
       channel.connect(UnixDomainSocketAddress.of(socket));
       uplink = new SwitchTrunk(loop, channel, local.newPort(), this::hubLost);
+      return true;
+    } catch (ConnectException e) {
+      NetworkLoop.closeQuietly(channel); // a socket that a dead hub has left
+      return false;
     } catch (IOException e) {
       NetworkLoop.closeQuietly(channel);
       throw e;
     }
-    return true;
   }
 
   private void hubLost() {

@@ -189,6 +189,16 @@ public final class UserNetwork implements NetworkPort {
     return List.copyOf(forwarded);
   }
 
+  /** TCP connections there are now; on the network's thread. */
+  int connections() {
+    return tcp.size();
+  }
+
+  /** UDP sessions there are now; on the network's thread. */
+  int sessions() {
+    return udp.size();
+  }
+
   // ---- The port
 
   @Override

@@ -230,6 +230,15 @@ public final class FakeGuest implements FrameReceiver {
     return connection;
   }
 
+  /** Opens a connection from the same port as another one, which is forgotten. */
+  public FakeTcp reopen(FakeTcp old) {
+    FakeTcp connection = new FakeTcp(this, address4, old.localPort, old.remote, old.remotePort);
+    connection.initial = old.initial + 100_000_000;
+    connections.put(key(old.localPort, old.remote, old.remotePort), connection);
+    connection.connect();
+    return connection;
+  }
+
   public void listen(int localPort, Consumer<FakeTcp> accepted) {
     listeners.put(localPort, accepted);
   }

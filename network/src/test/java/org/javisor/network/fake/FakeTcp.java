@@ -16,7 +16,6 @@ public final class FakeTcp {
   private static final int SYN = 2;
   private static final int RST = 4;
   private static final int ACK = 16;
-  private static final int INITIAL = 0xFFFF_F000; // soon wraps around
   private static final long TIMEOUT_NANOS = 300_000_000L;
 
   public final int localPort;
@@ -57,6 +56,7 @@ public final class FakeTcp {
   private int highest;
   private int peerScale;
   private int peerInitial;
+  int initial = 0xFFFF_F000; // soon wraps around
   private boolean peerKnown;
   private int peerFinAt = -1;
   private int duplicates;
@@ -82,7 +82,7 @@ public final class FakeTcp {
             ? new byte[] {2, 4, (byte) (segmentSize >>> 8), (byte) segmentSize, 1, 1, 4, 2, 1, 3, 3,
                 (byte) scale}
             : new byte[] {2, 4, (byte) (segmentSize >>> 8), (byte) segmentSize};
-    transmit(flags, INITIAL, options, new byte[0]);
+    transmit(flags, initial, options, new byte[0]);
     timeoutAt = guest.clock.nanos() + TIMEOUT_NANOS;
   }
 
@@ -100,7 +100,7 @@ public final class FakeTcp {
 
   /** Ends at once. */
   public void abort() {
-    transmit(RST | ACK, INITIAL + 1 + highest, new byte[0], new byte[0]);
+    transmit(RST | ACK, initial + 1 + highest, new byte[0], new byte[0]);
     guest.forget(this);
   }
 
@@ -118,7 +118,7 @@ public final class FakeTcp {
 
   /** Says the window anew. */
   public void acknowledge() {
-    transmit(ACK, INITIAL + 1 + highest, new byte[0], new byte[0]);
+    transmit(ACK, initial + 1 + highest, new byte[0], new byte[0]);
   }
 
   @Override
@@ -141,6 +141,12 @@ public final class FakeTcp {
     if ((flags & RST) != 0) {
       reset = true;
       guest.forget(this);
+      return;
+    }
+    if (!peerKnown && (flags & SYN) == 0) {
+      // An answer to somebody who is forgotten (RFC 9293, section 3.10.7.3).
+      transmit(RST, ack, new byte[0], new byte[0]);
+      timeoutAt = guest.clock.nanos() + TIMEOUT_NANOS;
       return;
     }
     if ((flags & SYN) != 0) {
@@ -186,7 +192,7 @@ public final class FakeTcp {
   }
 
   private void acknowledgement(int ack, int windowField, boolean syn, int payload) {
-    int offset = ack - INITIAL - 1;
+    int offset = ack - initial - 1;
     if (!synAcknowledged && offset >= 0) {
       synAcknowledged = true;
       established = true;
@@ -285,7 +291,7 @@ public final class FakeTcp {
     length = Math.max(0, Math.min(length, Math.max(peerWindow - (next - acknowledged), 1)));
     byte[] payload = Frames.slice(toSend, next, next + length);
     boolean fin = closing && next + length == toSend.length;
-    transmit(fin ? FIN | ACK : ACK, INITIAL + 1 + next, new byte[0], payload);
+    transmit(fin ? FIN | ACK : ACK, initial + 1 + next, new byte[0], payload);
     next += length + (fin ? 1 : 0);
     highest = Math.max(highest, next);
     finSent |= fin;

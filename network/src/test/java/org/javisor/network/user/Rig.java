@@ -70,16 +70,7 @@ final class Rig implements AutoCloseable {
       }
       step();
     }
-    throw new AssertionError("never happened: " + what + "; " + guest + dbg());
-  }
-
-  String dbg() {
-    try {
-      var f = UserNetwork.class.getDeclaredField("tcp"); f.setAccessible(true);
-      Object t = f.get(network);
-      var g = t.getClass().getDeclaredField("connections"); g.setAccessible(true);
-      return "\nDEBUG " + ((java.util.Map<?,?>) g.get(t)).values();
-    } catch (ReflectiveOperationException e) { return "" + e; }
+    throw new AssertionError("never happened: " + what + "; " + guest);
   }
 
   /** Lets so much time pass, and everything happen that happens in it. */
