@@ -3,6 +3,7 @@ package org.javisor.network.udp;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.PortUnreachableException;
+import java.net.SocketAddress;
 import java.net.StandardProtocolFamily;
 import java.nio.ByteBuffer;
 import java.nio.channels.DatagramChannel;
@@ -29,12 +30,12 @@ final class UdpSession implements ChannelHandler, AutoCloseable {
   private final Endpoint guest;
   private final DatagramChannel channel;
   /** Who may answer: their addresses on the host's side, and what the guest calls them. */
-  private final Map<InetSocketAddress, Endpoint> peers =
+  private final Map<SocketAddress, Endpoint> peers =
       new LinkedHashMap<>(4, 0.75f, true) {
         private static final long serialVersionUID = 1L;
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<InetSocketAddress, Endpoint> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<SocketAddress, Endpoint> eldest) {
           return size() > MAX_PEERS;
         }
       };
@@ -76,11 +77,8 @@ final class UdpSession implements ChannelHandler, AutoCloseable {
     buffer.limit(datagram.payload() + datagram.payloadLength()).position(datagram.payload());
     try {
       // A full socket loses the datagram, as UDP may.
-      if (connectedPeer != null) {
-        channel.write(buffer);
-      } else {
-        channel.send(buffer, lastTarget);
-      }
+      // Not write(), which keeps empty datagrams to itself.
+      channel.send(buffer, lastTarget);
     } catch (PortUnreachableException e) {
       refused(); // an earlier one
     } finally {
@@ -119,18 +117,11 @@ final class UdpSession implements ChannelHandler, AutoCloseable {
 
   private boolean receive() throws IOException {
     ByteBuffer buffer = nat.output().buffer();
-    Endpoint peer = connectedPeer;
-    if (peer != null) {
-      if (channel.read(buffer) == 0 && buffer.position() == UdpOutput.PAYLOAD) {
-        return false; // nothing there, or an empty datagram, which is not worth telling apart
-      }
-    } else {
-      InetSocketAddress from = (InetSocketAddress) channel.receive(buffer);
-      if (from == null) {
-        return false;
-      }
-      peer = peers.get(from);
+    SocketAddress from = channel.receive(buffer);
+    if (from == null) {
+      return false;
     }
+    Endpoint peer = connectedPeer != null ? connectedPeer : peers.get(from);
     if (peer != null) {
       lastActivity = nat.loop().now();
       nat.output()

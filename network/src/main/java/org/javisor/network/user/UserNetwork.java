@@ -199,6 +199,11 @@ public final class UserNetwork implements NetworkPort {
     return udp.size();
   }
 
+  /** Packets that lack fragments now; on the network's thread. */
+  int partialPackets() {
+    return reassembler.size();
+  }
+
   // ---- The port
 
   @Override
