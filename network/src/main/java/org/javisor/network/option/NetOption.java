@@ -100,7 +100,8 @@ public sealed interface NetOption {
   /** Reads one value; a class only to have its state. */
   final class Parser {
     private static final Pattern FORWARD =
-        Pattern.compile("(tcp|udp):(?:(\\[[0-9a-fA-F:.%]+]|[0-9.]+):)?(\\d{1,5}):(\\d{1,5})");
+        Pattern.compile(
+            "(tcp|udp):(?:(\\[[0-9a-fA-F:.%]+]|\\d+(?:\\.\\d+){3}):)?(\\d{1,5}):(\\d{1,5})");
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,31}");
 
     private final String text;

@@ -71,13 +71,15 @@ final class UdpSession implements ChannelHandler, AutoCloseable {
     if (!target.equals(lastTarget)) {
       address(remote, remotePort, target);
     }
+    if (datagram.payloadLength() == 0) {
+      disconnect(); // Java keeps empty datagrams of a connected socket to itself
+    }
     ByteBuffer buffer = datagram.buffer();
     int position = buffer.position();
     int limit = buffer.limit();
     buffer.limit(datagram.payload() + datagram.payloadLength()).position(datagram.payload());
     try {
       // A full socket loses the datagram, as UDP may.
-      // Not write(), which keeps empty datagrams to itself.
       channel.send(buffer, lastTarget);
     } catch (PortUnreachableException e) {
       refused(); // an earlier one
@@ -92,12 +94,18 @@ final class UdpSession implements ChannelHandler, AutoCloseable {
     if (peers.isEmpty()) {
       channel.connect(target);
       connectedPeer = peer;
-    } else if (connectedPeer != null) {
-      channel.disconnect();
-      connectedPeer = null;
+    } else {
+      disconnect();
     }
     peers.put(target, peer);
     lastTarget = target;
+  }
+
+  private void disconnect() throws IOException {
+    if (connectedPeer != null) {
+      channel.disconnect();
+      connectedPeer = null;
+    }
   }
 
   @Override
