@@ -13,6 +13,7 @@ public interface Accelerator {
    *
    * @param memory the guest-physical map; the caller may change it at any time
    * @param bus where port and memory-mapped I/O of the guest goes
+   * @param trace who is told about exceptions, interrupts, MSRs and blocks
    */
-  Vm createVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock);
+  Vm createVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace);
 }

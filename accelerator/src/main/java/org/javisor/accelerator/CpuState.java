@@ -35,6 +35,12 @@ public final class CpuState {
   /** FXSAVE64 image of x87, MMX, MXCSR and XMM0–15 (Intel SDM volume 1, table 10-2). */
   public final byte[] fxsave = new byte[512];
 
+  /** XCR0: the state that XSAVE manages; x87 always. */
+  public long xcr0 = 1;
+
+  /** The high halves of YMM0–15, as in the standard format of XSAVE from offset 576 on. */
+  public final byte[] ymmHigh = new byte[256];
+
   /** A segment register with its hidden part. */
   public static final class Segment {
     public int selector;

@@ -40,6 +40,13 @@ public interface VcpuPlatform {
    */
   void writeMsr(int msr, long value) throws UnknownMsr;
 
+  /**
+   * The guest moved this vCPU's time-stamp counter: what depends on it is set right.
+   *
+   * @param ticks how far it is ahead of the machine's clock, IA32_TSC_ADJUST included
+   */
+  default void setTscOffset(long ticks) {}
+
   /** The register does not exist, or the value is not one it takes. */
   final class UnknownMsr extends Exception {
     private static final long serialVersionUID = 1L;

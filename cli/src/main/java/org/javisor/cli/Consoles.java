@@ -15,16 +15,17 @@ final class Consoles {
   /**
    * Opens a console.
    *
+   * @param option the option that asks for it, to name it in errors
    * @param quit what Ctrl-A x at a terminal does
    */
-  static Console open(ConsoleTarget target, Runnable quit) throws UserError {
+  static Console open(String option, ConsoleTarget target, Runnable quit) throws UserError {
     return switch (target) {
       case ConsoleTarget.Stdio() -> TerminalConsole.open(quit);
       case ConsoleTarget.ToFile(Path path) -> {
         try {
           yield FileConsole.open(path);
         } catch (IOException e) {
-          throw cannot("file:" + path, "be written", "a file in a writable folder", e);
+          throw cannot(option + " file:" + path, "be written", "a file in a writable folder", e);
         }
       }
       case ConsoleTarget.ToSocket(Path path) -> {
@@ -32,9 +33,10 @@ final class Consoles {
           yield SocketConsole.open(path);
         } catch (FileAlreadyExistsException e) {
           throw cannot(
-              "socket:" + path, "be made: something is there", "a path that is free", e);
+              option + " socket:" + path, "be made: something is there", "a path that is free", e);
         } catch (IOException e) {
-          throw cannot("socket:" + path, "be made", "a short path in a writable folder", e);
+          throw cannot(option + " socket:" + path, "be made", "a short path in a writable folder",
+              e);
         }
       }
     };
@@ -45,7 +47,7 @@ final class Consoles {
     String reason = cause instanceof FileAlreadyExistsException ? "" : " (" + reason(cause) + ")";
     return new UserError(
         ExitCode.FILE,
-        "--console " + console + " cannot " + what + reason + "; " + expected + " expected",
+        console + " cannot " + what + reason + "; " + expected + " expected",
         cause);
   }
 

@@ -5,8 +5,8 @@ import java.io.StringWriter;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import org.javisor.accelerator.TraceCategory;
 import org.javisor.machine.MachineListener;
-import org.javisor.machine.TraceCategory;
 import tools.jackson.core.JsonGenerator;
 import tools.jackson.core.json.JsonFactory;
 

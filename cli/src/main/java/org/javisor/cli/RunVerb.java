@@ -8,12 +8,14 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.javisor.accelerator.TraceCategory;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineOutcome;
-import org.javisor.machine.TraceCategory;
 import org.javisor.machine.console.Console;
+import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.PackageException;
 import picocli.CommandLine.Model.OptionSpec;
@@ -35,6 +37,17 @@ final class RunVerb extends Verb {
       option("--append", "TEXT", String.class,
           "The kernel's command line. Default: ${DEFAULT-VALUE}")
           .defaultValue("console=ttyS0")
+          .build();
+  private final OptionSpec protocol =
+      option(
+          "--boot-protocol",
+          "NAME",
+          BootProtocol.class,
+          "How the kernel is entered: "
+              + labels(BootProtocol.values(), BootProtocol::label)
+              + ". Default: the best the image offers.")
+          .converters(RunVerb::bootProtocol)
+          .defaultValue(BootProtocol.AUTO.label())
           .build();
   private final OptionSpec memory =
       option("--memory", "SIZE", MemorySize.class, "RAM, as 512M or 2G. Default: ${DEFAULT-VALUE}")
@@ -62,6 +75,14 @@ final class RunVerb extends Verb {
           .converters(new ConsoleTarget.Converter())
           .defaultValue("stdio")
           .build();
+  private final OptionSpec debugConsole =
+      option(
+          "--debug-console",
+          "WHERE",
+          ConsoleTarget.class,
+          "Where output to the debug ports 0xE9 and 0x402 goes: file:PATH or socket:PATH.")
+          .converters(new ConsoleTarget.Converter())
+          .build();
   private final OptionSpec noReboot =
       flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
   private final OptionSpec gdb =
@@ -86,16 +107,25 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, append, memory, cpus, accelerator, console, noReboot, gdb, trace);
+        kernel, initrd, append, protocol, memory, cpus, accelerator, console, debugConsole,
+        noReboot, gdb, trace);
   }
 
   @Override
   public Integer call() throws Exception {
     Messages messages = messages();
     MachineConfig config = config(messages);
-    try (Console far = Consoles.open(console.getValue(), this::quit)) {
+    if (debugConsole.getValue() instanceof ConsoleTarget.Stdio) {
+      throw new UserError(
+          ExitCode.USAGE,
+          "--debug-console stdio: the terminal is the serial console's; file:PATH or socket:PATH"
+              + " expected");
+    }
+    try (Console far = open(console);
+        Console debug = open(debugConsole)) {
       while (true) {
-        try (Machine machine = Machine.start(config, far, messages)) {
+        try (Machine machine =
+            Machine.start(config, far, Optional.ofNullable(debug), messages)) {
           running.set(machine);
           MachineOutcome outcome = machine.await();
           if (outcome instanceof MachineOutcome.Reset && !isSet(noReboot)) {
@@ -108,6 +138,12 @@ final class RunVerb extends Verb {
         }
       }
     }
+  }
+
+  /** Opens what an option names; null if it names nothing. */
+  private Console open(OptionSpec option) throws UserError {
+    ConsoleTarget target = option.getValue();
+    return target == null ? null : Consoles.open(option.longestName(), target, this::quit);
   }
 
   /** Ctrl-A x: the machine's plug is pulled; if that does not help, the program's. */
@@ -154,6 +190,7 @@ final class RunVerb extends Verb {
         image,
         unpacked,
         Optional.ofNullable(ramDisk),
+        protocol.getValue(),
         append.getValue(),
         memory.<MemorySize>getValue().bytes(),
         count,
@@ -181,11 +218,24 @@ final class RunVerb extends Verb {
         return category;
       }
     }
-    String known =
-        Arrays.stream(TraceCategory.values())
-            .map(TraceCategory::label)
-            .collect(Collectors.joining(", "));
-    throw new TypeConversionException("'" + text + "' cannot be traced: " + known + " expected");
+    throw new TypeConversionException(
+        "'" + text + "' cannot be traced: "
+            + labels(TraceCategory.values(), TraceCategory::label) + " expected");
+  }
+
+  private static BootProtocol bootProtocol(String text) {
+    for (BootProtocol protocol : BootProtocol.values()) {
+      if (protocol.label().equals(text)) {
+        return protocol;
+      }
+    }
+    throw new TypeConversionException(
+        "'" + text + "' is no boot protocol: "
+            + labels(BootProtocol.values(), BootProtocol::label) + " expected");
+  }
+
+  private static <T> String labels(T[] values, Function<T, String> label) {
+    return Arrays.stream(values).map(label).collect(Collectors.joining(", "));
   }
 
   /** Says what is wrong with a file before anything has been started for it. */

@@ -6,14 +6,15 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.javisor.accelerator.TraceCategory;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
 import org.javisor.machine.MachineListener;
 import org.javisor.machine.MachineOutcome;
-import org.javisor.machine.TraceCategory;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
+import org.javisor.pc.loader.BootProtocol;
 
 /** A guest under test: what its console printed, and a hand at its keyboard. */
 final class BootedGuest implements AutoCloseable {
@@ -21,13 +22,15 @@ final class BootedGuest implements AutoCloseable {
   private final Machine machine;
   private ConsolePort port;
 
-  BootedGuest(Path kernel, Optional<Path> unpacked, Path initrd, String append)
+  BootedGuest(
+      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, String append)
       throws MachineException {
     MachineConfig config =
         new MachineConfig(
             kernel,
             unpacked,
             Optional.of(initrd),
+            protocol,
             append,
             512L << 20,
             1,
@@ -58,6 +61,7 @@ final class BootedGuest implements AutoCloseable {
               @Override
               public void close() {}
             },
+            Optional.empty(),
             new MachineListener() {
               @Override
               public void message(String line) {}

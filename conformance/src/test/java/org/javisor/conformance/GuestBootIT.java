@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.javisor.machine.MachineOutcome;
+import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.AptFetcher;
 import org.javisor.storage.packages.PackageArchive;
@@ -29,14 +30,24 @@ class GuestBootIT {
   @Timeout(600)
   void cloudKernelBootsToShellAndPowersOff() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
-    useAndPowerOff(files.kernel(), Optional.of(files.vmlinux()), files.initrd());
+    useAndPowerOff(
+        files.kernel(), Optional.of(files.vmlinux()), files.initrd(), BootProtocol.AUTO);
+  }
+
+  /** Breaks if real mode, the BIOS calls of the setup code or the guest's own unpacking do. */
+  @Test
+  @Timeout(600)
+  void cloudKernelBootsFromItsRealModeSetup() throws Exception {
+    DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
+    useAndPowerOff(
+        files.kernel(), Optional.empty(), files.initrd(), BootProtocol.LINUX_REAL_MODE);
   }
 
   @Test
   @Timeout(600)
   void genericKernelBootsToShellAndPowersOff() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
-    useAndPowerOff(genericKernel(), Optional.empty(), files.initrd());
+    useAndPowerOff(genericKernel(), Optional.empty(), files.initrd(), BootProtocol.AUTO);
   }
 
   private Path genericKernel() throws IOException {
@@ -57,9 +68,10 @@ class GuestBootIT {
     return kernel;
   }
 
-  private static void useAndPowerOff(Path kernel, Optional<Path> unpacked, Path initrd)
+  private static void useAndPowerOff(
+      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol)
       throws Exception {
-    try (BootedGuest guest = new BootedGuest(kernel, unpacked, initrd, "console=ttyS0")) {
+    try (BootedGuest guest = new BootedGuest(kernel, unpacked, initrd, protocol, "console=ttyS0")) {
       int at = guest.await("Javisor guest ready: Linux", 0, 300);
       at = guest.await("~ #", at, 60);
       // The answer differs from what is typed, so that the echo does not pass for it.

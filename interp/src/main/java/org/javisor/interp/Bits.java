@@ -29,10 +29,9 @@ final class Bits {
       if (writes) {
         c.probeWrite(va, size);
       }
-      old = c.load(va, size);
-      if (writes) {
-        c.store(va, size, changed(op, old, mask));
-      }
+      do {
+        old = c.load(va, size);
+      } while (writes && !c.update(in.lock, va, size, old, changed(op, old, mask)));
     } else {
       old = c.get(in.rm << 3, size);
       if (writes) {
@@ -90,7 +89,10 @@ final class Bits {
   }
 
   static void bmi(Cpu c, Instruction in) {
-    int size = in.vexW ? 8 : 4;
+    if (c.realOrVirtual8086()) {
+      throw c.ud();
+    }
+    int size = in.bytes(Operand.Size.Y);
     int bits = 8 * size;
     long vvvv = Cpu.zeroExtend(c.reg(in.vvvv), size);
     long rm = Cpu.zeroExtend(c.readRm(in, size), size);

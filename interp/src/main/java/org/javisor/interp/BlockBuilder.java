@@ -1,9 +1,5 @@
 package org.javisor.interp;
 
-import java.util.EnumSet;
-import java.util.Set;
-import org.javisor.accelerator.CpuModel;
-import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Instruction;
 import org.javisor.memory.FrameArena;
@@ -25,17 +21,7 @@ final class BlockBuilder {
   BlockBuilder(Cpu c, FrameArena arena) {
     this.c = c;
     this.arena = arena;
-    this.decoder = new Decoder(features(c.model));
-  }
-
-  private static Set<CpuFeature> features(CpuModel model) {
-    Set<CpuFeature> set = EnumSet.noneOf(CpuFeature.class);
-    for (CpuFeature f : CpuFeature.values()) {
-      if ((model.cpuid(f.leaf(), f.subleaf())[f.register()] >>> f.bit() & 1) != 0) {
-        set.add(f);
-      }
-    }
-    return set;
+    this.decoder = new Decoder(CpuModels.features(c.model));
   }
 
   /** What a block's steps depend on besides the instructions: sizes of code and stack. */

@@ -1,9 +1,11 @@
 package org.javisor.interp;
 
+import java.lang.invoke.VarHandle;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.time.Clock;
+import org.javisor.interp.silicon.SiliconArea;
 import org.javisor.isa.Instruction;
 import org.javisor.memory.RawMemory;
 
@@ -157,8 +159,8 @@ final class Cpu {
     this.platform = platform;
     this.mmu = new Mmu(this, vm);
     this.segments = new Segments(this);
-    this.delivery = new Delivery(this);
-    this.system = new SystemRegisters(this);
+    this.delivery = new Delivery(this, vm.trace());
+    this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
   }
 
@@ -404,6 +406,9 @@ final class Cpu {
     stackSize = codeSize == 64 ? 8 : segments.ssDefault32() ? 4 : 2;
     updateTlb();
     mode = BlockBuilder.mode(this);
+    // FNSTENV and FNSAVE write another format there (Intel SDM volume 1, 8.1.10).
+    RawMemory.put32(
+        block + SiliconArea.X87_REAL_MODE, protectedMode() && !virtual8086() ? 0 : 1);
   }
 
   /** Selects the part of the software TLB for CPL, CR4.SMAP and EFLAGS.AC. */
@@ -451,6 +456,26 @@ final class Cpu {
     }
   }
 
+  /**
+   * The second half of a read-modify-write: stores {@code value}; with a LOCK prefix only if memory
+   * still holds what was read, and as one access for all that share the memory. The address has been
+   * probed for writing.
+   *
+   * @param expected what was read, sign extended
+   * @return false if memory has changed since: read it again
+   */
+  boolean update(boolean lock, long va, int size, long expected, long value) {
+    if (!lock) {
+      store(va, size, value);
+      return true;
+    }
+    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
+    return (va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)
+        ? vcpu.exclusion().replace(
+            this, va, va + RawMemory.get64(entry + 16), size, expected, value)
+        : vcpu.exclusion().replaceAlone(this, va, size, expected, value);
+  }
+
   /** Faults as the store of a read-modify-write would, before anything is read. */
   void probeWrite(long va, int size) {
     long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
@@ -474,15 +499,20 @@ final class Cpu {
 
   /** Loads from a host address, sign extended. */
   static long rawLoad(long host, int size) {
-    return switch (size) {
-      case 1 -> (byte) RawMemory.get8(host);
-      case 2 -> (short) RawMemory.get16(host);
-      case 4 -> RawMemory.get32(host);
-      default -> RawMemory.get64(host);
-    };
+    long value =
+        switch (size) {
+          case 1 -> (byte) RawMemory.get8(host);
+          case 2 -> (short) RawMemory.get16(host);
+          case 4 -> RawMemory.get32(host);
+          default -> RawMemory.get64(host);
+        };
+    // x86-TSO: loads stay before what follows. Nothing is emitted on x86; C2 is held back.
+    VarHandle.acquireFence();
+    return value;
   }
 
   static void rawStore(long host, int size, long value) {
+    VarHandle.releaseFence(); // x86-TSO: stores stay behind what came before
     switch (size) {
       case 1 -> RawMemory.put8(host, (int) value);
       case 2 -> RawMemory.put16(host, (int) value);
@@ -594,6 +624,14 @@ final class Cpu {
       throw gp0();
     }
     return t;
+  }
+
+  /** The same for a call: what is wrong with the stack comes before what is wrong with the target. */
+  long callTarget(long target, int operandSize) {
+    if (codeSize == 64 && operandSize == 8 && target << 16 >> 16 != target) {
+      probeWrite(stackPointer() - 8, 8);
+    }
+    return branchTarget(target, operandSize);
   }
 
   /** Linear address of the current instruction pointer. */

@@ -5,6 +5,7 @@ import java.util.EnumSet;
 import java.util.Map;
 import java.util.Set;
 import org.javisor.accelerator.CpuModel;
+import org.javisor.interp.silicon.SiliconUnit;
 import org.javisor.isa.CpuFeature;
 
 /**
@@ -33,8 +34,27 @@ public final class CpuModels {
           CpuFeature.CX16, CpuFeature.POPCNT, CpuFeature.SSE3, CpuFeature.SSSE3,
           CpuFeature.SSE4_1, CpuFeature.SSE4_2);
 
+  /** The psABI level, and what every CPU that has it has too. */
+  private static final Set<CpuFeature> V3 =
+      EnumSet.of(
+          CpuFeature.AVX, CpuFeature.AVX2, CpuFeature.BMI1, CpuFeature.BMI2, CpuFeature.F16C,
+          CpuFeature.FMA, CpuFeature.ABM, CpuFeature.MOVBE, CpuFeature.XSAVE, CpuFeature.XSAVEOPT,
+          CpuFeature.XSAVEC, CpuFeature.XGETBV1, CpuFeature.AES, CpuFeature.PCLMULQDQ,
+          CpuFeature.SHA, CpuFeature.ADX, CpuFeature.RDPID, CpuFeature.CLFLUSHOPT,
+          CpuFeature.CLWB);
+
+  /** What runs on the host's units, so that a model has it only where the host does. */
+  private static final Set<CpuFeature> ON_SILICON =
+      EnumSet.of(
+          CpuFeature.AVX, CpuFeature.AVX2, CpuFeature.F16C, CpuFeature.FMA, CpuFeature.AES,
+          CpuFeature.PCLMULQDQ, CpuFeature.SHA);
+
+  static {
+    V3.addAll(V2);
+  }
+
   private static final Map<String, Set<CpuFeature>> MODELS =
-      Map.of("x86-64-v1", EnumSet.noneOf(CpuFeature.class), "x86-64-v2", V2);
+      Map.of("x86-64-v1", EnumSet.noneOf(CpuFeature.class), "x86-64-v2", V2, "x86-64-v3", V3);
 
   /** Frequency of the time stamp counter, in Hz. */
   public static final long TSC_HZ = 1_000_000_000L;
@@ -46,7 +66,10 @@ public final class CpuModels {
     return MODELS.keySet();
   }
 
-  /** The model of a name, for a machine of {@code vcpus} vCPUs. */
+  /**
+   * The model of a name, for a machine of {@code vcpus} vCPUs; without the vector features that the
+   * host's own units lack.
+   */
   public static CpuModel of(String name, int vcpus) {
     Set<CpuFeature> extra = MODELS.get(name);
     if (extra == null) {
@@ -54,11 +77,30 @@ public final class CpuModels {
     }
     Set<CpuFeature> features = EnumSet.copyOf(SYSTEM);
     features.addAll(extra);
+    Set<CpuFeature> lacking = EnumSet.copyOf(ON_SILICON);
+    lacking.removeAll(SiliconUnit.hostFeatures());
+    features.removeAll(lacking);
     if (vcpus > 1) {
       features.add(CpuFeature.HTT);
       features.add(CpuFeature.CMP_LEGACY);
     }
     return new Model(name, features, vcpus);
+  }
+
+  /** A model of exactly these features, for tests. */
+  static CpuModel of(String name, Set<CpuFeature> features) {
+    return new Model(name, features, 1);
+  }
+
+  /** The features that a model's CPUID announces. */
+  public static Set<CpuFeature> features(CpuModel model) {
+    Set<CpuFeature> set = EnumSet.noneOf(CpuFeature.class);
+    for (CpuFeature f : CpuFeature.values()) {
+      if ((model.cpuid(f.leaf(), f.subleaf())[f.register()] >>> f.bit() & 1) != 0) {
+        set.add(f);
+      }
+    }
+    return set;
   }
 
   private record Model(String name, Set<CpuFeature> features, int vcpus) implements CpuModel {
@@ -123,6 +165,22 @@ public final class CpuModels {
             r[2] = subleaf;
           }
         }
+        case 0xd -> {
+          boolean avx = features.contains(CpuFeature.AVX);
+          if (!features.contains(CpuFeature.XSAVE)) {
+            break;
+          }
+          if (subleaf == 0) {
+            r[0] = (int) StateImages.supported(avx);
+            r[1] = StateImages.size(1);
+            r[2] = StateImages.size(r[0]);
+          } else if (subleaf == 1) {
+            r[0] = bits(0xd, 1, 0);
+          } else if (subleaf == 2 && avx) {
+            r[0] = 256;
+            r[1] = StateImages.AVX_OFFSET;
+          }
+        }
         case 0x15 -> {
           // TSC = crystal × EBX / EAX.
           r[0] = 1;
@@ -166,6 +224,7 @@ public final class CpuModels {
         case 0x8000_0007 -> r[3] = 1 << 8; // the TSC is invariant
         case 0x8000_0008 -> {
           r[0] = 48 << 8 | Mmu.PHYSICAL_BITS;
+          r[1] = bits(0x8000_0008, 0, 1);
           r[2] = vcpus - 1;
         }
         default -> {}

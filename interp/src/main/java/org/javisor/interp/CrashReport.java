@@ -1,5 +1,7 @@
 package org.javisor.interp;
 
+import java.util.Arrays;
+import java.util.HexFormat;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Disassembler;
 import org.javisor.isa.Instruction;
@@ -18,8 +20,8 @@ final class CrashReport {
   static String of(Cpu c, GuestFault f, Decoder decoder) {
     StringBuilder t = new StringBuilder();
     t.append(
-        "triple fault on vCPU %d: exception %d, error code %#x, could not be delivered%n"
-            .formatted(c.id, f.vector, f.errorCode));
+        "triple fault on vCPU %d: %s could not be delivered; the last failure was exception %d, error code %#x%n"
+            .formatted(c.id, c.delivery.undelivered(), f.vector, f.errorCode));
     for (int i = 0; i < 16; i++) {
       t.append("%s %016x%s".formatted(GPR[i], c.reg(i), i % 4 == 3 ? "\n" : "  "));
     }
@@ -43,17 +45,24 @@ final class CrashReport {
     return t.toString().stripTrailing();
   }
 
-  private static void code(Cpu c, Decoder decoder, StringBuilder t) {
-    byte[] code = new byte[64];
-    int n = 0;
-    for (; n < code.length; n++) {
+  /** The bytes at RIP, as many as can be read without side effects. */
+  static byte[] code(Cpu c, int count) {
+    byte[] code = new byte[count];
+    for (int n = 0; n < count; n++) {
       long gpa = c.mmu.inspect(c.linearRip() + n);
       long host = gpa < 0 ? -1 : c.mmu.hostAddress(gpa);
       if (host == -1) {
-        break;
+        return Arrays.copyOf(code, n);
       }
       code[n] = (byte) RawMemory.get8(host);
     }
+    return code;
+  }
+
+  private static void code(Cpu c, Decoder decoder, StringBuilder t) {
+    byte[] code = code(c, 64);
+    int n = code.length;
+    t.append("code at RIP: %s%n".formatted(HexFormat.ofDelimiter(" ").formatHex(code)));
     Instruction in = new Instruction();
     int at = 0;
     for (int i = 0; i < 5 && at < n; i++) {

@@ -1,5 +1,8 @@
 package org.javisor.interp;
 
+import java.util.HexFormat;
+import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.TraceCategory;
 import org.javisor.isa.Instruction;
 
 /**
@@ -18,17 +21,24 @@ final class Delivery {
   private static final int GATE_TRAP32 = 15;
 
   private final Cpu c;
+  private final Trace trace;
 
   /** NMIs stay blocked from one's delivery to the next IRET. */
   boolean nmiBlocked;
+
+  /** What the last exception was before its delivery raised others; for the crash report. */
+  private int firstVector;
+
+  private int firstErrorCode;
 
   /** The current access goes through SS: decides #SS or #GP for a non-canonical address. */
   private boolean stackAccess;
 
   private final org.javisor.isa.Instruction scratch = new org.javisor.isa.Instruction();
 
-  Delivery(Cpu c) {
+  Delivery(Cpu c, Trace trace) {
     this.c = c;
+    this.trace = trace;
   }
 
   /**
@@ -48,6 +58,8 @@ final class Delivery {
    * @return false when that ends in a triple fault
    */
   boolean exception(int vector, int errorCode) {
+    firstVector = vector;
+    firstErrorCode = errorCode;
     while (true) {
       try {
         event(vector, errorCode, false, false, c.rip);
@@ -86,7 +98,9 @@ final class Delivery {
 
   private void event(
       int vector, int errorCode, boolean interrupt, boolean software, long returnRip) {
-    c.vcpu.traceEvent(vector, errorCode, interrupt, returnRip);
+    if (!interrupt) {
+      trace(vector, errorCode, returnRip);
+    }
     if (!c.protectedMode()) {
       eventReal(vector, returnRip);
     } else if (c.longMode()) {
@@ -94,6 +108,32 @@ final class Delivery {
     } else {
       eventProtected(vector, errorCode, interrupt, software, returnRip);
     }
+  }
+
+  /** The exception whose delivery ended in a triple fault. */
+  String undelivered() {
+    return "exception " + firstVector
+        + (firstErrorCode == GuestFault.NO_ERROR_CODE
+            ? ""
+            : ", error code %#x,".formatted(firstErrorCode));
+  }
+
+  private void trace(int vector, int errorCode, long rip) {
+    if (vector == GuestFault.UD && trace.wants(TraceCategory.UNKNOWN)) {
+      trace.line(
+          TraceCategory.UNKNOWN,
+          "vcpu %d opcode at %#x: %s", c.id, rip,
+          HexFormat.ofDelimiter(" ").formatHex(CrashReport.code(c, 15)));
+    }
+    if (!trace.wants(TraceCategory.EXCEPTIONS)) {
+      return;
+    }
+    String error =
+        errorCode == GuestFault.NO_ERROR_CODE ? "" : " error %#x".formatted(errorCode);
+    String address = vector == GuestFault.PF ? " cr2 %#x".formatted(c.cr2) : "";
+    trace.line(
+        TraceCategory.EXCEPTIONS,
+        "vcpu %d cpl %d vector %d%s%s at %#x", c.id, c.cpl, vector, error, address, rip);
   }
 
   private void eventReal(int vector, long returnRip) {
@@ -466,6 +506,11 @@ final class Delivery {
       newRip = c.peek(0, size) & mask(size);
       cs = (int) c.peek(size, size) & 0xffff;
       f = (int) c.peek(2 * size, size);
+      if (c.is64()) {
+        // The whole frame is read, and may fault, before any of it is checked.
+        c.peek(3 * size, size);
+        c.peek(4 * size, size);
+      }
     } finally {
       stackAccess = false;
     }

@@ -5,6 +5,7 @@ import org.javisor.interp.silicon.MaskedMoves;
 import org.javisor.interp.silicon.Prepared;
 import org.javisor.interp.silicon.SiliconArea;
 import org.javisor.interp.silicon.SiliconUnit;
+import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Instruction;
 import org.javisor.isa.Op;
 import org.javisor.memory.RawMemory;
@@ -20,11 +21,13 @@ final class FloatingPoint {
   /** XCR0: which state XSAVE manages and which AVX needs enabled. */
   long xcr0 = 1;
 
+  private final StateImages images;
   private final ElementMemory elements;
   private Instruction current;
 
   FloatingPoint(Cpu c) {
     this.c = c;
+    this.images = new StateImages(c, this);
     this.elements =
         new ElementMemory() {
           @Override
@@ -60,16 +63,33 @@ final class FloatingPoint {
     }
   }
 
+  /** XGETBV: XCR0, or with ECX = 1 the enabled state that is in use. */
+  void getXcr() {
+    checkXsave();
+    int index = (int) c.reg(Cpu.RCX);
+    if (index != 0 && !(index == 1 && c.system.has(CpuFeature.XGETBV1))) {
+      throw c.gp0();
+    }
+    c.setReg(Cpu.RAX, index == 0 ? xcr0 : xcr0 & images.inUse());
+    c.setReg(Cpu.RDX, 0);
+  }
+
   void setXcr0() {
     checkXsave();
+    if (c.cpl != 0 || c.virtual8086()) {
+      throw c.gp0();
+    }
     long v = c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL;
-    if ((int) c.reg(Cpu.RCX) != 0 || (v & 1) == 0 || (v & ~7L) != 0 || (v & 6) == 4) {
+    if ((int) c.reg(Cpu.RCX) != 0
+        || (v & 1) == 0
+        || (v & ~images.supported()) != 0
+        || (v & 6) == 4) {
       throw c.gp0();
     }
     xcr0 = v;
   }
 
-  private void needX87() {
+  void needX87() {
     if ((c.cr0 & (Cpu.CR0_EM | Cpu.CR0_TS)) != 0) {
       throw c.fault(GuestFault.NM);
     }
@@ -131,10 +151,7 @@ final class FloatingPoint {
         needSse();
         c.writeRm(in, 4, RawMemory.get32(c.block + VcpuBlock.MXCSR));
       }
-      case FXSAVE -> fxsave(in);
-      case FXRSTOR -> fxrstor(in);
-      case XSAVE, XSAVEOPT -> xsave(in);
-      case XRSTOR -> xrstor(in);
+      case FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XRSTOR -> images.execute(in);
       default -> throw c.ud();
     }
   }
@@ -148,14 +165,17 @@ final class FloatingPoint {
   void run(Instruction in, Prepared p) {
     if (p.isX87()) {
       needX87();
+      checkPending(p);
     } else if (p.isAvx()) {
       needAvx();
     } else if (p.isSse()) {
       needSse();
+      checkPending(p);
     } else {
       needMmx();
+      checkPending(p);
     }
-    if (p.writesFlags()) {
+    if (p.usesFlags()) {
       RawMemory.put64(c.block + VcpuBlock.RFLAGS, c.rflags());
     }
     int result;
@@ -169,8 +189,10 @@ final class FloatingPoint {
     } else {
       int bytes = p.memoryBytes();
       long va = 0;
+      long offset = 0;
       if (bytes != 0) {
-        va = c.address(in, bytes, p.writesMemory());
+        offset = c.effectiveOffset(in);
+        va = c.segments.linear(in.segment, offset, bytes, p.writesMemory());
         if (p.aligned() && (va & bytes - 1) != 0) {
           throw c.gp0();
         }
@@ -182,8 +204,9 @@ final class FloatingPoint {
         }
       }
       if (p.setsX87Pointers()) {
-        RawMemory.put64(c.block + SiliconArea.X87_IP, c.rip);
-        RawMemory.put64(c.block + SiliconArea.X87_DP, va);
+        boolean real = c.realOrVirtual8086();
+        RawMemory.put64(c.block + SiliconArea.X87_IP, real ? c.linearRip() : c.rip);
+        RawMemory.put64(c.block + SiliconArea.X87_DP, real ? va : offset);
       }
       result = SiliconUnit.get().execute(p, c.block);
       if (p.writesMemory() && result == SiliconUnit.OK) {
@@ -201,18 +224,24 @@ final class FloatingPoint {
     }
   }
 
-  private void probe(long va, int bytes) {
-    long last = va + bytes - 1;
-    c.probeWrite(va, 1);
-    c.probeWrite(last, 1);
-    if ((va & 4095) == 0 || bytes <= 8) {
-      return;
+  /** An exception of an x87 instruction before comes before anything of this one. */
+  private void checkPending(Prepared p) {
+    if (p.waits() && SiliconUnit.x87Pending(c.block)) {
+      throw x87Error();
     }
-    c.probeWrite(va, Math.min(bytes, 8));
+  }
+
+  /** Faults as a store would: the address is that of the operand's first byte on a page. */
+  private void probe(long va, int bytes) {
+    int first = (int) Math.min(bytes, 4096 - (va & 4095));
+    c.probeWrite(va, Math.min(first, 8));
+    if (first < bytes) {
+      c.probeWrite(va + first, Math.min(bytes - first, 8));
+    }
   }
 
   /** Copies guest memory to the host; a fault leaves nothing behind that the guest sees. */
-  private void copyIn(long va, long host, int bytes) {
+  void copyIn(long va, long host, int bytes) {
     int i = 0;
     for (; i + 8 <= bytes; i += 8) {
       RawMemory.put64(host + i, c.load(va + i, 8));
@@ -230,7 +259,7 @@ final class FloatingPoint {
     }
   }
 
-  private void copyOut(long host, long va, int bytes) {
+  void copyOut(long host, long va, int bytes) {
     int i = 0;
     for (; i + 8 <= bytes; i += 8) {
       c.store(va + i, 8, RawMemory.get64(host + i));
@@ -245,115 +274,6 @@ final class FloatingPoint {
     }
     if (i < bytes) {
       c.store(va + i, 1, RawMemory.get8(host + i));
-    }
-  }
-
-  // ---- state as a whole -------------------------------------------------------------------
-
-  private long stateArea(Instruction in, int alignment, int bytes, boolean write) {
-    long va = c.address(in, bytes, write);
-    if ((va & alignment - 1) != 0) {
-      throw c.gp0();
-    }
-    return va;
-  }
-
-  private void fxsave(Instruction in) {
-    needX87();
-    long va = stateArea(in, 16, 512, true);
-    c.probeWrite(va, 8);
-    c.probeWrite(va + 504, 8);
-    int bytes = c.is64() ? 416 : 288;
-    if ((c.cr4 & Cpu.CR4_OSFXSR) == 0) {
-      bytes = 160;
-    }
-    copyOut(c.block + VcpuBlock.FX, va, bytes);
-  }
-
-  private void fxrstor(Instruction in) {
-    needX87();
-    long va = stateArea(in, 16, 512, false);
-    if ((c.load(va + 24, 4) & 0xffff_0000L) != 0) {
-      throw c.gp0();
-    }
-    c.load(va + 504, 8);
-    int bytes = c.is64() ? 416 : 288;
-    if ((c.cr4 & Cpu.CR4_OSFXSR) == 0) {
-      bytes = 24;
-    }
-    copyIn(va, c.block + VcpuBlock.FX, bytes);
-    RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
-  }
-
-  private void xsave(Instruction in) {
-    checkXsave();
-    if ((c.cr0 & Cpu.CR0_TS) != 0) {
-      throw c.fault(GuestFault.NM);
-    }
-    long mask = xcr0 & (c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL);
-    int size = (mask & 4) != 0 ? 832 : 576;
-    long va = stateArea(in, 64, size, true);
-    c.probeWrite(va, 8);
-    c.probeWrite(va + size - 8, 8);
-    if ((mask & 1) != 0) {
-      copyOut(c.block + VcpuBlock.FX, va, 24);
-      copyOut(c.block + VcpuBlock.ST, va + 32, 128);
-    }
-    if ((mask & 6) != 0) {
-      c.store(va + 24, 8, RawMemory.get64(c.block + VcpuBlock.MXCSR));
-    }
-    if ((mask & 2) != 0) {
-      copyOut(c.block + VcpuBlock.XMM, va + 160, c.is64() ? 256 : 128);
-    }
-    if ((mask & 4) != 0) {
-      copyOut(c.block + VcpuBlock.YMM_HIGH, va + 576, c.is64() ? 256 : 128);
-    }
-    long old = c.load(va + 512, 8);
-    c.store(va + 512, 8, old & ~mask | mask);
-  }
-
-  private void xrstor(Instruction in) {
-    checkXsave();
-    if ((c.cr0 & Cpu.CR0_TS) != 0) {
-      throw c.fault(GuestFault.NM);
-    }
-    long mask = xcr0 & (c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL);
-    int size = (mask & 4) != 0 ? 832 : 576;
-    long va = stateArea(in, 64, size, false);
-    c.load(va + size - 8, 8);
-    long present = c.load(va + 512, 8);
-    if (c.load(va + 520, 8) != 0 || (present & ~xcr0) != 0) {
-      throw c.gp0();
-    }
-    if ((mask & 6) != 0 && (c.load(va + 24, 4) & 0xffff_0000L) != 0) {
-      throw c.gp0();
-    }
-    if ((mask & 1) != 0) {
-      if ((present & 1) != 0) {
-        copyIn(va, c.block + VcpuBlock.FX, 24);
-        copyIn(va + 32, c.block + VcpuBlock.ST, 128);
-      } else {
-        RawMemory.fill(c.block + VcpuBlock.FX, 24, 0);
-        RawMemory.put16(c.block + VcpuBlock.FCW, 0x37f);
-        RawMemory.fill(c.block + VcpuBlock.ST, 128, 0);
-      }
-    }
-    if ((mask & 6) != 0) {
-      RawMemory.put32(c.block + VcpuBlock.MXCSR, (int) c.load(va + 24, 4));
-    }
-    if ((mask & 2) != 0) {
-      if ((present & 2) != 0) {
-        copyIn(va + 160, c.block + VcpuBlock.XMM, c.is64() ? 256 : 128);
-      } else {
-        RawMemory.fill(c.block + VcpuBlock.XMM, c.is64() ? 256 : 128, 0);
-      }
-    }
-    if ((mask & 4) != 0) {
-      if ((present & 4) != 0) {
-        copyIn(va + 576, c.block + VcpuBlock.YMM_HIGH, c.is64() ? 256 : 128);
-      } else {
-        RawMemory.fill(c.block + VcpuBlock.YMM_HIGH, c.is64() ? 256 : 128, 0);
-      }
     }
   }
 }

@@ -78,12 +78,12 @@ final class Handlers {
         c.delivery.jumpFar((int) p[1], p[0], in.operandSize);
       }
       case CALL -> {
-        long target = c.branchTarget(next(c, in) + in.immediate, in.operandSize);
+        long target = c.callTarget(next(c, in) + in.immediate, in.operandSize);
         c.push(in.operandSize, next(c, in));
         c.rip = target;
       }
       case CALLIND -> {
-        long target = c.branchTarget(c.readRm(in, in.operandSize), in.operandSize);
+        long target = c.callTarget(c.readRm(in, in.operandSize), in.operandSize);
         c.push(in.operandSize, next(c, in));
         c.rip = target;
       }
@@ -187,14 +187,13 @@ final class Handlers {
     Op op = in.form.op();
     boolean writes = op != Op.CMP && op != Op.TEST;
     boolean memory = first == Operand.Kind.RM && in.isMemory();
-    long va = 0;
+    if (memory && writes) {
+      aluToMemory(c, in, size);
+      return;
+    }
     long a;
     if (memory) {
-      va = c.address(in, size, writes);
-      if (writes) {
-        c.probeWrite(va, size);
-      }
-      a = c.load(va, size);
+      a = c.load(c.address(in, size, false), size);
     } else if (first == Operand.Kind.RM) {
       a = c.get(Cpu.offset(in.rm, size, in.rex), size);
     } else if (first == Operand.Kind.REG) {
@@ -203,23 +202,9 @@ final class Handlers {
       a = c.get(0, size);
     }
     long b = Cpu.signExtend(source(c, in, size), size);
-    long carry = c.carry() ? 1 : 0;
-    long r =
-        Cpu.signExtend(
-            switch (op) {
-              case ADD -> a + b;
-              case ADC -> a + b + carry;
-              case SUB, CMP -> a - b;
-              case SBB -> a - b - carry;
-              case AND, TEST -> a & b;
-              case OR -> a | b;
-              default -> a ^ b;
-            },
-            size);
+    long r = result(c, op, a, b, size);
     if (writes) {
-      if (memory) {
-        c.store(va, size, r);
-      } else if (first == Operand.Kind.RM) {
+      if (first == Operand.Kind.RM) {
         c.put(Cpu.offset(in.rm, size, in.rex), size, r);
       } else if (first == Operand.Kind.REG) {
         c.writeReg(in, size, r);
@@ -227,6 +212,39 @@ final class Handlers {
         c.put(0, size, r);
       }
     }
+    flags(c, op, a, b, r, size);
+  }
+
+  private static void aluToMemory(Cpu c, Instruction in, int size) {
+    Op op = in.form.op();
+    long va = c.address(in, size, true);
+    c.probeWrite(va, size);
+    long b = Cpu.signExtend(source(c, in, size), size);
+    long a;
+    long r;
+    do {
+      a = c.load(va, size);
+      r = result(c, op, a, b, size);
+    } while (!c.update(in.lock, va, size, a, r));
+    flags(c, op, a, b, r, size);
+  }
+
+  private static long result(Cpu c, Op op, long a, long b, int size) {
+    long carry = c.carry() ? 1 : 0;
+    return Cpu.signExtend(
+        switch (op) {
+          case ADD -> a + b;
+          case ADC -> a + b + carry;
+          case SUB, CMP -> a - b;
+          case SBB -> a - b - carry;
+          case AND, TEST -> a & b;
+          case OR -> a | b;
+          default -> a ^ b;
+        },
+        size);
+  }
+
+  private static void flags(Cpu c, Op op, long a, long b, long r, int size) {
     switch (op) {
       case ADD, ADC -> c.flagsAdd(a, b, r, size);
       case SUB, SBB, CMP -> c.flagsSub(a, b, r, size);
@@ -236,32 +254,21 @@ final class Handlers {
 
   private static void unary(Cpu c, Instruction in) {
     int size = size(in);
-    boolean memory = in.isMemory();
-    int offset = 0;
-    long va = 0;
+    Op op = in.form.op();
     long a;
-    if (memory) {
-      va = c.address(in, size, true);
+    long r;
+    if (in.isMemory()) {
+      long va = c.address(in, size, true);
       c.probeWrite(va, size);
-      a = c.load(va, size);
+      do {
+        a = c.load(va, size);
+        r = unaryResult(op, a, size);
+      } while (!c.update(in.lock, va, size, a, r));
     } else {
       boolean opcode = in.form.operand(0).kind() == Operand.Kind.OPCODE;
-      offset = Cpu.offset(opcode ? in.opcodeRegister() : in.rm, size, in.rex);
+      int offset = Cpu.offset(opcode ? in.opcodeRegister() : in.rm, size, in.rex);
       a = c.get(offset, size);
-    }
-    Op op = in.form.op();
-    long r =
-        Cpu.signExtend(
-            switch (op) {
-              case INC -> a + 1;
-              case DEC -> a - 1;
-              case NOT -> ~a;
-              default -> -a;
-            },
-            size);
-    if (memory) {
-      c.store(va, size, r);
-    } else {
+      r = unaryResult(op, a, size);
       c.put(offset, size, r);
     }
     switch (op) {
@@ -270,6 +277,17 @@ final class Handlers {
       case NEG -> c.flagsSub(0, a, r, size);
       default -> {}
     }
+  }
+
+  private static long unaryResult(Op op, long a, int size) {
+    return Cpu.signExtend(
+        switch (op) {
+          case INC -> a + 1;
+          case DEC -> a - 1;
+          case NOT -> ~a;
+          default -> -a;
+        },
+        size);
   }
 
   private static void multiply(Cpu c, Instruction in) {
@@ -375,8 +393,11 @@ final class Handlers {
     if (in.isMemory()) {
       long va = c.address(in, size, true);
       c.probeWrite(va, size);
-      long old = c.load(va, size);
-      c.store(va, size, c.readReg(in, size));
+      long value = c.readReg(in, size);
+      long old;
+      do {
+        old = c.load(va, size);
+      } while (!c.update(true, va, size, old, value)); // locked with or without the prefix
       c.writeReg(in, size, old);
     } else {
       long a = c.readRm(in, size);
@@ -423,7 +444,7 @@ final class Handlers {
 
   private static long[] farPointer(Cpu c, Instruction in) {
     long offset = c.effectiveOffset(in);
-    int size = in.operandSize;
+    int size = Math.min(in.operandSize, 4);
     long va = c.segments.linear(in.segment, offset, size + 2, false);
     long target = Cpu.zeroExtend(c.load(va, size), size);
     return new long[] {target, c.load(va + size, 2) & 0xffff};
@@ -493,8 +514,7 @@ final class Handlers {
   private static void pushAll(Cpu c, Instruction in) {
     int size = in.operandSize;
     long sp = c.stackPointer();
-    c.probeWrite(c.stackAddress(sp - 8L * size, size, true), size);
-    c.probeWrite(c.stackAddress(sp - size, size, true), size);
+    // As on silicon a fault leaves what was pushed, below the stack pointer that stays.
     for (int i = 0; i < 8; i++) {
       c.store(c.stackAddress(sp - (i + 1L) * size, size, true), size, c.reg(i));
     }
@@ -503,13 +523,11 @@ final class Handlers {
 
   private static void popAll(Cpu c, Instruction in) {
     int size = in.operandSize;
-    long[] v = new long[8];
+    // As on silicon a fault leaves what was loaded; the instruction can be repeated.
     for (int i = 0; i < 8; i++) {
-      v[i] = c.peek(i * size, size);
-    }
-    for (int i = 0; i < 8; i++) {
+      long v = c.peek(i * size, size);
       if (7 - i != Cpu.RSP) {
-        c.put(7 - i << 3, size, v[i]);
+        c.put(7 - i << 3, size, v);
       }
     }
     c.setStackPointer(c.stackPointer() + 8L * size);
@@ -621,9 +639,12 @@ final class Handlers {
     if (in.isMemory()) {
       long va = c.address(in, size, true);
       c.probeWrite(va, size);
-      long old = c.load(va, size);
-      long r = Cpu.signExtend(expected - old, size);
-      c.store(va, size, r == 0 ? c.readReg(in, size) : old);
+      long old;
+      long r;
+      do {
+        old = c.load(va, size);
+        r = Cpu.signExtend(expected - old, size);
+      } while (!c.update(in.lock, va, size, old, r == 0 ? c.readReg(in, size) : old));
       if (r != 0) {
         c.put(0, size, old);
       }
@@ -647,10 +668,14 @@ final class Handlers {
   private static void compareExchange8(Cpu c, Instruction in) {
     long va = c.address(in, 8, true);
     c.probeWrite(va, 8);
-    long old = c.load(va, 8);
     long expected = c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL;
-    boolean equal = old == expected;
-    c.store(va, 8, equal ? c.reg(Cpu.RCX) << 32 | c.reg(Cpu.RBX) & 0xffff_ffffL : old);
+    long value = c.reg(Cpu.RCX) << 32 | c.reg(Cpu.RBX) & 0xffff_ffffL;
+    long old;
+    boolean equal;
+    do {
+      old = c.load(va, 8);
+      equal = old == expected;
+    } while (!c.update(in.lock, va, 8, old, equal ? value : old));
     if (!equal) {
       c.put(Cpu.RAX << 3, 4, old);
       c.put(Cpu.RDX << 3, 4, old >>> 32);
@@ -664,6 +689,14 @@ final class Handlers {
       throw c.gp0();
     }
     c.probeWrite(va, 8);
+    if (in.lock) {
+      c.vcpu.exclusion().alone(c.vcpu, () -> compareExchange16(c, va));
+    } else {
+      compareExchange16(c, va);
+    }
+  }
+
+  private static void compareExchange16(Cpu c, long va) {
     long low = c.load(va, 8);
     long high = c.load(va + 8, 8);
     boolean equal = low == c.reg(Cpu.RAX) && high == c.reg(Cpu.RDX);
@@ -682,9 +715,12 @@ final class Handlers {
     if (in.isMemory()) {
       long va = c.address(in, size, true);
       c.probeWrite(va, size);
-      long a = c.load(va, size);
-      long r = Cpu.signExtend(a + b, size);
-      c.store(va, size, r);
+      long a;
+      long r;
+      do {
+        a = c.load(va, size);
+        r = Cpu.signExtend(a + b, size);
+      } while (!c.update(in.lock, va, size, a, r));
       c.writeReg(in, size, a);
       c.flagsAdd(a, b, r, size);
     } else {

@@ -3,6 +3,7 @@ package org.javisor.interp;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.GuestMemory;
@@ -15,7 +16,7 @@ public final class InterpAccelerator implements Accelerator {
   }
 
   @Override
-  public Vm createVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock) {
-    return new InterpVm(memory, bus, model, clock);
+  public Vm createVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
+    return new InterpVm(memory, bus, model, clock, trace);
   }
 }

@@ -1,12 +1,16 @@
 package org.javisor.interp;
 
+import static org.javisor.accelerator.TraceCategory.BLOCKS;
+import static org.javisor.accelerator.TraceCategory.IRQ;
+import static org.javisor.accelerator.TraceCategory.UNKNOWN;
+
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.function.Supplier;
 import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
@@ -23,7 +27,8 @@ final class InterpVcpu implements Vcpu {
   private static final int KICK = 1;
   private static final int EVENT = 2;
   private static final int NMI = 4;
-  private static final int CODE = 8;
+  private static final int NOTICE = 8;
+  private static final int ASIDE = 16;
 
   private static final VarHandle ATTENTION;
 
@@ -38,15 +43,14 @@ final class InterpVcpu implements Vcpu {
 
   private static final int CACHE = 1 << 14;
 
-  private record Written(int frame, int offset, int length) {}
-
   private final InterpVm vm;
   private final Cpu c;
   private final FrameArena arena;
   private final BlockBuilder builder;
   private final CodePage[] pages;
   private final Block[] cache = new Block[CACHE];
-  private final ConcurrentLinkedQueue<Written> written = new ConcurrentLinkedQueue<>();
+  /** What other threads want done between two blocks. */
+  private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
   private final Set<Long> breakpoints = new HashSet<>();
 
   @SuppressWarnings("unused") // by ATTENTION
@@ -57,6 +61,9 @@ final class InterpVcpu implements Vcpu {
 
   private long localEpoch = 1;
   private long globalEpoch = 2;
+
+  private final Trace trace;
+  private final boolean traceBlocks;
 
   private boolean halted;
   private boolean stepping;
@@ -72,6 +79,8 @@ final class InterpVcpu implements Vcpu {
   InterpVcpu(InterpVm vm, int id, VcpuPlatform platform) {
     this.vm = vm;
     this.arena = vm.memory().arena();
+    this.trace = vm.trace();
+    this.traceBlocks = trace.wants(BLOCKS);
     this.pages = new CodePage[arena.frames()];
     this.c = new Cpu(this, id, vm, platform);
     this.builder = new BlockBuilder(c, arena);
@@ -113,9 +122,30 @@ final class InterpVcpu implements Vcpu {
     return attention != 0;
   }
 
+  /** Another thread has written code; from any thread. */
   void codeWritten(int frame, int offset, int length) {
-    written.add(new Written(frame, offset, length));
-    request(CODE);
+    betweenBlocks(() -> invalidate(frame, offset, length));
+  }
+
+  /** Has this vCPU do something when it is between two blocks; from any thread. */
+  void betweenBlocks(Runnable notice) {
+    notices.add(notice);
+    request(NOTICE);
+  }
+
+  private void runNotices() {
+    for (Runnable notice = notices.poll(); notice != null; notice = notices.poll()) {
+      notice.run();
+    }
+  }
+
+  /** Another vCPU wants to be alone; from any thread. */
+  void standAside() {
+    request(ASIDE);
+  }
+
+  Exclusion exclusion() {
+    return vm.exclusion();
   }
 
   // ---- code cache -------------------------------------------------------------------------
@@ -174,7 +204,7 @@ final class InterpVcpu implements Vcpu {
     int frame = vm.memory().frame(gpa);
     if (frame < 0) {
       // Nothing but bus noise can be fetched from there: all ones is no instruction.
-      trace("unknown", () -> "fetch from %#x, which is no memory".formatted(gpa));
+      trace.line(UNKNOWN, "vcpu %d fetches code from %#x, which is no memory", c.id, gpa);
       throw c.ud();
     }
     CodePage page = pages[frame];
@@ -188,7 +218,7 @@ final class InterpVcpu implements Vcpu {
       }
     }
     if (b == null) {
-      vm.frameHoldsCode(frame);
+      vm.frameHoldsCode(this, frame);
       b = builder.build(linear, frame, false);
       blocksBuilt++;
       b.breakpoint = hasBreakpoint(linear);
@@ -201,7 +231,7 @@ final class InterpVcpu implements Vcpu {
       }
       page.add(b);
       if (b.secondFrame >= 0) {
-        vm.frameHoldsCode(b.secondFrame);
+        vm.frameHoldsCode(this, b.secondFrame);
         if (pages[b.secondFrame] == null) {
           pages[b.secondFrame] = new CodePage();
         }
@@ -219,6 +249,16 @@ final class InterpVcpu implements Vcpu {
 
   @Override
   public VmExit run() {
+    vm.exclusion().enter(this);
+    try {
+      return runInside();
+    } finally {
+      vm.exclusion().leave(this);
+      runNotices();
+    }
+  }
+
+  private VmExit runInside() {
     while (true) {
       try {
         VmExit exit = loop();
@@ -271,9 +311,17 @@ final class InterpVcpu implements Vcpu {
         }
       }
       stepping = false;
+      if (traceBlocks) {
+        traceBlock(b);
+      }
       executed += b.count;
       b.first.run(c);
     }
+  }
+
+  private void traceBlock(Block b) {
+    trace.line(
+        BLOCKS, "vcpu %d cpl %d rip %#x: %d instructions", c.id, c.cpl, b.rip, b.count);
   }
 
   /** Runs exactly one instruction, whatever it writes. */
@@ -294,10 +342,11 @@ final class InterpVcpu implements Vcpu {
   /** Looks at everything that may come between two instructions. */
   private VmExit service() {
     int bits = (int) ATTENTION.getAndSet(this, 0);
-    if ((bits & CODE) != 0) {
-      for (Written w = written.poll(); w != null; w = written.poll()) {
-        invalidate(w.frame, w.offset, w.length);
-      }
+    if ((bits & ASIDE) != 0) {
+      vm.exclusion().yield(this);
+    }
+    if ((bits & NOTICE) != 0) {
+      runNotices();
     }
     if ((bits & KICK) != 0) {
       request(bits & (NMI | EVENT) | EVENT);
@@ -326,6 +375,9 @@ final class InterpVcpu implements Vcpu {
       if (vector >= 0) {
         halted = false;
         request(EVENT);
+        if (trace.wants(IRQ)) {
+          trace.line(IRQ, "vcpu %d vector %#x at %#x", c.id, vector, c.rip);
+        }
         c.delivery.interrupt(vector, false, c.rip);
         return null;
       }
@@ -350,8 +402,14 @@ final class InterpVcpu implements Vcpu {
     halted = true;
   }
 
+  @SuppressWarnings("ThreadPriorityCheck") // a hint is all that PAUSE is
   void pause() {
-    Thread.onSpinWait();
+    if (vm.singleVcpu()) {
+      Thread.onSpinWait();
+    } else {
+      // Whoever is waited for may need this host CPU.
+      Thread.yield();
+    }
   }
 
   // ---- state ------------------------------------------------------------------------------
@@ -410,6 +468,8 @@ final class InterpVcpu implements Vcpu {
     s.efer = c.efer;
     System.arraycopy(c.system.dr, 0, s.dr, 0, 8);
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
+    RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
+    s.xcr0 = c.fpu.xcr0;
     return s;
   }
 
@@ -445,6 +505,8 @@ final class InterpVcpu implements Vcpu {
     System.arraycopy(s.dr, 0, c.system.dr, 0, 8);
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
+    RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);
+    c.fpu.xcr0 = s.xcr0;
     c.cpl = (c.cr0 & 1) == 0 ? 0 : c.virtual8086() ? 3 : Segments.dpl(s.ss.attributes);
     c.mmu.flushAll();
     flushCode();
@@ -514,23 +576,5 @@ final class InterpVcpu implements Vcpu {
   int lengthAt(long rip, Instruction in) {
     instructionUsesStack(rip, in);
     return in.length;
-  }
-
-  private static final Set<String> TRACE =
-      Set.of(System.getProperty("javisor.trace", "").split(","));
-  private static final boolean TRACE_EVENTS = TRACE.contains("exceptions");
-
-  void traceEvent(int vector, int errorCode, boolean interrupt, long rip) {
-    if (TRACE_EVENTS && !interrupt) {
-      System.err.printf(
-          "exception %d error %#x rip %#x cr2 %#x cpl %d%n",
-          vector, errorCode, rip, c.cr2, c.cpl);
-    }
-  }
-
-  void trace(String category, Supplier<String> line) {
-    if (TRACE.contains(category)) {
-      System.err.println(line.get());
-    }
   }
 }

@@ -1,15 +1,19 @@
 package org.javisor.interp;
 
+import java.lang.invoke.VarHandle;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
+import org.javisor.memory.RawMemory;
 
 /** A virtual machine of the interpreter. */
 final class InterpVm implements Vm {
@@ -17,14 +21,17 @@ final class InterpVm implements Vm {
   private final GuestBus bus;
   private final CpuModel model;
   private final Clock clock;
+  private final Trace trace;
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
+  private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
 
-  InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock) {
+  InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
     this.memory = memory;
     this.bus = bus;
     this.model = model;
     this.clock = clock;
+    this.trace = trace;
     memory.arena().addCodeWriteListener(listener);
   }
 
@@ -45,10 +52,15 @@ final class InterpVm implements Vm {
     return clock;
   }
 
+  Trace trace() {
+    return trace;
+  }
+
   @Override
   public Vcpu createVcpu(int id, VcpuPlatform platform) {
     InterpVcpu vcpu = new InterpVcpu(this, id, platform);
     vcpus.add(vcpu);
+    exclusion.add(vcpu);
     return vcpu;
   }
 
@@ -56,24 +68,48 @@ final class InterpVm implements Vm {
     return vcpus.size() == 1;
   }
 
-  /** A frame gets its first translated block on some vCPU. */
-  void frameHoldsCode(int frame) {
-    if ((memory.arena().flags(frame) & FrameArena.CODE) == 0) {
-      memory.arena().setFlags(frame, FrameArena.CODE);
-      for (InterpVcpu v : vcpus) {
-        v.protectFrame(frame);
-      }
+  Exclusion exclusion() {
+    return exclusion;
+  }
+
+  /**
+   * A frame gets its first block on a vCPU, which decodes it after this. Another vCPU may be in the
+   * middle of a store that found the frame writable; so when every other one has come to the end of
+   * its block, what was decoded is compared with what is there.
+   */
+  void frameHoldsCode(InterpVcpu vcpu, int frame) {
+    FrameArena arena = memory.arena();
+    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+      return;
+    }
+    arena.setFlags(frame, FrameArena.CODE);
+    VarHandle.fullFence();
+    for (InterpVcpu v : vcpus) {
+      v.protectFrame(frame);
+    }
+    if (!singleVcpu()) {
+      byte[] decoded = new byte[FrameArena.FRAME_SIZE];
+      RawMemory.copyOut(arena.address(frame), decoded, 0, decoded.length);
+      exclusion.whenOthersWereBetweenBlocks(vcpu, () -> compare(frame, decoded));
     }
   }
 
-  /** A guest store is about to change a CODE frame. */
-  void codeWrittenByCpu(Cpu c, int frame, int offset, int length) {
+  private void compare(int frame, byte[] decoded) {
+    byte[] now = new byte[FrameArena.FRAME_SIZE];
+    RawMemory.copyOut(memory.arena().address(frame), now, 0, now.length);
+    int from = Arrays.mismatch(decoded, now);
+    if (from >= 0) {
+      codeWritten(frame, from, FrameArena.FRAME_SIZE - from);
+    }
+  }
+
+  /** A guest's store has changed a CODE frame; the vCPU that made it knows. */
+  void codeWrittenByCpu(InterpVcpu by, int frame, int offset, int length) {
     for (InterpVcpu v : vcpus) {
-      if (v != c.vcpu) {
+      if (v != by) {
         v.codeWritten(frame, offset, length);
       }
     }
-    c.vcpu.codeWrittenBySelf(frame, offset, length);
   }
 
   private void codeWritten(int frame, int offset, int length) {

@@ -1,5 +1,6 @@
 package org.javisor.interp;
 
+import java.lang.invoke.VarHandle;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.memory.RawMemory;
@@ -242,8 +243,9 @@ final class Mmu {
       fill(va, part, frame, false);
       return; // ROM: the write is lost
     }
-    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-      vm.codeWrittenByCpu(c, frame, (int) va & 4095, size);
+    boolean code = (arena.flags(frame) & FrameArena.CODE) != 0;
+    if (code) {
+      c.vcpu.codeWrittenBySelf(frame, (int) va & 4095, size);
     }
     fill(va, part, frame, true);
     long host = arena.address(frame) + (va & 4095);
@@ -252,6 +254,9 @@ final class Mmu {
       case 2 -> RawMemory.put16(host, (int) value);
       case 4 -> RawMemory.put32(host, (int) value);
       default -> RawMemory.put64(host, value);
+    }
+    if (code) {
+      vm.codeWrittenByCpu(c.vcpu, frame, (int) va & 4095, size);
     }
   }
 
@@ -289,7 +294,7 @@ final class Mmu {
   private void probeCode(long gpa, int size) {
     int frame = memory.frame(gpa);
     if (frame >= 0 && (arena.flags(frame) & FrameArena.CODE) != 0 && memory.writable(gpa)) {
-      vm.codeWrittenByCpu(c, frame, (int) gpa & 4095, size);
+      c.vcpu.codeWrittenBySelf(frame, (int) gpa & 4095, size);
     }
   }
 
@@ -326,6 +331,13 @@ final class Mmu {
     RawMemory.put64(entry + 8, writable ? page : -1);
     RawMemory.put64(entry + 16, arena.address(frame) - page);
     RawMemory.put64(entry + 24, walkGlobal ? 1 : 0);
+    if (writable && !vm.singleVcpu()) {
+      // Another vCPU may have begun to translate this frame since its flags were read.
+      VarHandle.fullFence();
+      if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+        RawMemory.put64(entry + 8, -1);
+      }
+    }
     if (!walkGlobal) {
       if (filledCount < filled.length) {
         filled[filledCount++] = entry;
@@ -368,6 +380,11 @@ final class Mmu {
   /** Translates an instruction fetch; the result is valid until the next flush. */
   long fetch(long va) {
     return translate(va, currentPart(), false, true);
+  }
+
+  /** Whether a linear address that has been probed for writing leads to a device. */
+  boolean isDevice(long va) {
+    return memory.frame(translate(va, currentPart(), true, false)) < 0;
   }
 
   /** The host address behind a guest-physical address, or -1. */
@@ -421,6 +438,11 @@ final class Mmu {
     return frame < 0 ? 0 : RawMemory.get64(arena.address(frame) + (gpa & 4095));
   }
 
+  private long entry32At(long gpa) {
+    int frame = memory.frame(gpa);
+    return frame < 0 ? 0 : RawMemory.get32(arena.address(frame) + (gpa & 4095)) & 0xffff_ffffL;
+  }
+
   /** Sets accessed and dirty bits atomically; false if the entry changed under us. */
   private boolean mark(long gpa, long entry, long bits, boolean wide) {
     if ((entry & bits) == bits) {
@@ -430,13 +452,15 @@ final class Mmu {
     if (frame < 0) {
       return true;
     }
+    long host = arena.address(frame) + (gpa & 4095);
+    boolean done =
+        wide
+            ? RawMemory.compareAndSet64(host, entry, entry | bits)
+            : RawMemory.compareAndSet32(host, (int) entry, (int) (entry | bits));
     if ((arena.flags(frame) & FrameArena.CODE) != 0) {
       arena.codeWritten(frame, (int) gpa & 4095, wide ? 8 : 4);
     }
-    long host = arena.address(frame) + (gpa & 4095);
-    return wide
-        ? RawMemory.compareAndSet64(host, entry, entry | bits)
-        : RawMemory.compareAndSet32(host, (int) entry, (int) (entry | bits));
+    return done;
   }
 
   private long walk64(long va, int part, boolean write, boolean fetch, boolean user) {
@@ -512,7 +536,7 @@ final class Mmu {
     va &= 0xffff_ffffL;
     while (true) {
       long at = (c.cr3 & 0xffff_f000L) + (va >>> 22) * 4;
-      long e = entryAt(at) & 0xffff_ffffL;
+      long e = entry32At(at);
       if ((e & P) == 0) {
         throw pageFault(va, 0, write, user, fetch);
       }
@@ -524,7 +548,7 @@ final class Mmu {
           continue;
         }
         at = (e & 0xffff_f000L) + (va >>> 12 & 1023) * 4;
-        e = entryAt(at) & 0xffff_ffffL;
+        e = entry32At(at);
         if ((e & P) == 0) {
           throw pageFault(va, 0, write, user, fetch);
         }
@@ -579,14 +603,14 @@ final class Mmu {
     }
     if ((c.cr4 & Cpu.CR4_PAE) == 0) {
       va &= 0xffff_ffffL;
-      long e = entryAt((c.cr3 & 0xffff_f000L) + (va >>> 22) * 4) & 0xffff_ffffL;
+      long e = entry32At((c.cr3 & 0xffff_f000L) + (va >>> 22) * 4);
       if ((e & P) == 0) {
         return -1;
       }
       if ((e & PS) != 0 && (c.cr4 & Cpu.CR4_PSE) != 0) {
         return e & 0xffc0_0000L | (e >>> 13 & 0xff) << 32 | va & 0x3f_ffff;
       }
-      e = entryAt((e & 0xffff_f000L) + (va >>> 12 & 1023) * 4) & 0xffff_ffffL;
+      e = entry32At((e & 0xffff_f000L) + (va >>> 12 & 1023) * 4);
       return (e & P) == 0 ? -1 : e & 0xffff_f000L | va & 4095;
     }
     long table = c.cr3 & PHYSICAL_MASK;

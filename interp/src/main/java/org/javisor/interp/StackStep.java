@@ -44,7 +44,7 @@ final class StackStep extends OperandStep {
         c.rip = branchRip;
       }
       case CALL_INDIRECT -> {
-        long to = c.branchTarget(value(c), 8);
+        long to = c.callTarget(value(c), 8);
         push(c, nextRip);
         c.rip = to;
       }

@@ -11,7 +11,7 @@ final class StepFactory {
   private StepFactory() {}
 
   static Step make(Instruction in, long rip, long nextRip, boolean ends) {
-    OperandStep special = specialised(in, rip, nextRip);
+    OperandStep special = in.lock ? null : specialised(in, rip, nextRip);
     if (special != null) {
       special.nextRip = nextRip;
       return special;

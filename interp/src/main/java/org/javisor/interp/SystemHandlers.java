@@ -1,5 +1,6 @@
 package org.javisor.interp;
 
+import java.lang.invoke.VarHandle;
 import org.javisor.accelerator.time.Entropy;
 import org.javisor.isa.Form;
 import org.javisor.isa.Instruction;
@@ -12,7 +13,7 @@ final class SystemHandlers {
   private SystemHandlers() {}
 
   static void execute(Cpu c, Instruction in) {
-    check(c, in.form);
+    check(c, in);
     SystemRegisters s = c.system;
     Segments seg = c.segments;
     switch (in.form.op()) {
@@ -105,7 +106,9 @@ final class SystemHandlers {
         c.vcpu.flushCodePage(va, c.mmu.flushPage(va));
       }
       case INVPCID -> invpcid(c, in);
-      case INVD, WBINVD, NOP, PREFETCH, LFENCE, MFENCE, SFENCE, CLFLUSH -> {}
+      case INVD, WBINVD, NOP, PREFETCH -> {}
+      case LFENCE, MFENCE, SFENCE -> VarHandle.fullFence();
+      case CLFLUSH -> c.load(c.address(in, 1, false), 1); // faults as a load does
       case CLAC -> c.setSystemFlags(Cpu.AC, 0);
       case STAC -> c.setSystemFlags(Cpu.AC, Cpu.AC);
       case RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE -> segmentBase(c, in);
@@ -117,26 +120,56 @@ final class SystemHandlers {
         c.setArithmeticFlags(Cpu.CF);
       }
       case PAUSE -> c.vcpu.pause();
-      case MONITOR, MWAIT -> {
-        if (c.cpl != 0) {
-          throw c.ud();
-        }
-      }
-      case XGETBV -> {
-        c.fpu.checkXsave();
-        if ((int) c.reg(Cpu.RCX) != 0) {
-          throw c.gp0();
-        }
-        c.setReg(Cpu.RAX, c.fpu.xcr0);
-        c.setReg(Cpu.RDX, 0);
-      }
+      case MONITOR, MWAIT -> monitor(c, in);
+      case XGETBV -> c.fpu.getXcr();
       case XSETBV -> c.fpu.setXcr0();
       case VMCALL, VMMCALL, UD -> throw c.ud();
       default -> c.fpu.execute(in);
     }
   }
 
-  private static void check(Cpu c, Form form) {
+  /**
+   * Nothing is watched: MWAIT ends at once, as it may for any reason of the implementation's own
+   * (Intel SDM volume 2, MWAIT), and the guest's loop around it looks again.
+   */
+  private static void monitor(Cpu c, Instruction in) {
+    if (c.cpl != 0) {
+      throw c.ud();
+    }
+    boolean wait = in.form.op() == org.javisor.isa.Op.MWAIT;
+    // Extensions of MONITOR: none; of MWAIT: bit 0, which CPUID leaf 5 would announce.
+    if (((int) c.reg(Cpu.RCX) & (wait ? ~1 : ~0)) != 0) {
+      throw c.gp0();
+    }
+    if (wait) {
+      c.vcpu.pause();
+    } else {
+      long offset = Cpu.zeroExtend(c.reg(Cpu.RAX), in.addressSize);
+      c.load(c.segments.linear(in.segment, offset, 1, false), 1);
+    }
+  }
+
+  /** Registers that do not exist are #UD whatever the privilege. */
+  private static void checkRegister(Cpu c, Instruction in) {
+    switch (in.form.op()) {
+      case MOVCR, MOVTOCR -> {
+        int n = in.lock ? 8 : in.reg;
+        if (n > 8 || n == 1 || n >= 5 && n < 8) {
+          throw c.ud();
+        }
+      }
+      case MOVDR, MOVTODR -> {
+        if (in.reg > 7) {
+          throw c.ud();
+        }
+      }
+      default -> {}
+    }
+  }
+
+  private static void check(Cpu c, Instruction in) {
+    Form form = in.form;
+    checkRegister(c, in);
     if (form.protectedOnly() && c.realOrVirtual8086()) {
       throw c.ud();
     }
@@ -272,7 +305,11 @@ final class SystemHandlers {
     long va = c.address(in, 16, false);
     long pcid = c.load(va, 8);
     long linear = c.load(va + 8, 8);
-    if (type > 3 || type < 2 && pcid >>> 12 != 0 || type == 0 && linear << 16 >> 16 != linear) {
+    // Without CR4.PCIDE the only PCID is 0.
+    long allowed = (c.cr4 & Cpu.CR4_PCIDE) != 0 ? 0xfff : 0;
+    if (type > 3
+        || type < 2 && (pcid & ~allowed) != 0
+        || type == 0 && linear << 16 >> 16 != linear) {
       throw c.gp0();
     }
     c.mmu.flushAll();

@@ -1,5 +1,9 @@
 package org.javisor.interp;
 
+import static org.javisor.accelerator.TraceCategory.MSR;
+import static org.javisor.accelerator.TraceCategory.UNKNOWN;
+
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Instruction;
@@ -23,6 +27,9 @@ final class SystemRegisters {
   static final int MSR_KERNEL_GS_BASE = 0xc000_0102;
   static final int MSR_TSC_AUX = 0xc000_0103;
 
+  /** HWCR.TscFreqSel: the TSC counts at the P0 frequency (AMD BKDG family 15h, MSRC001_0015). */
+  private static final long HWCR_TSC_FREQ_SEL = 1L << 24;
+
   private static final long CR0_ALLOWED = 0xe005_003fL;
 
   private final Cpu c;
@@ -33,6 +40,7 @@ final class SystemRegisters {
   long sfmask;
   long kernelGsBase;
   long tscAux;
+  private final Trace trace;
   private long tscOffset;
   private long tscAdjust;
   private long sysenterCs;
@@ -45,13 +53,17 @@ final class SystemRegisters {
   private long mtrrDefault;
   private long specControl;
   private final long[] mce = new long[4];
-  private long hwcr;
+  private long hwcr = HWCR_TSC_FREQ_SEL;
 
   final long[] dr = new long[8];
   private final long cr4Allowed;
 
-  SystemRegisters(Cpu c) {
+  /** IA32_SPEC_CTRL exists, and holds what is written: nothing is speculated here. */
+  private final boolean speculationControl;
+
+  SystemRegisters(Cpu c, Trace trace) {
     this.c = c;
+    this.trace = trace;
     long allowed =
         Cpu.CR4_VME | Cpu.CR4_PVI | Cpu.CR4_TSD | Cpu.CR4_DE | Cpu.CR4_PSE | Cpu.CR4_PAE
             | Cpu.CR4_MCE | Cpu.CR4_PGE | Cpu.CR4_PCE | Cpu.CR4_OSFXSR | Cpu.CR4_OSXMMEXCPT;
@@ -62,9 +74,11 @@ final class SystemRegisters {
     allowed |= has(CpuFeature.SMEP) ? Cpu.CR4_SMEP : 0;
     allowed |= has(CpuFeature.SMAP) ? Cpu.CR4_SMAP : 0;
     cr4Allowed = allowed;
+    speculationControl =
+        has(CpuFeature.IBRS) || has(CpuFeature.STIBP) || has(CpuFeature.SSBD);
   }
 
-  private boolean has(CpuFeature f) {
+  boolean has(CpuFeature f) {
     return (c.model.cpuid(f.leaf(), f.subleaf())[f.register()] >>> f.bit() & 1) != 0;
   }
 
@@ -211,9 +225,22 @@ final class SystemRegisters {
     return c.clock.nanos() + tscOffset;
   }
 
+  private void moveTsc(long ticks) {
+    tscOffset += ticks;
+    c.platform.setTscOffset(tscOffset);
+  }
+
   // ---- model-specific registers -----------------------------------------------------------
 
   long readMsr(int msr) {
+    long value = msr(msr);
+    if (trace.wants(MSR)) {
+      trace.line(MSR, "vcpu %d rdmsr %#x gives %#x at %#x", c.id, msr, value, c.rip);
+    }
+    return value;
+  }
+
+  private long msr(int msr) {
     switch (msr) {
       case MSR_TSC:
         return tsc();
@@ -248,6 +275,9 @@ final class SystemRegisters {
       case 0x1a0:
         return miscEnable;
       case 0x48:
+        if (!speculationControl) {
+          break;
+        }
         return specControl;
       case 0xfe:
         return 0x508; // 8 variable ranges, fixed ranges, write combining
@@ -276,7 +306,7 @@ final class SystemRegisters {
     try {
       return c.platform.readMsr(msr);
     } catch (VcpuPlatform.UnknownMsr e) {
-      c.vcpu.trace("msr", () -> "rdmsr %#x unknown: #GP at %#x".formatted(msr, c.rip));
+      trace.line(UNKNOWN, "vcpu %d rdmsr %#x at %#x: #GP", c.id, msr, c.rip);
       throw c.gp0();
     }
   }
@@ -289,13 +319,17 @@ final class SystemRegisters {
   }
 
   void writeMsr(int msr, long value) {
+    if (trace.wants(MSR)) {
+      trace.line(MSR, "vcpu %d wrmsr %#x = %#x at %#x", c.id, msr, value, c.rip);
+    }
     switch (msr) {
       case MSR_TSC:
-        tscAdjust += value - tsc();
-        tscOffset += value - tsc();
+        long ahead = value - tsc();
+        tscAdjust += ahead;
+        moveTsc(ahead);
         return;
       case MSR_TSC_ADJUST:
-        tscOffset += value - tscAdjust;
+        moveTsc(value - tscAdjust);
         tscAdjust = value;
         return;
       case MSR_EFER:
@@ -347,9 +381,21 @@ final class SystemRegisters {
         miscEnable = value;
         return;
       case 0x48:
+        if (!speculationControl) {
+          break;
+        }
+        if ((value & ~0x87L) != 0) { // IBRS, STIBP, SSBD, PSFD
+          throw c.gp0();
+        }
         specControl = value;
         return;
       case 0x49:
+        if (!has(CpuFeature.IBPB)) {
+          break;
+        }
+        if ((value & ~1L) != 0) {
+          throw c.gp0();
+        }
         return; // prediction barrier: nothing is predicted here
       case 0x2ff:
         mtrrDefault = value;
@@ -358,7 +404,7 @@ final class SystemRegisters {
         mce[msr - 0x179] = value;
         return;
       case 0xc001_0015:
-        hwcr = value;
+        hwcr = value | HWCR_TSC_FREQ_SEL;
         return;
       case 0x8b, 0x79, 0x1d9, 0xc000_0104:
       case 0xc001_0010, 0xc001_001f, 0xc001_0055, 0xc001_0114, 0xc001_0117, 0xc001_1020:
@@ -380,8 +426,7 @@ final class SystemRegisters {
       c.platform.writeMsr(msr, value);
       c.vcpu.attend();
     } catch (VcpuPlatform.UnknownMsr e) {
-      c.vcpu.trace(
-          "msr", () -> "wrmsr %#x = %#x unknown: #GP at %#x".formatted(msr, value, c.rip));
+      trace.line(UNKNOWN, "vcpu %d wrmsr %#x = %#x at %#x: #GP", c.id, msr, value, c.rip);
       throw c.gp0();
     }
   }
@@ -419,6 +464,10 @@ final class SystemRegisters {
     if (leaf == 1) {
       b = b & 0xff_ffff | c.id << 24;
       cx = (c.cr4 & Cpu.CR4_OSXSAVE) != 0 ? cx | 1 << 27 : cx & ~(1 << 27);
+    }
+    if (leaf == 0xd && has(CpuFeature.XSAVE)) {
+      // The areas of what is enabled now; compacted, they are no smaller (SDM volume 1, 13.2).
+      b = subleaf == 0 || subleaf == 1 ? StateImages.size(c.fpu.xcr0) : b;
     }
     int d = leaf == 0xb || leaf == 0x1f ? c.id : r[3];
     c.setReg(Cpu.RAX, (leaf == 0x8000_001e ? c.id : r[0]) & 0xffff_ffffL);

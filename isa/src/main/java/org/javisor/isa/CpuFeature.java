@@ -78,7 +78,11 @@ public enum CpuFeature {
   NX(0x8000_0001, 0, 3, 20),
   PDPE1GB(0x8000_0001, 0, 3, 26),
   RDTSCP(0x8000_0001, 0, 3, 27),
-  LM(0x8000_0001, 0, 3, 29);
+  LM(0x8000_0001, 0, 3, 29),
+  IBPB(0x8000_0008, 0, 1, 12),
+  IBRS(0x8000_0008, 0, 1, 14),
+  STIBP(0x8000_0008, 0, 1, 15),
+  SSBD(0x8000_0008, 0, 1, 24);
 
   private final int leaf;
   private final int subleaf;

@@ -6,7 +6,8 @@ import java.util.Set;
  * Reads instructions from bytes by the {@link InstructionTable}.
  *
  * <p>Source: Intel SDM volume 2, chapter 2; AMD APM volume 3, chapter 1. Where the two differ, AMD:
- * an operand-size prefix on a near branch in 64-bit mode makes it 16 bits wide.
+ * an operand-size prefix on a near branch in 64-bit mode makes it 16 bits wide, and the offset of
+ * a far pointer in memory is never wider than 32.
  */
 public final class Decoder {
   /** Results of {@link #decode} other than a length. */
@@ -200,7 +201,8 @@ public final class Decoder {
     Form form = null;
     boolean incomplete = false;
     for (Form f : candidates) {
-      if (f.prefix >= 0 && f.prefix != mandatory) {
+      if (f.prefix >= 0 && f.prefix != mandatory
+          || f.prefix == Form.NO_REPEAT && mandatory >= Form.PREFIX_F3) {
         continue;
       }
       if (f.w >= 0 && (f.w == 1) != wide || vex && f.l >= 0 && (f.l == 1) != in.vexL) {
@@ -208,6 +210,9 @@ public final class Decoder {
       }
       if (codeSize == 64 ? f.invalidIn64 : f.only64) {
         continue;
+      }
+      if (f.op == Op.PAUSE && rexB != 0) {
+        continue; // XCHG R8
       }
       if (f.feature != null && !has[f.feature.ordinal()]) {
         continue;

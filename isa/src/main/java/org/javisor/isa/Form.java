@@ -17,6 +17,9 @@ public final class Form {
   /** {@link #prefix}: any prefixes, or exactly the named mandatory one. */
   public static final int ANY_PREFIX = -1;
 
+  /** {@link #prefix}: neither F3 nor F2 ("NFx" in the manuals). */
+  public static final int NO_REPEAT = -2;
+
   public static final int NO_PREFIX = 0;
   public static final int PREFIX_66 = 1;
   public static final int PREFIX_F3 = 2;

@@ -166,8 +166,8 @@ final class GeneralForms {
     form("90", Op.XCHG, Zv, RAXv).readWrite();
     form("8D mem", Op.LEA, Gv, M);
     form("0F C8", Op.BSWAP, Zv).readWrite();
-    form("0F 38 F0 mem", Op.MOVBE, Gv, Mv).needs(CpuFeature.MOVBE);
-    form("0F 38 F1 mem", Op.MOVBE, Mv, Gv).needs(CpuFeature.MOVBE);
+    form("NFx 0F 38 F0 mem", Op.MOVBE, Gv, Mv).needs(CpuFeature.MOVBE);
+    form("NFx 0F 38 F1 mem", Op.MOVBE, Mv, Gv).needs(CpuFeature.MOVBE);
     form("NP 0F C3 mem", Op.MOVNTI, My, Gy).needs(CpuFeature.SSE2);
     for (int i = 0; i < 16; i++) {
       int read = CONDITION_FLAGS[i >> 1];
@@ -189,7 +189,8 @@ final class GeneralForms {
     form("0F B1", Op.CMPXCHG, Ev, Gv).readWrite().lock().writes(OSZAPC);
     form("0F C7 /1 mem W1", Op.CMPXCHG16B, Mdq).readWrite().lock().writes(ZF)
         .needs(CpuFeature.CX16);
-    form("0F C7 /1 mem", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF);
+    form("0F C7 /1 mem", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF)
+        .needs(CpuFeature.CX8);
     form("0F C0", Op.XADD, Eb, Gb).readWrite().lock().writes(OSZAPC);
     form("0F C1", Op.XADD, Ev, Gv).readWrite().lock().writes(OSZAPC);
   }
@@ -298,16 +299,16 @@ final class GeneralForms {
     int notZero = OSZAPC & ~ZF;
     form("0F BC", Op.BSF, Gv, Ev).readWrite().writes(OSZAPC).undefined(notZero);
     form("0F BD", Op.BSR, Gv, Ev).readWrite().writes(OSZAPC).undefined(notZero);
-    form("VEX 0F 38 F2", Op.ANDN, Gy, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F2", Op.ANDN, Gy, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(AF | PF).l = 0;
-    form("VEX 0F 38 F7", Op.BEXTR, Gy, Ey, By).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F7", Op.BEXTR, Gy, Ey, By).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(AF | SF | PF).l = 0;
     int undefined = AF | PF;
-    form("VEX 0F 38 F3 /1", Op.BLSR, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F3 /1", Op.BLSR, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(undefined).l = 0;
-    form("VEX 0F 38 F3 /2", Op.BLSMSK, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F3 /2", Op.BLSMSK, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(undefined).l = 0;
-    form("VEX 0F 38 F3 /3", Op.BLSI, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
+    form("VEX NP 0F 38 F3 /3", Op.BLSI, By, Ey).needs(CpuFeature.BMI1).writes(OSZAPC)
         .undefined(undefined).l = 0;
     form("VEX NP 0F 38 F5", Op.BZHI, Gy, Ey, By).needs(CpuFeature.BMI2).writes(OSZAPC)
         .undefined(undefined).l = 0;
@@ -387,8 +388,8 @@ final class GeneralForms {
     form("F3 0F AE /2 reg", Op.WRFSBASE, Ry).o64().needs(CpuFeature.FSGSBASE).readOnly();
     form("F3 0F AE /3 reg", Op.WRGSBASE, Ry).o64().needs(CpuFeature.FSGSBASE).readOnly();
     form("F3 0F C7 /7 reg", Op.RDPID, Ry).needs(CpuFeature.RDPID);
-    form("0F C7 /6 reg", Op.RDRAND, Rv).writes(OSZAPC).needs(CpuFeature.RDRAND);
-    form("0F C7 /7 reg", Op.RDSEED, Rv).writes(OSZAPC).needs(CpuFeature.RDSEED);
+    form("NFx 0F C7 /6 reg", Op.RDRAND, Rv).writes(OSZAPC).needs(CpuFeature.RDRAND);
+    form("NFx 0F C7 /7 reg", Op.RDSEED, Rv).writes(OSZAPC).needs(CpuFeature.RDSEED);
     form("9B", Op.FWAIT);
     form("NP 0F AE /0 mem", Op.FXSAVE, M).needs(CpuFeature.FXSR);
     form("NP 0F AE /1 mem", Op.FXRSTOR, M).needs(CpuFeature.FXSR);
@@ -409,7 +410,6 @@ final class GeneralForms {
     for (int opcode = 0x18; opcode <= 0x1f; opcode++) {
       form("0F " + hex(opcode), Op.NOP, Ev).readOnly();
     }
-    form("0F 0D", Op.NOP, Ev).readOnly();
     form("NP 0F AE /5 reg", Op.LFENCE).needs(CpuFeature.SSE2);
     form("NP 0F AE /6 reg", Op.MFENCE).needs(CpuFeature.SSE2);
     form("NP 0F AE /7 reg", Op.SFENCE).needs(CpuFeature.SSE);

@@ -103,7 +103,7 @@ public final class Instruction implements Cloneable {
       case Operand.Size.V -> operandSize;
       case Operand.Size.Y -> rexW || vexW && codeSize == 64 ? 8 : 4;
       case Operand.Size.Z -> Math.min(operandSize, 4);
-      case Operand.Size.P -> operandSize + 2;
+      case Operand.Size.P -> Math.min(operandSize, 4) + 2;
       case Operand.Size.S -> codeSize == 64 ? 10 : 6;
       case Operand.Size.X -> vexL ? 32 : 16;
       case Operand.Size.HALF_X -> vexL ? 16 : 8;

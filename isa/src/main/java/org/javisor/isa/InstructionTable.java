@@ -10,7 +10,7 @@ import java.util.Locale;
  *
  * <p>Rows are written as in the manuals: {@code "66 0F 38 1C /r"} is mandatory prefix, map, opcode
  * and how ModRM constrains the form. Tokens: {@code NP 66 F3 F2} the mandatory prefix ({@code NP}:
- * none of the three); {@code 0F}, {@code 0F 38}, {@code 0F 3A} the map; two hex digits the opcode;
+ * none of the three), {@code NFx} (neither of the last two); {@code 0F}, {@code 0F 38}, {@code 0F 3A} the map; two hex digits the opcode;
  * {@code /0}–{@code /7} ModRM.reg; {@code mem} or {@code reg} what ModRM.rm must be; {@code rm=0}–
  * {@code rm=7} its value; {@code W0 W1} REX.W or VEX.W; {@code VEX}, {@code L0}, {@code L1} for VEX
  * encodings. Among the forms of an opcode the first that fits wins, so the special stand before the
@@ -96,6 +96,7 @@ public final class InstructionTable {
       switch (t) {
         case "VEX" -> form.vex = true;
         case "NP" -> form.prefix = Form.NO_PREFIX;
+        case "NFx" -> form.prefix = Form.NO_REPEAT;
         default -> {
           int value = Integer.parseInt(t, 16);
           if (!last && form.map == Form.MAP_ONE && value == 0x0f) {

@@ -176,7 +176,7 @@ public enum Operand {
     /** The operand size, at most 4. */
     public static final int Z = -3;
 
-    /** A far pointer: the operand size plus 2. */
+    /** A far pointer: the operand size, at most 4 (AMD), plus 2. */
     public static final int P = -4;
 
     /** A pseudo-descriptor: 6, or 10 in 64-bit mode. */

@@ -542,13 +542,13 @@ final class SimdForms {
     vex(AVX, "66 0F 3A 14 L0", "pextrb", RdMb, Vdq, Ib);
     vex(AVX, "66 0F 3A 15 L0", "pextrw", RdMw, Vdq, Ib);
     vex(AVX, "66 0F 3A 16 W1 L0", "pextrq", Eq, Vdq, Ib).o64();
-    vex(AVX, "66 0F 3A 16 L0", "pextrd", Ed, Vdq, Ib);
+    vex(AVX, "66 0F 3A 16 W0 L0", "pextrd", Ed, Vdq, Ib);
     sse(SSE4_1, "66 0F 3A 20", "pinsrb", Vdq, RdMb, Ib).readWrite();
     sse(SSE4_1, "66 0F 3A 22 W1", "pinsrq", Vdq, Eq, Ib).readWrite();
     sse(SSE4_1, "66 0F 3A 22", "pinsrd", Vdq, Ed, Ib).readWrite();
     vex(AVX, "66 0F 3A 20 L0", "pinsrb", Vdq, Hdq, RdMb, Ib);
     vex(AVX, "66 0F 3A 22 W1 L0", "pinsrq", Vdq, Hdq, Eq, Ib).o64();
-    vex(AVX, "66 0F 3A 22 L0", "pinsrd", Vdq, Hdq, Ed, Ib);
+    vex(AVX, "66 0F 3A 22 W0 L0", "pinsrd", Vdq, Hdq, Ed, Ib);
   }
 
   private static void signExtension() {

@@ -4,9 +4,11 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Timers;
@@ -23,12 +25,14 @@ import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.config.PcConfig;
+import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.loader.BootConfig;
 import org.javisor.pc.loader.E820Entry;
 import org.javisor.pc.loader.KernelFormatException;
 import org.javisor.pc.loader.KernelImage;
 import org.javisor.pc.loader.KernelLoader;
 import org.javisor.pc.loader.LoadedKernel;
+import org.javisor.pc.pci.HostBridge440Fx;
 import org.javisor.pc.serial.CharacterBackend;
 import org.javisor.pc.serial.CharacterPort;
 import org.javisor.pc.time.DeviceTimers;
@@ -58,16 +62,20 @@ public final class Machine implements AutoCloseable {
    *
    * @param console the far end of the first serial line; the machine attaches to it, and its owner
    *     closes it
+   * @param debug takes what the guest writes to the debug ports 0xe9 and 0x402, if anything does
    * @throws MachineException if it cannot be built; nothing is left running then
    */
-  public static Machine start(MachineConfig config, Console console, MachineListener listener)
+  public static Machine start(
+      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
     Accelerator accelerator = accelerator(config.accelerator());
     Machine machine = new Machine();
     Clock clock = Clock.host();
+    Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig = PcConfig.of(config.cpus(), config.memory());
     GuestMemory memory = memory(config, pcConfig);
-    LoadedKernel kernel = load(config, pcConfig, memory);
+    List<E820Entry> e820 = memoryMap(pcConfig);
+    LoadedKernel kernel = load(config, pcConfig, memory, e820);
     machine.timers = new Timers(clock);
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.add(new VcpuThread(machine, i));
@@ -75,15 +83,20 @@ public final class Machine implements AutoCloseable {
     PcPlatform pc =
         new PcPlatform(
             pcConfig,
-            PcPlatform.Environment.of(
+            new PcPlatform.Environment(
                 memory,
                 DeviceTimers.of(machine.timers),
                 machine.vcpus,
-                backend(console),
-                machine.actions()));
+                HostBridge440Fx.ShadowControl.NONE,
+                List.of(backend(console)),
+                debug.map(Machine::backend).orElse(CharacterBackend.NONE),
+                machine.actions(),
+                trace));
+    new BiosServices(memory, e820, debug.map(Machine::backend).orElse(CharacterBackend.NONE))
+        .install(pc.devices());
     machine.vm =
         accelerator.createVm(
-            memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock);
+            memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock, trace);
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
     }
@@ -140,9 +153,8 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static LoadedKernel load(MachineConfig config, PcConfig pc, GuestMemory memory)
-      throws MachineException {
-    AcpiTables.Blob acpi = AcpiTables.build(pc, ACPI_TABLES);
+  /** What firmware would report of memory (ACPI 6.5, section 15). */
+  private static List<E820Entry> memoryMap(PcConfig pc) {
     List<E820Entry> e820 = new ArrayList<>();
     e820.add(new E820Entry(0, LOW_RAM_END, E820Entry.RAM));
     e820.add(new E820Entry(LOW_RAM_END, 0xa_0000 - LOW_RAM_END, E820Entry.RESERVED));
@@ -153,8 +165,18 @@ public final class Machine implements AutoCloseable {
     if (pc.highRam() > 0) {
       e820.add(new E820Entry(FOUR_GIB, pc.highRam(), E820Entry.RAM));
     }
+    return e820;
+  }
+
+  private static LoadedKernel load(
+      MachineConfig config, PcConfig pc, GuestMemory memory, List<E820Entry> e820)
+      throws MachineException {
+    AcpiTables.Blob acpi = AcpiTables.build(pc, ACPI_TABLES);
     BootConfig boot =
-        BootConfig.of(e820).withRsdp(acpi.rsdp()).withCommandLine(config.commandLine());
+        BootConfig.of(e820)
+            .withProtocol(config.protocol())
+            .withRsdp(acpi.rsdp())
+            .withCommandLine(config.commandLine());
     if (config.initrd().isPresent()) {
       boot = boot.withInitrd(config.initrd().get());
     }

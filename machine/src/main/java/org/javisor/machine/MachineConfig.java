@@ -5,6 +5,8 @@ import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.javisor.accelerator.TraceCategory;
+import org.javisor.pc.loader.BootProtocol;
 
 /**
  * What a machine is made of. It says everything there is to say before a machine starts, apart from
@@ -13,6 +15,7 @@ import java.util.Set;
  * @param kernel the file to boot: bzImage, ELF with a PVH note, or multiboot
  * @param unpackedKernel the same kernel's unpacked payload, if someone kept it: saves unpacking
  * @param initrd the initramfs, or the first module of a multiboot kernel
+ * @param protocol how the kernel is entered
  * @param commandLine the kernel's command line, complete: nothing is added to it
  * @param memory bytes of RAM, a multiple of 4096
  * @param cpus how many virtual CPUs
@@ -24,6 +27,7 @@ public record MachineConfig(
     Path kernel,
     Optional<Path> unpackedKernel,
     Optional<Path> initrd,
+    BootProtocol protocol,
     String commandLine,
     long memory,
     int cpus,
@@ -43,6 +47,7 @@ public record MachineConfig(
 
   public MachineConfig {
     Objects.requireNonNull(kernel, "kernel");
+    Objects.requireNonNull(protocol, "protocol");
     Objects.requireNonNull(commandLine, "commandLine");
     Objects.requireNonNull(accelerator, "accelerator");
     if (memory < MIN_MEMORY || memory > MAX_MEMORY || (memory & 4095) != 0) {

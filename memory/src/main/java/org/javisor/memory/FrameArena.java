@@ -131,7 +131,10 @@ public final class FrameArena {
     listeners.remove(listener);
   }
 
-  /** Announces a write to a {@link #CODE} frame; called by whoever writes, before it writes. */
+  /**
+   * Announces a write to a {@link #CODE} frame; called by whoever writes, after it has written: who
+   * is told may translate the bytes anew at once.
+   */
   public void codeWritten(int frame, int offset, int length) {
     for (CodeWriteListener listener : listeners) {
       listener.codeWritten(frame, offset, length);

@@ -1,5 +1,6 @@
 package org.javisor.memory;
 
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 
 /**
@@ -121,17 +122,22 @@ public final class GuestMemory {
     return host;
   }
 
-  private long writableAddress(long gpa, int length) {
+  private long writableAddress(long gpa) {
     int entry = entry(gpa);
     if ((entry & WRITABLE) == 0) {
       throw new BadAddress(gpa);
     }
-    int frame = entry >>> FRAME_BITS;
-    int offset = (int) gpa & (FrameArena.FRAME_SIZE - 1);
-    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-      arena.codeWritten(frame, offset, length);
+    return arena.address(entry >>> FRAME_BITS) + (gpa & (FrameArena.FRAME_SIZE - 1));
+  }
+
+  /** Tells who translated code of a frame that it was written. */
+  private void written(long gpa, int length) {
+    int frame = frame(gpa);
+    // A vCPU marks a frame before it reads code from it: one of the two sees the other.
+    VarHandle.fullFence();
+    if (frame >= 0 && (arena.flags(frame) & FrameArena.CODE) != 0) {
+      arena.codeWritten(frame, (int) gpa & (FrameArena.FRAME_SIZE - 1), length);
     }
-    return arena.address(frame) + offset;
   }
 
   private static boolean crosses(long gpa, int size) {
@@ -157,7 +163,8 @@ public final class GuestMemory {
   }
 
   public void write8(long gpa, int value) {
-    RawMemory.put8(writableAddress(gpa, 1), value);
+    RawMemory.put8(writableAddress(gpa), value);
+    written(gpa, 1);
   }
 
   public void write16(long gpa, int value) {
@@ -165,7 +172,8 @@ public final class GuestMemory {
       write8(gpa, value);
       write8(gpa + 1, value >> 8);
     } else {
-      RawMemory.put16(writableAddress(gpa, 2), value);
+      RawMemory.put16(writableAddress(gpa), value);
+      written(gpa, 2);
     }
   }
 
@@ -174,7 +182,8 @@ public final class GuestMemory {
       write16(gpa, value);
       write16(gpa + 2, value >> 16);
     } else {
-      RawMemory.put32(writableAddress(gpa, 4), value);
+      RawMemory.put32(writableAddress(gpa), value);
+      written(gpa, 4);
     }
   }
 
@@ -183,7 +192,8 @@ public final class GuestMemory {
       write32(gpa, (int) value);
       write32(gpa + 4, (int) (value >> 32));
     } else {
-      RawMemory.put64(writableAddress(gpa, 8), value);
+      RawMemory.put64(writableAddress(gpa), value);
+      written(gpa, 8);
     }
   }
 
@@ -206,7 +216,8 @@ public final class GuestMemory {
     while (length > 0) {
       int chunk =
           Math.min(length, FrameArena.FRAME_SIZE - (int) (gpa & (FrameArena.FRAME_SIZE - 1)));
-      RawMemory.copyIn(source, offset, writableAddress(gpa, chunk), chunk);
+      RawMemory.copyIn(source, offset, writableAddress(gpa), chunk);
+      written(gpa, chunk);
       gpa += chunk;
       offset += chunk;
       length -= chunk;

@@ -4,9 +4,9 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.IntFunction;
-import java.util.function.LongSupplier;
+import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.acpi.PowerManagement;
 import org.javisor.pc.bus.Bus;
@@ -49,25 +49,25 @@ public final class PcPlatform {
    * What the PC stands on and reports to.
    *
    * @param vcpus one a virtual CPU, by APIC id
-   * @param tscOffset gives for a vCPU what its guest added to the time-stamp counter
    * @param serial back ends of COM1 to COM4; missing ones have nothing at the line's end
    * @param debug takes the output of debug ports 0x402 and 0xe9
+   * @param trace is told of ports and addresses nobody answers
    */
   public record Environment(
       GuestMemory memory,
       DeviceTimers timers,
       List<? extends VcpuControl> vcpus,
-      IntFunction<LongSupplier> tscOffset,
       HostBridge440Fx.ShadowControl shadow,
       List<CharacterBackend> serial,
       CharacterBackend debug,
-      MachineActions actions) {
+      MachineActions actions,
+      Trace trace) {
     public Environment {
       vcpus = List.copyOf(vcpus);
       serial = List.copyOf(serial);
     }
 
-    /** Without firmware, TSC offsets or debug output; COM1 at {@code console}. */
+    /** Without firmware, debug output or trace; COM1 at {@code console}. */
     public static Environment of(
         GuestMemory memory,
         DeviceTimers timers,
@@ -78,16 +78,16 @@ public final class PcPlatform {
           memory,
           timers,
           vcpus,
-          id -> () -> 0,
           HostBridge440Fx.ShadowControl.NONE,
           List.of(console),
           CharacterBackend.NONE,
-          actions);
+          actions,
+          Trace.NONE);
     }
   }
 
   private final PcConfig config;
-  private final Bus bus = new Bus();
+  private final Bus bus;
   private final ApicFabric fabric = new ApicFabric();
   private final List<PcVcpuPlatform> platforms = new ArrayList<>();
   private final ApicWindow apicWindow;
@@ -107,6 +107,7 @@ public final class PcPlatform {
   /** Builds the whole PC. */
   public PcPlatform(PcConfig config, Environment env) {
     this.config = config;
+    bus = new Bus(env.trace());
     if (env.vcpus().size() != config.vcpus()) {
       throw new IllegalArgumentException(
           "%d vCPUs given, %d configured".formatted(env.vcpus().size(), config.vcpus()));
@@ -132,10 +133,11 @@ public final class PcPlatform {
 
     // What surrounds each CPU.
     for (int i = 0; i < config.vcpus(); i++) {
-      GuestTsc tsc = new GuestTsc(config.tscHertz(), env.tscOffset().apply(i));
+      AtomicLong tscOffset = new AtomicLong();
+      GuestTsc tsc = new GuestTsc(config.tscHertz(), tscOffset::get);
       LocalApic apic = fabric.add(env.vcpus().get(i), pic::acknowledge, timers, tsc);
       KvmClock clock = new KvmClock(env.memory(), timers.clock(), tsc);
-      platforms.add(new PcVcpuPlatform(apic, clock));
+      platforms.add(new PcVcpuPlatform(apic, clock, tscOffset));
     }
     apicWindow = new ApicWindow(fabric);
     bus.claimMmio(LocalApic.DEFAULT_BASE, 0x1000, apicWindow);

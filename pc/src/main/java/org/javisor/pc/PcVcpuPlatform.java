@@ -1,5 +1,6 @@
 package org.javisor.pc;
 
+import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.paravirt.KvmClock;
@@ -9,9 +10,13 @@ public final class PcVcpuPlatform implements VcpuPlatform {
   private final LocalApic apic;
   private final KvmClock clock;
 
-  PcVcpuPlatform(LocalApic apic, KvmClock clock) {
+  /** Read by what shows this vCPU's TSC. */
+  private final AtomicLong tscOffset;
+
+  PcVcpuPlatform(LocalApic apic, KvmClock clock, AtomicLong tscOffset) {
     this.apic = apic;
     this.clock = clock;
+    this.tscOffset = tscOffset;
   }
 
   void reset() {
@@ -54,8 +59,9 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     apic.writeMmio(offset, size, value);
   }
 
-  /** The guest changed this CPU's time-stamp counter: clocks that depend on it are set right. */
-  public void tscChanged() {
+  @Override
+  public void setTscOffset(long ticks) {
+    tscOffset.set(ticks);
     apic.tscChanged();
     clock.tscChanged();
   }

@@ -119,20 +119,22 @@ public final class MaskedMoves extends Prepared {
   }
 
   private void maskmov(long block, long offset, ElementMemory memory) {
+    if (mmx) {
+      enterMmx(block); // even if a store faults
+    }
     long data = mmx ? mmxRegister(block, reg) : vector(block, reg, 0);
     long mask = mmx ? mmxRegister(block, rm) : vector(block, rm, 0);
     for (int i = 0; i < vectorBytes; i++) {
       if ((RawMemory.get8(mask + i) & 0x80) != 0) {
-        memory.checkStore(wrap(offset + i), 1);
+        // Of a page the operand's first byte is told, selected or not.
+        int back = (int) Math.min(i, offset + i & 4095);
+        memory.checkStore(wrap(offset + i - back), 1);
       }
     }
     for (int i = 0; i < vectorBytes; i++) {
       if ((RawMemory.get8(mask + i) & 0x80) != 0) {
         memory.store(wrap(offset + i), 1, RawMemory.get8(data + i));
       }
-    }
-    if (mmx) {
-      enterMmx(block);
     }
   }
 
@@ -185,15 +187,10 @@ public final class MaskedMoves extends Prepared {
 
   /**
    * Gathers element by element. After a fault the elements done are in the destination and their
-   * mask bits clear, so that the instruction can be resumed.
+   * masks clear, so that the instruction can be resumed; the masks of the others are as they were.
    */
   private void gather(long block, ElementMemory memory) {
     int count = vectorBytes / Math.max(element, indexBytes);
-    // The mask becomes all ones or all zeros for each element first.
-    for (int i = 0; i < count; i++) {
-      boolean on = selected(block, vvvv, i * element);
-      put(vector(block, vvvv, i * element), element, on ? -1 : 0);
-    }
     long origin = displacement + (base < 0 ? 0 : RawMemory.get64(block + VcpuBlock.GPR + 8 * base));
     for (int i = 0; i < count; i++) {
       if (selected(block, vvvv, i * element)) {

@@ -100,6 +100,11 @@ public abstract sealed class Prepared
     return form.isAligned();
   }
 
+  /** The flags must be in {@link VcpuBlock#RFLAGS} before it executes. */
+  public final boolean usesFlags() {
+    return form.flagsWritten() != 0 || form.flagsRead() != 0;
+  }
+
   public final boolean writesFlags() {
     return form.flagsWritten() != 0;
   }
@@ -148,6 +153,6 @@ public abstract sealed class Prepared
    * SiliconUnit#execute} tests it and answers {@link SiliconUnit#X87_EXCEPTION}.
    */
   public boolean waits() {
-    return isX87() || isMmx();
+    return form.op() == Op.MMX || isX87() || isMmx();
   }
 }

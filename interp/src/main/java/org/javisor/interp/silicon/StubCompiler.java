@@ -408,9 +408,11 @@ final class StubCompiler {
       }
     }
     for (Operand operand : form.operands()) {
-      if (operand.kind() == Operand.Kind.IMMEDIATE
-          || operand.kind() == Operand.Kind.XMM_IMMEDIATE) {
-        out.bytes((int) in.immediate);
+      switch (operand.kind()) {
+        case IMMEDIATE -> out.bytes((int) in.immediate);
+        // Outside 64-bit mode bit 7 is ignored; the stub runs in it.
+        case XMM_IMMEDIATE -> out.bytes((int) in.immediate & (in.codeSize == 64 ? 0xff : 0x7f));
+        default -> {}
       }
     }
   }

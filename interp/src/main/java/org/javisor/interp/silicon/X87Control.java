@@ -141,7 +141,7 @@ public final class X87Control extends Prepared {
   }
 
   /** Sets the control word; reserved bits 15–13 and 7 read as 0, bit 6 as 1. */
-  private static void loadControl(long block, int value) {
+  public static void loadControl(long block, int value) {
     RawMemory.put16(block + VcpuBlock.FCW, value & 0x1f3f | 0x40);
     int status = RawMemory.get16(block + VcpuBlock.FSW) & ~ES_B;
     boolean pending = (status & ~value & EXCEPTIONS) != 0;

@@ -1,10 +1,13 @@
 package org.javisor.pc.bus;
 
+import static org.javisor.accelerator.TraceCategory.UNKNOWN;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.TreeSet;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
 
 /**
  * The port space and the device part of the memory space of one machine.
@@ -96,6 +99,18 @@ public final class Bus implements GuestBus {
   /** Where the last access hit: a hint, checked before use, so races only cost a search. */
   private int lastHit;
 
+  private final Trace trace;
+
+  /** A bus with nothing on it that tells nobody what is asked of nobody. */
+  public Bus() {
+    this(Trace.NONE);
+  }
+
+  /** A bus with nothing on it; {@code trace} is told of accesses that no device answers. */
+  public Bus(Trace trace) {
+    this.trace = trace;
+  }
+
   /** Claims {@code count} ports from {@code first}. */
   public synchronized Claim claimPorts(int first, int count, PortDevice device) {
     if (first < 0 || count <= 0 || first > PORTS - count) {
@@ -177,6 +192,7 @@ public final class Bus implements GuestBus {
       return claim.device.read((port & 0xffff) - claim.first, size) & ones(size);
     }
     if (size == 1) {
+      trace.line(UNKNOWN, "read of port %#x: no device", port & 0xffff);
       return 0xff;
     }
     int half = size >> 1;
@@ -192,6 +208,8 @@ public final class Bus implements GuestBus {
       int half = size >> 1;
       writePort(port, half, value);
       writePort(port + half, half, value >>> 8 * half);
+    } else {
+      trace.line(UNKNOWN, "write of %#x to port %#x: no device", value & 0xff, port & 0xffff);
     }
   }
 
@@ -208,6 +226,7 @@ public final class Bus implements GuestBus {
       return claim.device.read(gpa - claim.first, size) & onesLong(size);
     }
     if (size == 1) {
+      trace.line(UNKNOWN, "read of memory at %#x: no device", gpa);
       return 0xff;
     }
     int half = size >> 1;
@@ -225,6 +244,8 @@ public final class Bus implements GuestBus {
       int half = size >> 1;
       writeMmio(gpa, half, value);
       writeMmio(gpa + half, half, value >>> 8 * half);
+    } else {
+      trace.line(UNKNOWN, "write of %#x to memory at %#x: no device", value & 0xff, gpa);
     }
   }
 

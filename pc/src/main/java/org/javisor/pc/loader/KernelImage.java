@@ -121,8 +121,7 @@ public final class KernelImage implements AutoCloseable {
         Reason.NOT_A_KERNEL,
         path
             + (file.byteSize() == 0 ? " is empty" : " is no kernel")
-            + ": a Linux bzImage, an ELF kernel or a multiboot kernel expected; try 'javisor"
-            + " inspect' on it");
+            + ": a Linux bzImage, an ELF kernel or a multiboot kernel expected");
   }
 
   private static byte[] head(MemorySegment file, int length) {

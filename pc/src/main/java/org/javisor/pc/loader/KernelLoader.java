@@ -17,9 +17,7 @@ public final class KernelLoader {
         config.protocol() == BootProtocol.AUTO ? image.bestProtocol() : config.protocol();
     GuestPlacement placement = new GuestPlacement(memory, config);
     try {
-      if (protocol != BootProtocol.LINUX_REAL_MODE) {
-        placement.biosDataArea();
-      }
+      placement.biosDataArea();
       return switch (protocol) {
         case LINUX_64 -> new LinuxLoader(image, config, placement).load64();
         case LINUX_64_SELF_UNPACKING, LINUX_32 ->

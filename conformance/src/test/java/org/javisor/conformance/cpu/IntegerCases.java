@@ -1,4 +1,4 @@
-package org.javisor.conformance;
+package org.javisor.conformance.cpu;
 
 import java.io.ByteArrayOutputStream;
 import java.util.Random;

@@ -1,4 +1,4 @@
-package org.javisor.machine;
+package org.javisor.accelerator;
 
 import java.util.Locale;
 

@@ -3,8 +3,11 @@
  * them or the exception they raised. HostCpu.java compiles and starts this program and describes
  * the record; the constants here and there must agree.
  *
- * usage: hostcpu FILE CASES: FILE holds CASES input records, then CASES output records. A count
- * as 4 bytes on standard input runs that many; the same count is the answer.
+ * usage: hostcpu FILE CASES: FILE holds CASES input records, then CASES output records. The first
+ * answer, 4 bytes, says whether cases may set FS and GS. A count as 4 bytes on standard input runs
+ * that many cases; the same count is the answer.
+ *
+ * Nothing that may run with a case's FS base uses thread-local storage, stack protectors included.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -15,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
@@ -27,8 +31,9 @@
 #define WINDOW_SIZE 0x2000ul
 #define MEMORY_MAX 1024
 #define XSAVE_SIZE 832
-/* CF PF AF ZF SF DF OF: the others belong to this process. */
-#define FLAGS 0xcd5ul
+/* CF PF AF ZF SF DF OF NT ID go in, and AC too comes out: the others belong to this process. */
+#define FLAGS_IN 0x204cd5ul
+#define FLAGS_OUT 0x244cd5ul
 
 enum { NO_EXCEPTION = -1, HANG = -2 };
 
@@ -48,9 +53,12 @@ struct record {
   uint8_t code[64];
   uint8_t xsave[XSAVE_SIZE];
   uint8_t memory[MEMORY_MAX];
-  uint8_t pad2[64];
+  uint64_t fs_base; /* at 2112; only where the host has FSGSBASE */
+  uint64_t gs_base;
+  uint8_t pad2[48];
 };
 _Static_assert(sizeof(struct record) == 2176, "record");
+_Static_assert(__builtin_offsetof(struct record, fs_base) == 2112, "fs_base");
 
 struct record context __attribute__((aligned(64)));
 uint64_t host_rsp;
@@ -61,6 +69,8 @@ struct {
   uint16_t selector;
 } __attribute__((packed)) far_entry = {CODE, 0x23};
 uint32_t xsave_mask;
+uint32_t has_fsgsbase;
+uint64_t host_fs;
 
 static volatile sig_atomic_t running;
 static volatile uint64_t serial, last_serial = ~0ul;
@@ -81,7 +91,10 @@ __asm__(
     "  test eax, eax; jz 1f\n"
     "  xrstor64 [context+256]; jmp 2f\n"
     "1: fxrstor64 [context+256]\n"
-    "2: push qword ptr [context+128]; popfq\n"
+    "2: cmp dword ptr [has_fsgsbase], 0; je 3f\n"
+    "  mov rax, [context+2112]; wrfsbase rax\n"
+    "  mov rax, [context+2120]; wrgsbase rax\n"
+    "3: push qword ptr [context+128]; popfq\n"
     "  mov rax, [context+0]; mov rcx, [context+8]; mov rdx, [context+16]\n"
     "  mov rbx, [context+24]; mov rbp, [context+40]; mov rsi, [context+48]\n"
     "  mov rdi, [context+56]; mov r8, [context+64]; mov r9, [context+72]\n"
@@ -105,12 +118,22 @@ __asm__(
     "  mov [context+120], r15\n"
     "  mov rsp, [host_rsp]\n"
     "  pushfq; pop qword ptr [context+128]\n"
-    "  mov eax, [xsave_mask]; xor edx, edx\n"
+    "  push 0x202; popfq\n"
+    "  cmp dword ptr [has_fsgsbase], 0; je 3f\n"
+    "  rdfsbase rax; mov [context+2112], rax\n"
+    "  rdgsbase rax; mov [context+2120], rax\n"
+    "3: mov eax, [xsave_mask]; xor edx, edx\n"
     "  test eax, eax; jz 1f\n"
     "  xsave64 [context+256]; jmp case_abort\n"
     "1: fxsave64 [context+256]\n"
     "case_abort:\n"
     "  cld; fninit; ldmxcsr [host_mxcsr]\n"
+    /* Selectors and bases as they were, whatever the case loaded. */
+    "  mov eax, 0x2b; mov ds, eax; mov es, eax; mov ss, eax\n"
+    "  cmp dword ptr [has_fsgsbase], 0; je 4f\n"
+    "  xor eax, eax; mov fs, eax; mov gs, eax; wrgsbase rax\n"
+    "  mov rax, [host_fs]; wrfsbase rax\n"
+    "4:\n"
     "  pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; ret\n"
     ".att_syntax\n");
 
@@ -133,6 +156,11 @@ static void on_signal(int number, siginfo_t *info, void *ucontext) {
   } else if (!running) {
     _exit(100 + number);
   }
+  if (has_fsgsbase) {
+    __asm__ volatile("rdfsbase %0" : "=r"(context.fs_base));
+    __asm__ volatile("rdgsbase %0" : "=r"(context.gs_base));
+    __asm__ volatile("wrfsbase %0" ::"r"(host_fs));
+  }
   for (int i = 0; i < 16; i++) context.gpr[i] = g[GREGS[i]];
   context.rflags = g[REG_EFL];
   context.rip = g[REG_RIP] - CODE;
@@ -148,7 +176,7 @@ static void on_signal(int number, siginfo_t *info, void *ucontext) {
 
 static void run(const struct record *in, struct record *out) {
   memcpy(&context, in, sizeof context);
-  context.rflags = (in->rflags & FLAGS) | 0x202;
+  context.rflags = (in->rflags & FLAGS_IN) | 0x202;
   context.vector = NO_EXCEPTION;
   context.rip = in->code_length;
   uint8_t *code = (uint8_t *)CODE;
@@ -180,7 +208,7 @@ static void run(const struct record *in, struct record *out) {
   running = 0;
 
   memset(code, 0xcc, exit - code);
-  context.rflags = (context.rflags & FLAGS) | 2;
+  context.rflags = (context.rflags & FLAGS_OUT) | 2;
   memcpy(context.memory, memory, in->memory_length);
   memset(memory, 0, in->memory_length);
   context.wrote_outside = memcmp((void *)WINDOW, zeros, WINDOW_SIZE) != 0;
@@ -214,6 +242,8 @@ int main(int argc, char **argv) {
   unsigned a, b, c, d;
   __cpuid(1, a, b, c, d);
   xsave_mask = (c >> 27 & 1) ? ((c >> 28 & 1) ? 7 : 3) : 0;
+  has_fsgsbase = getauxval(AT_HWCAP2) >> 1 & 1;
+  if (has_fsgsbase) __asm__ volatile("rdfsbase %0" : "=r"(host_fs));
   entry = CODE;
   /* Compatibility mode needs data segments; 64-bit mode does not care. */
   __asm__ volatile("mov %0, %%ds; mov %0, %%es" ::"r"(0x2b));
@@ -234,7 +264,7 @@ int main(int argc, char **argv) {
   }
 
   uint32_t count = 0;
-  if (write(1, &count, 4) != 4) return 3; /* ready */
+  if (write(1, &has_fsgsbase, 4) != 4) return 3; /* ready */
   while (read(0, &count, 4) == 4 && count <= cases) {
     for (uint32_t i = 0; i < count; i++) run(&records[i], &records[cases + i]);
     if (write(1, &count, 4) != 4) break;

@@ -1,4 +1,4 @@
-package org.javisor.conformance;
+package org.javisor.conformance.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

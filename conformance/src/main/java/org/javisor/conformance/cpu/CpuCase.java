@@ -1,7 +1,9 @@
-package org.javisor.conformance;
+package org.javisor.conformance.cpu;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HexFormat;
 
 /**
  * A view of one record: a state of the CPU, instruction bytes, and a piece of memory. The same
@@ -34,8 +36,11 @@ public final class CpuCase {
   /** {@link #vector} of a case that killed the helper process, as a system call does. */
   public static final int KILLED = -3;
 
-  /** The flags that are part of a case: CF PF AF ZF SF DF OF. */
-  public static final long FLAGS = 0xcd5;
+  /** The flags that a case can set: CF PF AF ZF SF DF OF NT ID. */
+  public static final long FLAGS = 0x20_4cd5;
+
+  /** The flags that a result tells: those, and AC. */
+  public static final long RESULT_FLAGS = 0x24_4cd5;
 
   private static final int RFLAGS = 128;
   private static final int RIP = 136;
@@ -51,11 +56,18 @@ public final class CpuCase {
   private static final int XSAVE = 256;
   private static final int XSAVE_SIZE = 832;
   private static final int MEMORY = 1088;
+  private static final int FS_BASE = 2112;
+  private static final int GS_BASE = 2120;
 
   private final MemorySegment segment;
 
   CpuCase(MemorySegment segment) {
     this.segment = segment;
+  }
+
+  /** A record of its own, outside of any batch. */
+  public static CpuCase create() {
+    return new CpuCase(Arena.ofAuto().allocate(SIZE, 64)).clear();
   }
 
   private int get32(int offset) {
@@ -86,17 +98,30 @@ public final class CpuCase {
 
   /** Sets the instruction bytes and the mode, 32 or 64. */
   public CpuCase code(int codeSize, byte... bytes) {
-    if (bytes.length > CODE_MAX || codeSize != 32 && codeSize != 64) {
-      throw new IllegalArgumentException(bytes.length + " bytes, mode " + codeSize);
+    return code(codeSize, bytes, bytes.length);
+  }
+
+  CpuCase code(int codeSize, byte[] bytes, int length) {
+    if (length > CODE_MAX || codeSize != 32 && codeSize != 64) {
+      throw new IllegalArgumentException(length + " bytes, mode " + codeSize);
     }
     put32(CODE_SIZE, codeSize);
-    put32(CODE_LENGTH, bytes.length);
-    MemorySegment.copy(bytes, 0, segment, ValueLayout.JAVA_BYTE, CODE, bytes.length);
+    put32(CODE_LENGTH, length);
+    MemorySegment.copy(bytes, 0, segment, ValueLayout.JAVA_BYTE, CODE, length);
     return this;
   }
 
   public byte[] code() {
     return segment.asSlice(CODE, get32(CODE_LENGTH)).toArray(ValueLayout.JAVA_BYTE);
+  }
+
+  int codeLength() {
+    return get32(CODE_LENGTH);
+  }
+
+  /** Copies the instruction bytes to the start of an array. */
+  void code(byte[] target) {
+    MemorySegment.copy(segment, ValueLayout.JAVA_BYTE, CODE, target, 0, get32(CODE_LENGTH));
   }
 
   public int codeSize() {
@@ -175,6 +200,47 @@ public final class CpuCase {
         : XSAVE + 576 + 16 * n + 8 * (quadword - 2);
   }
 
+  /** Sets the x87 control and status word and the abridged tags. */
+  CpuCase x87(int control, int status, int tags) {
+    segment.set(ValueLayout.JAVA_SHORT, XSAVE, (short) control);
+    segment.set(ValueLayout.JAVA_SHORT, XSAVE + 2, (short) status);
+    segment.set(ValueLayout.JAVA_BYTE, XSAVE + 4, (byte) tags);
+    return this;
+  }
+
+  CpuCase st(int n, long significand, int signAndExponent) {
+    put64(XSAVE + 32 + 16 * n, significand);
+    segment.set(ValueLayout.JAVA_SHORT, XSAVE + 40 + 16 * n, (short) signAndExponent);
+    return this;
+  }
+
+  /** The x87 state that XSAVE need not save. */
+  CpuCase initialX87() {
+    x87(0x37f, 0, 0);
+    for (int i = 0; i < 8; i++) {
+      st(i, 0, 0);
+    }
+    return this;
+  }
+
+  public long fsBase() {
+    return get64(FS_BASE);
+  }
+
+  public CpuCase fsBase(long value) {
+    put64(FS_BASE, value);
+    return this;
+  }
+
+  public long gsBase() {
+    return get64(GS_BASE);
+  }
+
+  public CpuCase gsBase(long value) {
+    put64(GS_BASE, value);
+    return this;
+  }
+
   // ---- results ----------------------------------------------------------------------------
 
   /** The exception's vector, {@link #NO_EXCEPTION}, {@link #HANG} or {@link #KILLED}. */
@@ -184,6 +250,20 @@ public final class CpuCase {
 
   void vector(int value) {
     put32(VECTOR, value);
+  }
+
+  void exception(int vector, int errorCode, long cr2) {
+    put32(VECTOR, vector);
+    put32(ERROR, errorCode);
+    put64(CR2, cr2);
+  }
+
+  void rip(long value) {
+    put64(RIP, value);
+  }
+
+  void wroteOutside(boolean value) {
+    put32(WROTE_OUTSIDE, value ? 1 : 0);
   }
 
   /** The error code of #GP, #SS, #PF and the like. */
@@ -211,5 +291,46 @@ public final class CpuCase {
 
   void copyFrom(CpuCase other) {
     segment.copyFrom(other.segment);
+  }
+
+  /** Everything that a person needs to see of a case, in lines. */
+  String describe() {
+    StringBuilder text = new StringBuilder();
+    text.append(
+        "  vector %d error %x cr2 %x rip %x rflags %x fs %x gs %x memory at %x%n"
+            .formatted(
+                vector(), errorCode(), cr2(), rip(), rflags(), fsBase(), gsBase(),
+                WINDOW_ADDRESS + memoryOffset()));
+    for (int i = 0; i < 16; i++) {
+      text.append(
+          "  r%-2d %016x  ymm%-2d %016x %016x %016x %016x%n"
+              .formatted(i, gpr(i), i, ymm(i, 3), ymm(i, 2), ymm(i, 1), ymm(i, 0)));
+    }
+    text.append(
+        "  fcw %x fsw %x ftw %x mxcsr %x%n"
+            .formatted(
+                segment.get(ValueLayout.JAVA_SHORT, XSAVE) & 0xffff,
+                segment.get(ValueLayout.JAVA_SHORT, XSAVE + 2) & 0xffff,
+                segment.get(ValueLayout.JAVA_BYTE, XSAVE + 4) & 0xff,
+                mxcsr()));
+    for (int i = 0; i < 8; i++) {
+      text.append(
+          "  st%d %04x %016x%n"
+              .formatted(
+                  i,
+                  segment.get(ValueLayout.JAVA_SHORT, XSAVE + 40 + 16 * i) & 0xffff,
+                  get64(XSAVE + 32 + 16 * i)));
+    }
+    MemorySegment data = memory();
+    for (long i = 0; i < data.byteSize(); i += 32) {
+      byte[] row =
+          data.asSlice(i, Math.min(32, data.byteSize() - i)).toArray(ValueLayout.JAVA_BYTE);
+      text.append(
+          "  %x: %s%n"
+              .formatted(
+                  WINDOW_ADDRESS + memoryOffset() + i,
+                  HexFormat.ofDelimiter(" ").formatHex(row)));
+    }
+    return text.toString();
   }
 }

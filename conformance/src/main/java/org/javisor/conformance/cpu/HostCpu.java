@@ -1,4 +1,4 @@
-package org.javisor.conformance;
+package org.javisor.conformance.cpu;
 
 import java.io.DataInputStream;
 import java.io.EOFException;
@@ -27,7 +27,7 @@ import java.util.Optional;
  * they raised an exception. Seccomp keeps the bytes from any system call but those of the helper;
  * a case that tries is reported as {@link CpuCase#KILLED} and the helper started again.
  *
- * <p>FS and GS bases are the helper's own. 16-bit code is not offered: it would need an LDT.
+ * <p>16-bit code is not offered: it would need an LDT.
  */
 public final class HostCpu implements AutoCloseable {
   private static final String SOURCE = "hostcpu.c";
@@ -42,6 +42,7 @@ public final class HostCpu implements AutoCloseable {
   private Process process;
   private OutputStream requests;
   private DataInputStream replies;
+  private boolean segmentBases;
 
   /** Why the host cannot serve as an oracle, or empty if it can. */
   public static Optional<String> unavailable() {
@@ -111,7 +112,7 @@ public final class HostCpu implements AutoCloseable {
     // Not position independent: the assembly uses 32-bit absolute addresses.
     Process gcc =
         new ProcessBuilder(
-            "gcc", "-O2", "-fno-pie", "-no-pie", "-fcf-protection=none",
+            "gcc", "-O2", "-fno-pie", "-no-pie", "-fcf-protection=none", "-fno-stack-protector",
             "-o", program.toString(), source.toString())
             .redirectErrorStream(true)
             .start();
@@ -134,7 +135,7 @@ public final class HostCpu implements AutoCloseable {
             .start();
     requests = process.getOutputStream();
     replies = new DataInputStream(process.getInputStream());
-    reply();
+    segmentBases = reply() != 0;
   }
 
   private int reply() throws IOException {
@@ -145,6 +146,11 @@ public final class HostCpu implements AutoCloseable {
 
   public int capacity() {
     return capacity;
+  }
+
+  /** Whether the host lets cases have FS and GS bases of their own (FSGSBASE). */
+  public boolean hasSegmentBases() {
+    return segmentBases;
   }
 
   /** Case {@code i} of the next batch, to be filled in; keeps its contents over runs. */

@@ -1,0 +1,241 @@
+package org.javisor.conformance.cpu;
+
+import java.io.IOException;
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.time.Clock;
+import org.javisor.interp.CpuModels;
+import org.javisor.interp.InterpAccelerator;
+import org.javisor.interp.silicon.SiliconUnit;
+
+/**
+ * {@code javisor-conformance cpu}: every user-mode instruction of the table, at random, on the
+ * host's CPU and on an accelerator's.
+ *
+ * <p>Exit codes: 0 no mismatch, 1 mismatches, 2 a wrong option, 9 the host cannot be an oracle.
+ */
+public final class CpuConformance {
+  private static final int USAGE = 2;
+  private static final int HOST = 9;
+
+  private static final String HELP =
+      """
+      usage: javisor-conformance cpu [options]
+        --cases N          how many cases (default 1000000)
+        --seed S           another sequence (default 1)
+        --only MNEMONIC    only this instruction; may be given several times
+        --mode 64|32       only 64-bit or only compatibility mode
+        --accel interp     the accelerator under test
+        --cpu MODEL        its CPU model (default x86-64-v3)
+        --replay R:M:SEED  runs one case, as a mismatch names it, and shows all of it
+      """;
+
+  private final PrintStream out;
+  private long cases = 1_000_000;
+  private long seed = 1;
+  private final List<String> only = new ArrayList<>();
+  private int mode;
+  private String accelerator = "interp";
+  private String model = "x86-64-v3";
+  private String replay;
+
+  private CpuConformance(PrintStream out) {
+    this.out = out;
+  }
+
+  /** What a user did wrong. */
+  private static final class UsageException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    UsageException(String message) {
+      super(message);
+    }
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    int status = new CpuConformance(System.out).main(List.of(arguments));
+    System.out.flush();
+    System.exit(status);
+  }
+
+  private int main(List<String> arguments) throws IOException, InterruptedException {
+    try {
+      if (arguments.contains("--help")) {
+        out.print(HELP);
+        return 0;
+      }
+      parse(arguments);
+      Accelerator subject = accelerator();
+      Optional<String> reason = HostCpu.unavailable().or(SiliconUnit::unavailable);
+      if (reason.isPresent()) {
+        System.err.println("javisor-conformance: no oracle: " + reason.get());
+        return HOST;
+      }
+      try (Differential differential =
+          new Differential(subject, CpuModels.of(model, 1), out::println)) {
+        return replay != null ? replay(differential) : run(differential);
+      }
+    } catch (UsageException e) {
+      System.err.println("javisor-conformance: " + e.getMessage());
+      return USAGE;
+    }
+  }
+
+  // ---- options ----------------------------------------------------------------------------
+
+  private void parse(List<String> arguments) throws UsageException {
+    if (arguments.isEmpty() || !arguments.getFirst().equals("cpu")) {
+      throw new UsageException("\"cpu\" expected; --help tells the options");
+    }
+    for (int i = 1; i < arguments.size(); i++) {
+      String option = arguments.get(i);
+      if (i + 1 == arguments.size()) {
+        throw new UsageException(option + ": a value expected; --help tells the options");
+      }
+      String value = arguments.get(++i);
+      switch (option) {
+        case "--cases" -> cases = number(option, value);
+        case "--seed" -> seed = number(option, value);
+        case "--only" -> only.add(value.toLowerCase(java.util.Locale.ROOT));
+        case "--mode" -> mode = (int) number(option, value);
+        case "--accel" -> accelerator = value;
+        case "--cpu" -> model = value;
+        case "--replay" -> replay = value;
+        default -> throw new UsageException("unknown option " + option + "; see --help");
+      }
+    }
+    if (mode != 0 && mode != 32 && mode != 64) {
+      throw new UsageException("--mode " + mode + ": 64 or 32 expected");
+    }
+    if (!CpuModels.names().contains(model)) {
+      throw new UsageException("--cpu " + model + ": one of " + CpuModels.names() + " expected");
+    }
+  }
+
+  private static long number(String option, String value) throws UsageException {
+    try {
+      return Long.parseLong(value.replace("_", ""));
+    } catch (NumberFormatException e) {
+      throw new UsageException(option + " " + value + ": a number expected");
+    }
+  }
+
+  /** The accelerators that can be put to the test; a new one gets its line here. */
+  private Accelerator accelerator() throws UsageException {
+    return switch (accelerator) {
+      case "interp" -> new InterpAccelerator();
+      default -> throw new UsageException("--accel " + accelerator + ": interp expected");
+    };
+  }
+
+  // ---- running ----------------------------------------------------------------------------
+
+  private int run(Differential differential) throws InterruptedException, UsageException {
+    List<Differential.Subject> subjects =
+        differential.subjects.stream()
+            .filter(s -> only.isEmpty() || only.contains(s.form.mnemonic()))
+            .filter(s -> mode == 0 || s.codeSize == mode)
+            .toList();
+    if (subjects.isEmpty()) {
+      throw new UsageException("--only " + only + ": no such instruction can be compared");
+    }
+    Clock clock = Clock.host();
+    long start = clock.nanos();
+    differential.run(
+        subjects,
+        cases,
+        seed,
+        n -> out.printf(
+            "%,d cases, %d mismatches, %,d cases/s%n",
+            n,
+            differential.mismatches,
+            n * 1_000_000_000L / (clock.nanos() - start)));
+    double seconds = (clock.nanos() - start) / 1e9;
+    coverage(subjects);
+    summary(differential, subjects, seconds);
+    return differential.mismatches == 0 ? 0 : 1;
+  }
+
+  private void coverage(List<Differential.Subject> subjects) {
+    record Count(long cases, long faults, long mismatches) {
+      Count plus(Differential.Subject s) {
+        return new Count(cases + s.cases, faults + s.faults, mismatches + s.mismatches);
+      }
+    }
+
+    Map<String, Count> byName = new TreeMap<>();
+    for (Differential.Subject s : subjects) {
+      byName.merge(
+          s.form.mnemonic(),
+          new Count(0, 0, 0).plus(s),
+          (a, b) -> new Count(
+              a.cases + b.cases, a.faults + b.faults, a.mismatches + b.mismatches));
+    }
+    out.println("coverage: instruction, cases, of these with an exception (mismatches)");
+    StringBuilder line = new StringBuilder();
+    for (Map.Entry<String, Count> e : byName.entrySet()) {
+      Count n = e.getValue();
+      String bad = n.mismatches == 0 ? "" : " (" + n.mismatches + ")";
+      line.append(
+          "%-40s".formatted(e.getKey() + " " + n.cases + " " + n.faults + bad));
+      if (line.length() >= 120) {
+        out.println(line.toString().stripTrailing());
+        line.setLength(0);
+      }
+    }
+    out.println(line.toString().stripTrailing());
+  }
+
+  private void summary(
+      Differential differential, List<Differential.Subject> subjects, double seconds) {
+    differential.skipped.forEach(
+        (reason, names) -> out.println(
+            "not compared, " + reason + ": " + String.join(" ", names)));
+    List<String> missed =
+        subjects.stream()
+            .filter(s -> s.cases == 0)
+            .map(s -> s.form + " in " + s.codeSize + "-bit mode")
+            .toList();
+    if (!missed.isEmpty()) {
+      out.println("no case found for " + missed);
+    }
+    differential.known.forEach(
+        (difference, n) -> out.printf("known difference, %d times: %s%n", n, difference.text));
+    if (differential.killed > 0) {
+      out.printf("%d cases hung or killed the helper, and prove nothing%n", differential.killed);
+    }
+    out.printf(
+        "%s, %s: %,d cases over %d rows, %d mismatches, %.0f s, %,.0f cases/s%n",
+        differential.accelerator().name(),
+        model,
+        differential.compared,
+        subjects.stream().map(s -> s.row).distinct().count(),
+        differential.mismatches,
+        seconds,
+        differential.compared / seconds);
+  }
+
+  private int replay(Differential differential) throws UsageException {
+    String[] parts = replay.split(":");
+    if (parts.length != 3) {
+      throw new UsageException("--replay " + replay + ": row:mode:seed expected");
+    }
+    StringBuilder text = new StringBuilder();
+    Map<String, CpuCase> all =
+        differential.replay(
+            (int) number("--replay", parts[0]),
+            (int) number("--replay", parts[1]),
+            Long.parseUnsignedLong(parts[2], 16),
+            text);
+    out.print(text);
+    for (Map.Entry<String, CpuCase> e : all.entrySet()) {
+      out.println(e.getKey() + ":\n" + e.getValue().describe());
+    }
+    return 0;
+  }
+}
