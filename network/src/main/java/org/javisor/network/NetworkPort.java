@@ -10,10 +10,15 @@ import java.nio.ByteBuffer;
  * matter. A frame longer than the link's MTU and 14 bytes is allowed only with an {@link Offload}
  * that says how it is to be cut.
  *
- * <p>Every port belongs to a network, and the network has one thread. Frames to the guest arrive on
- * it. Frames from the guest may be sent from any thread; from the network's own thread they are
- * processed at once and without being copied, from another one they are copied to it. A card that
- * cares for speed therefore works off its transmit queue in a {@link #doorbell}.
+ * <p>Every port belongs to a network, and the network has one thread, on which everything happens one
+ * after the other; frames to the guest arrive on it. While it sleeps, a thread that rings a {@link
+ * #doorbell} or sends a frame may do its work for it, and is "the network's thread" for that time. So
+ * do not call this interface while holding a lock that the card's {@link FrameReceiver} or doorbell
+ * action waits for on another thread.
+ *
+ * <p>Frames from the guest may be sent from any thread; on the network's own they are processed at
+ * once and without being copied, from another one they are copied to it. A card that cares for speed
+ * therefore works off its transmit queue in a doorbell.
  */
 public interface NetworkPort extends AutoCloseable {
   /** Bytes of the largest frame: an Ethernet header and the largest IP packet. */
@@ -62,8 +67,8 @@ public interface NetworkPort extends AutoCloseable {
   /** Something the network's thread does when asked to. */
   interface Doorbell {
     /**
-     * Has the action run soon, once, however often this is called before it starts. From any thread;
-     * never blocks, never allocates.
+     * Has the action run soon, once, however often this is called before it starts; perhaps before
+     * this returns. From any thread; never blocks, never allocates.
      */
     void ring();
   }

@@ -38,6 +38,7 @@ final class SwitchTrunk implements ChannelHandler, FrameReceiver, AutoCloseable 
   private static final int BUFFER = 512 << 10;
   private static final Segmentation[] KINDS = Segmentation.values();
 
+  private final NetworkLoop loop;
   private final SocketChannel channel;
   private final NetworkPort port;
   private final Runnable whenClosed;
@@ -52,6 +53,7 @@ final class SwitchTrunk implements ChannelHandler, FrameReceiver, AutoCloseable 
   /** @param whenClosed run once, when the other side is gone or this one closes */
   SwitchTrunk(NetworkLoop loop, SocketChannel channel, NetworkPort port, Runnable whenClosed)
       throws IOException {
+    this.loop = loop;
     this.channel = channel;
     this.port = port;
     this.whenClosed = whenClosed;
@@ -110,7 +112,8 @@ final class SwitchTrunk implements ChannelHandler, FrameReceiver, AutoCloseable 
     }
     boolean left = out.hasRemaining();
     out.compact();
-    key.interestOps(left ? SelectionKey.OP_READ | SelectionKey.OP_WRITE : SelectionKey.OP_READ);
+    loop.interest(
+        key, left ? SelectionKey.OP_READ | SelectionKey.OP_WRITE : SelectionKey.OP_READ);
     if (!left && refused) {
       refused = false;
       port.receiverReady();
@@ -189,7 +192,7 @@ final class SwitchTrunk implements ChannelHandler, FrameReceiver, AutoCloseable 
   public void close() {
     if (!closed) {
       closed = true;
-      NetworkLoop.closeQuietly(channel);
+      loop.release(channel);
       port.close();
       whenClosed.run();
     }

@@ -9,7 +9,9 @@ import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.network.NetworkException;
@@ -20,12 +22,22 @@ import org.javisor.network.NetworkPort.Doorbell;
  * A network's thread. In each round it waits for sockets, doorbells, tasks and timers, runs what each
  * asks for, and then the end-of-batch actions, where work that came up several times is done once.
  *
+ * <p>The loop's state belongs to whoever holds its lock. While its thread sleeps nobody does, and a
+ * thread that rings a doorbell then runs the round itself: waking another thread costs more than
+ * sending a small frame does. When such rounds turn out long (a guest that sends in bulk), they are
+ * left to the loop's thread for a while, so that guest and network work side by side.
+ *
  * <p>Until {@link #start} is called there is no thread and the creating thread is the loop's: it calls
  * {@link #poll} itself. Tests do so, and own time.
  */
 public final class NetworkLoop implements AutoCloseable {
   /** Bugs survived before the loop gives up; each is reported. */
   private static final int MAX_FAILURES = 16;
+
+  /** A round longer than this is better left to the loop's thread. */
+  private static final long LONG_ROUND_NANOS = 20_000;
+
+  private static final int RINGS_AFTER_LONG_ROUND = 64;
 
   private static final long LONGEST_WAIT = TimeUnit.HOURS.toNanos(1);
 
@@ -39,9 +51,17 @@ public final class NetworkLoop implements AutoCloseable {
   private final Consumer<SelectionKey> dispatch = this::dispatch;
   /** Whether the loop may be asleep, so that a doorbell must wake it. */
   private final AtomicBoolean sleepy = new AtomicBoolean();
+  private final ReentrantLock lock = new ReentrantLock();
+  /** When the sleep will end by itself. */
+  private long sleepEnds;
+  /** The selector must look at its keys anew, which it does not do while it waits. */
+  private boolean keysChanged;
+  /** Rings that will not be served by the ringing thread. */
+  private volatile int ringsForThread;
 
   /** Something happened outside of a round. */
   private boolean touched;
+  private final AtomicInteger failures = new AtomicInteger();
   private volatile Thread thread = Thread.currentThread();
   private volatile boolean started;
   private volatile boolean closed;
@@ -74,9 +94,9 @@ public final class NetworkLoop implements AutoCloseable {
     return clock.nanos();
   }
 
-  /** Whether the calling thread is the loop's. */
+  /** Whether the calling thread is the loop's, or stands in for it now. */
   public boolean inLoop() {
-    return Thread.currentThread() == thread;
+    return started ? lock.isHeldByCurrentThread() : Thread.currentThread() == thread;
   }
 
   /** Runs a task on the loop's thread, soon. For rare things: it allocates. */
@@ -116,7 +136,22 @@ public final class NetworkLoop implements AutoCloseable {
   public SelectionKey register(SelectableChannel channel, int operations, ChannelHandler handler)
       throws IOException {
     channel.configureBlocking(false);
+    keysChanged = true;
     return channel.register(selector, operations, handler);
+  }
+
+  /** Sets what a registered channel waits for. */
+  public void interest(SelectionKey key, int operations) {
+    if (key.interestOps() != operations) {
+      key.interestOps(operations);
+      keysChanged = true;
+    }
+  }
+
+  /** Closes a registered channel. */
+  public void release(SelectableChannel channel) {
+    closeQuietly(channel);
+    keysChanged = true;
   }
 
   /**
@@ -126,11 +161,19 @@ public final class NetworkLoop implements AutoCloseable {
    * @return whether anything happened
    */
   public boolean poll(long maxNanos) {
-    boolean busy = runTasks();
-    busy |= select(busy || touched ? 0 : maxNanos);
-    busy |= runTasks();
-    busy |= timers.run(clock.nanos());
-    busy |= touched;
+    lock.lock();
+    try {
+      boolean busy = runTasks();
+      busy |= select(busy || touched ? 0 : maxNanos);
+      busy |= runTasks();
+      return finishRound(busy);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private boolean finishRound(boolean happened) {
+    boolean busy = timers.run(clock.nanos()) || happened || touched;
     touched = false;
     if (busy) {
       for (int i = 0; i < endOfBatch.size(); i++) {
@@ -141,21 +184,27 @@ public final class NetworkLoop implements AutoCloseable {
   }
 
   private boolean select(long maxNanos) {
+    keysChanged = false;
     long next = timers.next();
-    long wait = next == LoopTimer.UNSET ? maxNanos : Math.min(maxNanos, next - clock.nanos());
+    long now = clock.nanos();
+    long wait = next == LoopTimer.UNSET ? maxNanos : Math.min(maxNanos, next - now);
     try {
       if (wait <= 0) {
         return selector.selectNow(dispatch) > 0;
       }
+      sleepEnds = now + wait;
       sleepy.set(true);
       if (!tasks.isEmpty() || rung.get() != null) {
-        sleepy.set(false);
         return selector.selectNow(dispatch) > 0;
       }
-      // Rounded up: waking a millisecond early would only mean to wait once more.
-      long millis = Math.max(1, TimeUnit.NANOSECONDS.toMillis(wait + 999_999));
-      int ready = selector.select(dispatch, millis);
-      return ready > 0;
+      lock.unlock();
+      try {
+        // Rounded up: waking a millisecond early would only mean to wait once more.
+        long millis = Math.max(1, TimeUnit.NANOSECONDS.toMillis(wait + 999_999));
+        return selector.select(dispatch, millis) > 0;
+      } finally {
+        takeLockBack();
+      }
     } catch (IOException e) {
       throw new IllegalStateException("waiting for sockets failed", e);
     } finally {
@@ -163,9 +212,45 @@ public final class NetworkLoop implements AutoCloseable {
     }
   }
 
+  private void takeLockBack() {
+    if (!lock.isHeldByCurrentThread()) {
+      lock.lock();
+    }
+  }
+
   private void dispatch(SelectionKey key) {
+    takeLockBack(); // the selector calls this when it has waited
     if (key.isValid()) {
       ((ChannelHandler) key.attachment()).ready(key);
+    }
+  }
+
+  /** On the thread that has rung: runs a round in the sleeping thread's stead, if that is wise. */
+  private void serve() {
+    if (closed || !sleepy.get() || lock.isHeldByCurrentThread() || ringsForThread > 0 || !lock.tryLock()) {
+      ringsForThread = Math.max(0, ringsForThread - 1);
+      wake();
+      return;
+    }
+    boolean more = true;
+    try {
+      long start = clock.nanos();
+      finishRound(runTasks());
+      if (rung.get() != null) {
+        finishRound(runTasks()); // a card that answers to what it has got
+      }
+      if (clock.nanos() - start > LONG_ROUND_NANOS) {
+        ringsForThread = RINGS_AFTER_LONG_ROUND;
+      }
+      more = keysChanged || timers.next() < sleepEnds || rung.get() != null || !tasks.isEmpty();
+      keysChanged = false;
+    } catch (RuntimeException | AssertionError bug) {
+      report(bug); // not the ringing thread's business
+    } finally {
+      lock.unlock();
+    }
+    if (more) {
+      wake();
     }
   }
 
@@ -199,17 +284,26 @@ public final class NetworkLoop implements AutoCloseable {
   }
 
   private void run() {
-    int failures = 0;
-    while (!closed && failures < MAX_FAILURES) {
+    while (!closed && failures.get() < MAX_FAILURES) {
       try {
         poll(LONGEST_WAIT);
       } catch (RuntimeException | AssertionError bug) {
-        failures++;
-        Thread current = Thread.currentThread();
-        current.getUncaughtExceptionHandler().uncaughtException(current, bug);
+        report(bug);
       }
     }
-    closeResources();
+    closed = true;
+    lock.lock();
+    try {
+      closeResources();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void report(Throwable bug) {
+    failures.incrementAndGet();
+    Thread current = Thread.currentThread();
+    current.getUncaughtExceptionHandler().uncaughtException(current, bug);
   }
 
   /** Closes every channel and resource, and ends the thread. */
@@ -276,7 +370,7 @@ public final class NetworkLoop implements AutoCloseable {
         head = rung.get();
         next = head;
       } while (!rung.compareAndSet(head, this));
-      wake();
+      serve();
     }
 
     /** The list holds the last rung first. */

@@ -196,7 +196,7 @@ public final class DnsForwarder implements AutoCloseable {
 
     private void closeChannel() {
       if (channel != null) {
-        NetworkLoop.closeQuietly(channel);
+        loop.release(channel);
         channel = null;
       }
     }

@@ -8,7 +8,6 @@ import java.nio.channels.SocketChannel;
 import org.javisor.network.ip.Unreachable;
 import org.javisor.network.loop.ChannelHandler;
 import org.javisor.network.loop.LoopTimer;
-import org.javisor.network.loop.NetworkLoop;
 import org.javisor.network.packet.Headers;
 import org.javisor.network.packet.IpAddress;
 
@@ -110,7 +109,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
     if (channel.connect(target)) {
       connected();
     } else {
-      selection.interestOps(SelectionKey.OP_CONNECT);
+      nat.loop().interest(selection, SelectionKey.OP_CONNECT);
     }
   }
 
@@ -138,7 +137,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
 
   private void connected() {
     state = State.SYN_RECEIVED;
-    selection.interestOps(0);
+    nat.loop().interest(selection, 0);
     sendSyn();
   }
 
@@ -419,10 +418,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
       return;
     }
     int now = selection.interestOps();
-    int then = on ? now | operation : now & ~operation;
-    if (then != now) {
-      selection.interestOps(then);
-    }
+    nat.loop().interest(selection, on ? now | operation : now & ~operation);
   }
 
   // ---- Sending
@@ -538,7 +534,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
         || receiver.waiting() > 0) {
       return;
     }
-    NetworkLoop.closeQuietly(channel);
+    nat.loop().release(channel);
     if (closedFirst) {
       state = State.TIME_WAIT;
       timer.set(now() + TIME_WAIT_NANOS);
@@ -560,7 +556,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
     } catch (IOException | UnsupportedOperationException e) {
       // Not connected, or closed: there is nobody to reset.
     }
-    NetworkLoop.closeQuietly(channel);
+    nat.loop().release(channel);
     remove();
   }
 

@@ -48,7 +48,7 @@ public final class TcpForward implements ChannelHandler, AutoCloseable {
       server.setOption(StandardSocketOptions.SO_REUSEADDR, true);
       server.bind(listen, BACKLOG);
       SelectionKey key = loop.register(server, SelectionKey.OP_ACCEPT, this);
-      retry = loop.timer(() -> listenAgain(key));
+      retry = loop.timer(() -> listenAgain(loop, key));
     } catch (IOException | RuntimeException e) {
       NetworkLoop.closeQuietly(server);
       throw e;
@@ -70,14 +70,14 @@ public final class TcpForward implements ChannelHandler, AutoCloseable {
       }
     } catch (IOException e) {
       // Who connected has gone again, or there are no more files. The latter would come back at once.
-      key.interestOps(0);
+      loop.interest(key, 0);
       retry.set(loop.now() + RETRY_NANOS);
     }
   }
 
-  private static void listenAgain(SelectionKey key) {
+  private static void listenAgain(NetworkLoop loop, SelectionKey key) {
     if (key.isValid()) {
-      key.interestOps(SelectionKey.OP_ACCEPT);
+      loop.interest(key, SelectionKey.OP_ACCEPT);
     }
   }
 

@@ -12,7 +12,6 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.javisor.network.ip.Unreachable;
 import org.javisor.network.loop.ChannelHandler;
-import org.javisor.network.loop.NetworkLoop;
 import org.javisor.network.packet.IpAddress;
 
 /**
@@ -153,6 +152,6 @@ final class UdpSession implements ChannelHandler, AutoCloseable {
 
   @Override
   public void close() {
-    NetworkLoop.closeQuietly(channel);
+    nat.loop().release(channel);
   }
 }
