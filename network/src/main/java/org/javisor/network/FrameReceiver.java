@@ -24,8 +24,7 @@ public interface FrameReceiver {
    * one interrupt for all of them. It is not called in every wake-up of the network, but always after
    * the last of one or more frames.
    */
-  default void endOfBurst() {
-  }
+  default void endOfBurst() {}
 
   /** What this receiver can take now. It may change when a guest's driver starts again. */
   default OffloadSupport offloads() {

@@ -17,5 +17,4 @@ public record PortStatistics(
     long framesToGuest,
     long bytesToGuest,
     long droppedFromGuest,
-    long droppedToGuest) {
-}
+    long droppedToGuest) {}

@@ -52,7 +52,8 @@ public final class NamedSwitch implements AutoCloseable {
     String runtime = environment.get("XDG_RUNTIME_DIR");
     return runtime != null && !runtime.isEmpty()
         ? Path.of(runtime, "javisor")
-        : Path.of(System.getProperty("java.io.tmpdir"), "javisor-" + System.getProperty("user.name"));
+        : Path.of(System.getProperty("java.io.tmpdir"),
+            "javisor-" + System.getProperty("user.name"));
   }
 
   /**

@@ -38,8 +38,7 @@ public final class IpSender {
   private final OffloadCache offloads = new OffloadCache();
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(HEADROOM + 65_536 + 64);
   private final ByteBuffer fragment = ByteBuffer.allocateDirect(HEADROOM + MTU);
-  private Resolver resolver = address -> {
-  };
+  private Resolver resolver = address -> {};
   private int identification;
 
   /** @param mac the router's own Ethernet address */
@@ -67,15 +66,6 @@ public final class IpSender {
    */
   public ByteBuffer scratch() {
     return scratch.clear();
-  }
-
-  /** Whether the Ethernet address is known; if not, the guest is asked for it. */
-  public boolean canReach(IpAddress destination) {
-    if (neighbours.find(destination) >= 0) {
-      return true;
-    }
-    resolver.resolve(destination);
-    return false;
   }
 
   /**
@@ -233,7 +223,8 @@ public final class IpSender {
             : Checksum.finish(Checksum.add(sum, buffer, transport, length));
     // 0 would mean that a UDP datagram has no checksum.
     Bytes.put16(
-        buffer, transport + offset, value == 0 && protocol == Headers.PROTOCOL_UDP ? 0xFFFF : value);
+        buffer, transport + offset,
+        value == 0 && protocol == Headers.PROTOCOL_UDP ? 0xFFFF : value);
   }
 
   private int writeEthernet(ByteBuffer buffer, int ip, long target, boolean v6) {

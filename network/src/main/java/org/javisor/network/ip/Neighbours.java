@@ -40,8 +40,4 @@ public final class Neighbours {
     Long mac = table.get(address);
     return mac == null ? -1 : mac;
   }
-
-  public int size() {
-    return table.size();
-  }
 }

@@ -24,8 +24,7 @@ public final class Reassembler {
   private static final long TIMEOUT_NANOS = 30_000_000_000L;
   private static final int BLOCK = 8;
 
-  private record Key(IpAddress source, IpAddress destination, int protocol, int identification) {
-  }
+  private record Key(IpAddress source, IpAddress destination, int protocol, int identification) {}
 
   /** A packet that still lacks fragments. Its bytes stand where they will be in the whole frame. */
   private static final class Partial {

@@ -123,10 +123,6 @@ public final class NetworkLoop implements AutoCloseable {
     touched = true;
   }
 
-  public void removeAtEndOfBatch(Runnable action) {
-    endOfBatch.remove(action);
-  }
-
   /** Adds something to be closed, on the loop's thread, when the loop is. */
   public void closeWithLoop(AutoCloseable resource) {
     resources.add(resource);
@@ -227,7 +223,8 @@ public final class NetworkLoop implements AutoCloseable {
 
   /** On the thread that has rung: runs a round in the sleeping thread's stead, if that is wise. */
   private void serve() {
-    if (closed || !sleepy.get() || lock.isHeldByCurrentThread() || ringsForThread > 0 || !lock.tryLock()) {
+    if (closed || !sleepy.get() || lock.isHeldByCurrentThread() || ringsForThread > 0
+        || !lock.tryLock()) {
       ringsForThread = Math.max(0, ringsForThread - 1);
       wake();
       return;

@@ -40,16 +40,13 @@ public sealed interface NetOption {
           + " switch=NAME[,capture=FILE] or none";
 
   /** No card. */
-  record None() implements NetOption {
-  }
+  record None() implements NetOption {}
 
   /** The user-mode router. */
-  record User(UserNetworkConfig config, Optional<Path> capture) implements NetOption {
-  }
+  record User(UserNetworkConfig config, Optional<Path> capture) implements NetOption {}
 
   /** A switch shared with other processes. */
-  record Shared(String name, Optional<Path> capture) implements NetOption {
-  }
+  record Shared(String name, Optional<Path> capture) implements NetOption {}
 
   /** What a guest has without the option: outwards only. */
   static NetOption byDefault() {
@@ -74,7 +71,7 @@ public sealed interface NetOption {
     return switch (this) {
       case None() -> Optional.empty();
       case User(var config, var capture) ->
-        Optional.of(captured(UserNetwork.open(config, clock, entropy), capture, clock));
+          Optional.of(captured(UserNetwork.open(config, clock, entropy), capture, clock));
       case Shared(var name, var capture) -> {
         Path folder = NamedSwitch.defaultFolder(System.getenv());
         NamedSwitch shared = NamedSwitch.open(name, folder, clock);

@@ -17,8 +17,7 @@ public final class Bytes {
   private static final VarHandle LONG =
       MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
 
-  private Bytes() {
-  }
+  private Bytes() {}
 
   public static int u8(ByteBuffer buffer, int index) {
     return buffer.get(index) & 0xFF;

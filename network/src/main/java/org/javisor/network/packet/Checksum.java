@@ -7,8 +7,7 @@ import java.nio.ByteBuffer;
  * that start at even offsets can be added.
  */
 public final class Checksum {
-  private Checksum() {
-  }
+  private Checksum() {}
 
   /** Adds {@code length} bytes from {@code index} to a sum. */
   public static long add(long sum, ByteBuffer buffer, int index, int length) {

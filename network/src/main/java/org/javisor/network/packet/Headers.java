@@ -2,8 +2,7 @@ package org.javisor.network.packet;
 
 /** Lengths, offsets and numbers of the headers: IEEE 802.3, RFC 791, 8200, 768, 9293, 826. */
 public final class Headers {
-  private Headers() {
-  }
+  private Headers() {}
 
   public static final int ETHERNET = 14;
   public static final int IPV4 = 20;

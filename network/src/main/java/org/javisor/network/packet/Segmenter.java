@@ -77,7 +77,8 @@ public final class Segmenter {
       return false;
     }
     int payload = tcp + (Bytes.u8(frame, start + tcp + 12) >>> 4) * 4;
-    if (payload < tcp + Headers.TCP || payload > length || payload + offload.segmentSize() > 65_535) {
+    if (payload < tcp + Headers.TCP || payload > length
+        || payload + offload.segmentSize() > 65_535) {
       return false;
     }
     int sequence = Bytes.i32(frame, start + tcp + 4);

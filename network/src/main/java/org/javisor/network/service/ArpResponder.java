@@ -2,9 +2,9 @@ package org.javisor.network.service;
 
 import java.nio.ByteBuffer;
 import org.javisor.network.Offload;
-import org.javisor.network.loop.GuestLink;
 import org.javisor.network.ip.Neighbours;
 import org.javisor.network.ip.Subnet;
+import org.javisor.network.loop.GuestLink;
 import org.javisor.network.packet.Bytes;
 import org.javisor.network.packet.Headers;
 import org.javisor.network.packet.IpAddress;

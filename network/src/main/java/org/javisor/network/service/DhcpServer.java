@@ -149,7 +149,7 @@ public final class DhcpServer {
       switch (option) {
         case OPTION_TYPE -> request.type = length == 1 ? Bytes.u8(in, value) : -1;
         case OPTION_REQUESTED_ADDRESS ->
-          request.requested = length == 4 ? Bytes.i32(in, value) : 0;
+            request.requested = length == 4 ? Bytes.i32(in, value) : 0;
         case OPTION_SERVER -> request.server = length == 4 ? Bytes.i32(in, value) : -1;
         default -> {
           // Everything a client may ask for is answered anyway.

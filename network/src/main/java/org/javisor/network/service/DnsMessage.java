@@ -38,8 +38,7 @@ final class DnsMessage {
     }
   }
 
-  private DnsMessage() {
-  }
+  private DnsMessage() {}
 
   /** @return the question of a standard query, or null if the message is not one */
   static Question parseQuery(byte[] message) {

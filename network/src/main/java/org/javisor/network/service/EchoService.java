@@ -28,8 +28,7 @@ public final class EchoService implements AutoCloseable {
 
   /** A request on its way outside, found again by the sequence number it was given. */
   private record Request(
-      int sequence, IpAddress guest, IpAddress remote, int identifier, int guestSequence) {
-  }
+      int sequence, IpAddress guest, IpAddress remote, int identifier, int guestSequence) {}
 
   private final NetworkLoop loop;
   private final Subnet subnet;

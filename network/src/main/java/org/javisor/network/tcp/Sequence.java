@@ -2,8 +2,7 @@ package org.javisor.network.tcp;
 
 /** Comparing sequence numbers, which wrap around (RFC 9293, section 3.4). */
 final class Sequence {
-  private Sequence() {
-  }
+  private Sequence() {}
 
   static boolean before(int a, int b) {
     return a - b < 0;

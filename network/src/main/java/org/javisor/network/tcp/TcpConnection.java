@@ -1,12 +1,10 @@
 package org.javisor.network.tcp;
 
 import java.io.IOException;
-import java.net.ConnectException;
-import java.net.StandardSocketOptions;
+import java.net.InetSocketAddress;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
 import org.javisor.network.ip.Unreachable;
-import org.javisor.network.loop.ChannelHandler;
 import org.javisor.network.loop.LoopTimer;
 import org.javisor.network.packet.Headers;
 import org.javisor.network.packet.IpAddress;
@@ -19,7 +17,7 @@ import org.javisor.network.packet.IpAddress;
  * follows from what has ended: {@link TcpReceiver#finReceived}, {@link TcpSender#finSent}, {@link
  * TcpSender#finAcknowledged}.
  */
-final class TcpConnection implements ChannelHandler, TcpSender.Output {
+final class TcpConnection implements HostSocket.Owner, TcpSender.Output {
   private enum State {
     /** The guest has sent a SYN, and the host socket is connecting. */
     CONNECTING,
@@ -56,19 +54,17 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
   private final int guestPort;
   private final IpAddress remote;
   private final int remotePort;
-  private final SocketChannel channel;
+  private final HostSocket host;
   private final TcpReceiver receiver;
   private final TcpSender sender;
   private final LoopTimer timer;
   private final LoopTimer ackTimer;
-  private SelectionKey selection;
 
   private State state;
   private Acknowledge acknowledge = Acknowledge.NOTHING;
   private int retries;
   private boolean scaled;
   private boolean sackPermitted;
-  private boolean outputShut;
   private boolean closedFirst;
   private long lastActivity;
 
@@ -89,7 +85,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
     this.guestPort = guestPort;
     this.remote = remote;
     this.remotePort = remotePort;
-    this.channel = channel;
+    this.host = new HostSocket(nat.loop(), channel, this);
     this.key = FlowKey.of(guest, guestPort, remote, remotePort);
     this.receiver = new TcpReceiver(nat.pool());
     this.sender = new TcpSender(nat.pool(), this, nat.newSequence());
@@ -101,23 +97,20 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
   // ---- Opening
 
   /** The guest opens: connects the host socket. The guest is answered when that is done. */
-  void openFromGuest(TcpSegment syn, java.net.InetSocketAddress target) throws IOException {
+  void openFromGuest(TcpSegment syn, InetSocketAddress target) {
     state = State.CONNECTING;
     takeSyn(syn);
-    channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-    selection = nat.loop().register(channel, 0, this);
-    if (channel.connect(target)) {
-      connected();
-    } else {
-      nat.loop().interest(selection, SelectionKey.OP_CONNECT);
+    try {
+      host.connect(target);
+    } catch (IOException e) {
+      connectFailed(e);
     }
   }
 
   /** Somebody has connected to a forwarded port: opens towards the guest. */
   void openToGuest() throws IOException {
     state = State.SYN_SENT;
-    channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-    selection = nat.loop().register(channel, 0, this);
+    host.register();
     sendSyn();
   }
 
@@ -132,12 +125,12 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
     sackPermitted = syn.sackPermitted();
     sender.start(
         Math.clamp(size, SMALLEST_SEGMENT, largest), scaled ? syn.windowScale() : 0, syn);
-    receiver.start(channel, syn.sequence(), scaled);
+    receiver.start(host.channel(), syn.sequence(), scaled);
   }
 
-  private void connected() {
+  @Override
+  public void connected() {
     state = State.SYN_RECEIVED;
-    nat.loop().interest(selection, 0);
     sendSyn();
   }
 
@@ -157,7 +150,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
     state = State.OPEN;
     retries = 0;
     timer.cancel();
-    want(SelectionKey.OP_READ, true);
+    host.want(SelectionKey.OP_READ, true);
   }
 
   // ---- Segments of the guest
@@ -260,8 +253,8 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
       } else {
         timer.cancel();
       }
-      if (sender.hasRoom() && selection.isValid()) {
-        want(SelectionKey.OP_READ, true);
+      if (sender.hasRoom()) {
+        host.want(SelectionKey.OP_READ, true);
       }
     }
     nat.markDirty(this);
@@ -294,7 +287,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
       wantAck(Acknowledge.LATER);
     }
     if (receiver.waiting() > 0) {
-      want(SelectionKey.OP_WRITE, true);
+      host.want(SelectionKey.OP_WRITE, true);
     }
     if (receiver.finReceived()) {
       closedFirst = sender.finSent();
@@ -311,43 +304,16 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
 
   // ---- Events of the host socket
 
-  @Override
-  public void ready(SelectionKey ready) {
-    int operations = ready.readyOps();
-    if ((operations & SelectionKey.OP_CONNECT) != 0) {
-      finishConnect();
-      return;
-    }
-    if ((operations & SelectionKey.OP_WRITE) != 0) {
-      writable();
-    }
-    if ((operations & SelectionKey.OP_READ) != 0 && state == State.OPEN) {
-      readable();
-    }
-  }
-
-  private void finishConnect() {
-    try {
-      if (channel.finishConnect()) {
-        connected();
-      }
-    } catch (ConnectException e) {
-      refused(Unreachable.PORT, e);
-    } catch (IOException e) {
-      refused(Unreachable.HOST, e);
-    }
-  }
-
   /** The far host cannot be had: a RST if it said so itself, otherwise an ICMP message. */
-  private void refused(Unreachable why, IOException cause) {
+  @Override
+  public void connectFailed(IOException cause) {
     String message = String.valueOf(cause.getMessage());
-    if (why == Unreachable.PORT && message.contains("refused")) {
+    if (message.contains("refused")) {
       output.empty(this, 0, Headers.RST | Headers.ACK);
     } else {
-      Unreachable reported = message.contains("etwork") ? Unreachable.NETWORK : Unreachable.HOST;
       nat.errors()
           .unreachable(
-              reported,
+              message.contains("etwork") ? Unreachable.NETWORK : Unreachable.HOST,
               Headers.PROTOCOL_TCP,
               guest,
               guestPort,
@@ -358,12 +324,8 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
     abort();
   }
 
-  /** {@link #openFromGuest} failed at once. */
-  void failedToOpen(IOException cause) {
-    refused(cause instanceof ConnectException ? Unreachable.PORT : Unreachable.HOST, cause);
-  }
-
-  private void writable() {
+  @Override
+  public void writable() {
     try {
       receiver.flush();
     } catch (IOException e) {
@@ -371,7 +333,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
       return;
     }
     if (receiver.waiting() == 0) {
-      want(SelectionKey.OP_WRITE, false);
+      host.want(SelectionKey.OP_WRITE, false);
       if (receiver.finReceived()) {
         shutOutputIfDrained();
         finishIfDone();
@@ -383,16 +345,20 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
     }
   }
 
-  private void readable() {
+  @Override
+  public void readable() {
+    if (state != State.OPEN) {
+      return;
+    }
     boolean more;
     try {
-      more = sender.readFrom(channel);
+      more = sender.readFrom(host.channel());
     } catch (IOException e) {
       resetBoth();
       return;
     }
     if (!more) {
-      want(SelectionKey.OP_READ, false);
+      host.want(SelectionKey.OP_READ, false);
       if (!sender.endOfInput() && !sender.inFlight()) {
         // There is no memory, and no acknowledgement will come that frees some: look again.
         timer.set(now() + sender.timeoutNanos());
@@ -402,23 +368,9 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
   }
 
   private void shutOutputIfDrained() {
-    if (receiver.waiting() > 0 || outputShut) {
-      return;
+    if (receiver.waiting() == 0) {
+      host.shutOutput();
     }
-    outputShut = true;
-    try {
-      channel.shutdownOutput();
-    } catch (IOException e) {
-      // The far host has reset meanwhile; reading says so too.
-    }
-  }
-
-  private void want(int operation, boolean on) {
-    if (!selection.isValid()) {
-      return;
-    }
-    int now = selection.interestOps();
-    nat.loop().interest(selection, on ? now | operation : now & ~operation);
   }
 
   // ---- Sending
@@ -520,7 +472,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
       output.empty(this, sender.unacknowledged() - 1, Headers.ACK);
       timer.set(now() + sender.timeoutNanos());
     } else if (sender.hasRoom()) {
-      want(SelectionKey.OP_READ, true);
+      host.want(SelectionKey.OP_READ, true);
     }
     nat.markDirty(this);
   }
@@ -534,7 +486,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
         || receiver.waiting() > 0) {
       return;
     }
-    nat.loop().release(channel);
+    host.close();
     if (closedFirst) {
       state = State.TIME_WAIT;
       timer.set(now() + TIME_WAIT_NANOS);
@@ -551,12 +503,7 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
 
   /** Ends at once; the far host gets a RST, the guest nothing. */
   void abort() {
-    try {
-      channel.setOption(StandardSocketOptions.SO_LINGER, 0);
-    } catch (IOException | UnsupportedOperationException e) {
-      // Not connected, or closed: there is nobody to reset.
-    }
-    nat.loop().release(channel);
+    host.abort();
     remove();
   }
 
@@ -618,7 +565,8 @@ final class TcpConnection implements ChannelHandler, TcpSender.Output {
 
   @Override
   public String toString() {
-    return guest + ":" + guestPort + " - " + remote + ":" + remotePort + " " + state + ", to guest: "
+    return guest + ":" + guestPort + " - " + remote + ":" + remotePort + " " + state
+        + ", to guest: "
         + sender + ", to host: " + receiver.waiting() + " waiting, timer " + timer.isSet();
   }
 }

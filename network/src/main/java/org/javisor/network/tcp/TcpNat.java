@@ -99,11 +99,7 @@ public final class TcpNat implements AutoCloseable {
         new TcpConnection(
             this, guest, segment.sourcePort(), remote, segment.destinationPort(), channel);
     connections.put(connection.key(), connection);
-    try {
-      connection.openFromGuest(segment, target);
-    } catch (IOException e) {
-      connection.failedToOpen(e);
-    }
+    connection.openFromGuest(segment, target);
   }
 
   /** @return null if the host gives no socket: too many open files, or no such protocol */

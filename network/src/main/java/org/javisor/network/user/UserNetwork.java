@@ -16,7 +16,6 @@ import org.javisor.network.NetworkException.Reason;
 import org.javisor.network.NetworkPort;
 import org.javisor.network.Offload;
 import org.javisor.network.PortStatistics;
-import org.javisor.network.loop.GuestLink;
 import org.javisor.network.ip.IcmpErrors;
 import org.javisor.network.ip.IpSender;
 import org.javisor.network.ip.Neighbours;
@@ -24,6 +23,7 @@ import org.javisor.network.ip.Packet;
 import org.javisor.network.ip.Reassembler;
 import org.javisor.network.ip.Subnet;
 import org.javisor.network.loop.FrameQueue;
+import org.javisor.network.loop.GuestLink;
 import org.javisor.network.loop.LoopTimer;
 import org.javisor.network.loop.NetworkLoop;
 import org.javisor.network.packet.Bytes;
@@ -128,8 +128,7 @@ public final class UserNetwork implements NetworkPort {
     echo = new EchoService(loop, subnet, sender, policy, errors);
     tcp = new TcpNat(loop, entropy, sender, policy, errors);
     udp = new UdpNat(loop, udpOutput, policy, errors);
-    askAgain = loop.timer(() -> {
-    });
+    askAgain = loop.timer(() -> {});
     sender.setResolver(this::resolve);
 
     framesWaiting = loop.doorbell(() -> fromGuest.drain(take));
@@ -152,9 +151,9 @@ public final class UserNetwork implements NetworkPort {
       forwarded.add(
           switch (forward.protocol()) {
             case TCP ->
-              new TcpForward(loop, tcp, listen, source, guest, forward.guestPort()).address();
+                new TcpForward(loop, tcp, listen, source, guest, forward.guestPort()).address();
             case UDP ->
-              new UdpForward(loop, udp, listen, source, guest, forward.guestPort()).address();
+                new UdpForward(loop, udp, listen, source, guest, forward.guestPort()).address();
           });
     } catch (IOException | UnsupportedOperationException e) {
       throw cannotListen(forward, e);

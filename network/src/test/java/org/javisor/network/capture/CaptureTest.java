@@ -28,8 +28,7 @@ class CaptureTest {
   private static final byte[] ONE = Frames.address("10.0.2.15");
   private static final byte[] TWO = Frames.address("10.0.2.2");
 
-  private record Block(int type, ByteBuffer body) {
-  }
+  private record Block(int type, ByteBuffer body) {}
 
   private static List<Block> read(Path file) throws IOException {
     ByteBuffer in = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);

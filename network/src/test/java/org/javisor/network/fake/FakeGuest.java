@@ -1,14 +1,14 @@
 package org.javisor.network.fake;
 
 import java.nio.ByteBuffer;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Random;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.Consumer;
 import org.javisor.network.FrameReceiver;
 import org.javisor.network.NetworkPort;
@@ -35,7 +35,8 @@ public final class FakeGuest implements FrameReceiver {
 
   final TestClock clock;
   private final NetworkPort port;
-  private final Deque<Received> inbox = new ArrayDeque<>();
+  /** The network may deliver on a thread of its own. */
+  private final Queue<Received> inbox = new ConcurrentLinkedQueue<>();
   private final Map<String, FakeTcp> connections = new HashMap<>();
   private final Map<Integer, Consumer<FakeTcp>> listeners = new HashMap<>();
   private final List<Runnable> delayed = new ArrayList<>();

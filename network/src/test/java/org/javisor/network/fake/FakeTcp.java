@@ -80,7 +80,7 @@ public final class FakeTcp {
     byte[] options =
         scale >= 0
             ? new byte[] {2, 4, (byte) (segmentSize >>> 8), (byte) segmentSize, 1, 1, 4, 2, 1, 3, 3,
-                (byte) scale}
+              (byte) scale}
             : new byte[] {2, 4, (byte) (segmentSize >>> 8), (byte) segmentSize};
     transmit(flags, initial, options, new byte[0]);
     timeoutAt = guest.clock.nanos() + TIMEOUT_NANOS;

@@ -9,8 +9,7 @@ public final class Frames {
   public static final long GUEST_MAC = 0x5254_0012_3456L;
   public static final long BROADCAST = 0xFFFF_FFFF_FFFFL;
 
-  private Frames() {
-  }
+  private Frames() {}
 
   public static byte[] address(String literal) {
     return java.net.InetAddress.ofLiteral(literal).getAddress();
@@ -72,7 +71,8 @@ public final class Frames {
 
   public static byte[] udpFrame(
       byte[] source, int sourcePort, byte[] destination, int destinationPort, byte[] payload) {
-    return ip(source, destination, 17, udp(source, sourcePort, destination, destinationPort, payload));
+    return ip(source, destination, 17,
+        udp(source, sourcePort, destination, destinationPort, payload));
   }
 
   /** An echo request. */

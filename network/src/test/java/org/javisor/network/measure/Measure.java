@@ -42,8 +42,7 @@ import org.javisor.network.user.UserNetworkConfig;
 public final class Measure {
   private static final int SECONDS = 4;
 
-  private Measure() {
-  }
+  private Measure() {}
 
   /** What the guest is plugged into. */
   private interface Setup extends AutoCloseable {

@@ -53,7 +53,8 @@ class NetOptionTest {
   @Test
   void otherKinds() throws NetworkException {
     assertEquals(new NetOption.None(), NetOption.parse("none"));
-    var shared = assertInstanceOf(NetOption.Shared.class, NetOption.parse("switch=lab-1,capture=x"));
+    var shared =
+        assertInstanceOf(NetOption.Shared.class, NetOption.parse("switch=lab-1,capture=x"));
     assertEquals("lab-1", shared.name());
     assertTrue(shared.capture().isPresent());
   }

@@ -201,7 +201,8 @@ class DnsForwarderTest {
   void fallsBackToTheHostsOwnMeans() throws IOException {
     InetSocketAddress gone = server();
     servers.getFirst().close();
-    InetAddress[] known = {InetAddress.ofLiteral("192.0.2.7"), InetAddress.ofLiteral("2001:db8::7")};
+    InetAddress[] known =
+        {InetAddress.ofLiteral("192.0.2.7"), InetAddress.ofLiteral("2001:db8::7")};
     forward(
         List.of(gone),
         name -> {

@@ -44,7 +44,8 @@ class HostileGuestTest {
     byte[] gateway6 = Frames.address("fec0::2");
     ByteBuffer syn = ByteBuffer.allocate(40);
     syn.putShort((short) 1234).putShort((short) 9).putInt(1).putInt(0).putShort((short) 0xA002);
-    syn.putShort((short) 1000).putInt(0).putInt(0x0204_05B4).putInt(0x0103_0307).putInt(0x0101_0402);
+    syn.putShort((short) 1000).putInt(0).putInt(0x0204_05B4).putInt(0x0103_0307)
+        .putInt(0x0101_0402);
     ByteBuffer data = ByteBuffer.allocate(60);
     data.putShort((short) 1234).putShort((short) 9).putInt(2).putInt(5).putShort((short) 0x5018);
     seeds.add(Frames.ip(GUEST, GATEWAY, 6, syn.array()));
@@ -57,10 +58,10 @@ class HostileGuestTest {
     seeds.add(Frames.echo(GUEST, GATEWAY, 1, 1, new byte[30]));
     seeds.add(Frames.echo(guest6, gateway6, 1, 1, new byte[30]));
     seeds.add(Frames.ip(guest6, gateway6, 58, new byte[] {(byte) 135, 0, 0, 0, 0, 0, 0, 0, 1, 2,
-        3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 1, 2, 3, 4, 5, 6}));
+      3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 1, 2, 3, 4, 5, 6}));
     seeds.add(Frames.ip(guest6, gateway6, 0, new byte[24]));
     seeds.add(Frames.ip(guest6, gateway6, 44, new byte[] {17, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6,
-        7, 8}));
+      7, 8}));
     seeds.add(fragment(GUEST, 0x2000, 7, new byte[64]));
     seeds.add(Frames.ethernet(Frames.BROADCAST, Frames.GUEST_MAC, 0x0806, new byte[28]));
     return seeds;
@@ -132,12 +133,12 @@ class HostileGuestTest {
       case 0 -> Offload.NONE;
       case 1 -> Offload.checksum(34, 16);
       default ->
-        new Offload(
-            random.nextBoolean(),
-            random.nextInt(100),
-            random.nextInt(100),
-            Segmentation.values()[random.nextInt(3)],
-            random.nextInt(2000));
+          new Offload(
+              random.nextBoolean(),
+              random.nextInt(100),
+              random.nextInt(100),
+              Segmentation.values()[random.nextInt(3)],
+              random.nextInt(2000));
     };
   }
 
@@ -258,7 +259,8 @@ class HostileGuestTest {
   @Test
   void spoofedSources() throws IOException {
     try (Rig rig = new Rig()) {
-      for (String source : List.of("10.0.2.2", "10.0.2.3", "10.0.2.255", "192.0.2.1", "127.0.0.1")) {
+      for (String source : List.of("10.0.2.2", "10.0.2.3", "10.0.2.255", "192.0.2.1",
+          "127.0.0.1")) {
         rig.guest.send(Frames.echo(Frames.address(source), GATEWAY, 1, 1, new byte[8]));
       }
       rig.step();

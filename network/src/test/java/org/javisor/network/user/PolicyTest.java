@@ -53,7 +53,8 @@ class PolicyTest {
 
   /** Breaks if ordinary addresses are not let through as they are. */
   @ParameterizedTest
-  @ValueSource(strings = {"192.0.2.1", "10.0.3.2", "8.8.8.8", "fd00::1", "2001:db8::1", "64:ff9b::8.8.8.8"})
+  @ValueSource(
+      strings = {"192.0.2.1", "10.0.3.2", "8.8.8.8", "fd00::1", "2001:db8::1", "64:ff9b::8.8.8.8"})
   void allowed(String address) {
     assertEquals(
         new InetSocketAddress(InetAddress.ofLiteral(address), 80),
@@ -73,7 +74,8 @@ class PolicyTest {
   /** Breaks if restrict lets anything out, whatever else is allowed. */
   @Test
   void restricted() {
-    UserNetworkConfig config = UserNetworkConfig.DEFAULT.withHostLoopback(true).withRestricted(true);
+    UserNetworkConfig config =
+        UserNetworkConfig.DEFAULT.withHostLoopback(true).withRestricted(true);
     for (String address : List.of("192.0.2.1", "10.0.2.2", "2001:db8::1")) {
       assertNull(route(config, address));
     }

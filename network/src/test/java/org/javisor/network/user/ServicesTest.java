@@ -106,7 +106,8 @@ class ServicesTest {
     byte[] message = reply.udpPayload();
     Map<Integer, byte[]> options = new HashMap<>();
     for (int at = 240; (message[at] & 0xFF) != 255; at += 2 + message[at + 1]) {
-      options.put(message[at] & 0xFF, Arrays.copyOfRange(message, at + 2, at + 2 + message[at + 1]));
+      options.put(message[at] & 0xFF,
+          Arrays.copyOfRange(message, at + 2, at + 2 + message[at + 1]));
     }
     return options;
   }
@@ -116,7 +117,8 @@ class ServicesTest {
   }
 
   private static byte[] option(int code, String address) {
-    return ByteBuffer.allocate(6).put((byte) code).put((byte) 4).put(Frames.address(address)).array();
+    return ByteBuffer.allocate(6).put((byte) code).put((byte) 4).put(Frames.address(address))
+        .array();
   }
 
   /** Breaks if a client does not get the conventional address and all it needs with it. */
@@ -377,7 +379,8 @@ class ServicesTest {
   /** Breaks if one port of the guest cannot talk to two hosts, or hears from a third. */
   @Test
   void onePortManyPeers() throws IOException {
-    try (DatagramChannel one = host(); DatagramChannel two = host(); DatagramChannel other = host()) {
+    try (DatagramChannel one = host(); DatagramChannel two = host();
+        DatagramChannel other = host()) {
       udp(5000, one.socket().getLocalPort(), new byte[1]);
       InetSocketAddress first = await(one, ByteBuffer.allocate(10));
       udp(5000, two.socket().getLocalPort(), new byte[1]);

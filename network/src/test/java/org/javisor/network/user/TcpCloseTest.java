@@ -187,7 +187,7 @@ class TcpCloseTest {
   /** Breaks if any order of closing goes wrong under loss. Seeds are fixed. */
   @ParameterizedTest
   @CsvSource({"1,true,true", "2,true,false", "3,false,true", "4,true,true", "5,false,true",
-      "6,true,false"})
+    "6,true,false"})
   void closingUnderLoss(long seed, boolean guestCloses, boolean peerCloses) {
     rig.guest.disturb(seed, 15);
     byte[] data = Rig.random(seed, 50_000);
