@@ -415,6 +415,17 @@ final class InterpVcpu implements Vcpu {
   // ---- state ------------------------------------------------------------------------------
 
   @Override
+  public void unhalt() {
+    halted = false;
+  }
+
+  @Override
+  public void flushTlb() {
+    c.mmu.flushAll();
+    flushCode();
+  }
+
+  @Override
   public void reset() {
     halted = false;
     c.shadow = false;
