@@ -56,7 +56,6 @@ final class SystemRegisters {
   private final long[] mce = new long[4];
   private long hwcr = HWCR_TSC_FREQ_SEL;
 
-  final long[] dr = new long[8];
   private final long cr4Allowed;
 
   /** IA32_SPEC_CTRL exists, and holds what is written: nothing is speculated here. */
@@ -89,8 +88,6 @@ final class SystemRegisters {
     c.cr3 = 0;
     c.cr4 = 0;
     c.efer = 0;
-    dr[6] = 0xffff_0ff0L;
-    dr[7] = 0x400;
     star = 0;
     lstar = 0;
     cstar = 0;
