@@ -47,9 +47,9 @@ class ModuleRulesTest {
       Map.ofEntries(
           Map.entry("memory", Set.of()),
           Map.entry("isa", Set.of()),
-          // For the clock only.
+          // For the clock, and randomness, only.
           Map.entry("storage", Set.of("accelerator")),
-          Map.entry("network", Set.of()),
+          Map.entry("network", Set.of("accelerator")),
           Map.entry("accelerator", Set.of("memory")),
           Map.entry("interp", Set.of("accelerator", "isa", "memory")),
           Map.entry("jit", Set.of("interp", "accelerator", "isa", "memory")),
