@@ -29,6 +29,7 @@ public final class Javisor extends Verb {
             .build());
     spec().addSubcommand("run", new RunVerb().spec());
     spec().addSubcommand("inspect", new InspectVerb().spec());
+    spec().addSubcommand("doctor", new DoctorVerb().spec());
     spec().addSubcommand("image", new ImageVerb().spec());
   }
 
@@ -45,7 +46,7 @@ public final class Javisor extends Verb {
   @Override
   public Integer call() {
     throw new ParameterException(spec().commandLine(),
-        "no verb given: run, inspect or image expected");
+        "no verb given: run, inspect, doctor or image expected");
   }
 
   private static int misused(ParameterException e, String[] args) {

@@ -52,6 +52,7 @@ class JavisorTest {
         "run --kernel /etc                 | 3 | --kernel /etc is a folder",
         "run --kernel /etc/passwd --initrd /no | 3 | --initrd /no does not exist",
         "inspect                           | 2 | FILE",
+        "doctor fly                        | 2 | 'fly' was not expected here",
         "inspect /does/not/exist           | 3 | does not exist",
         "image                             | 2 | no verb given: create, info, check",
         "image fly                         | 2 | 'fly' was not expected here",
@@ -156,13 +157,27 @@ class JavisorTest {
   @Test
   void helpNamesEverything() {
     assertEquals(0, run("--help"));
-    assertTrue(out.toString().contains("run ") && out.toString().contains("inspect "));
-    assertTrue(out.toString().contains("image "));
+    Stream.of("run ", "inspect ", "doctor ", "image ")
+        .forEach(verb -> assertTrue(out.toString().contains("  " + verb), verb));
     assertEquals(0, run("run", "--help"));
     Stream.of(
         "--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--console",
         "--gdb", "--trace", "--json", "--debug", "--no-reboot")
         .forEach(option -> assertTrue(out.toString().contains("  " + option), option));
+    assertEquals("", err.toString());
+  }
+
+  /** Breaks if the doctor does not say what is chosen and why, to a person or to a program. */
+  @Test
+  void theDoctorSaysWhatIsChosen() {
+    assertEquals(0, run("doctor"));
+    Stream.of("kvm ", "cpu ", "memory ", "jdk ", "apt ", "chosen ")
+        .forEach(line -> assertTrue(out.toString().contains(line), out.toString()));
+    assertEquals(0, run("doctor", "--json"));
+    String json = out.toString().lines().filter(l -> l.startsWith("{")).findFirst().orElse("");
+    assertTrue(json.startsWith("{\"kvm\":{\"usable\":"), json);
+    Stream.of("\"failed_probe\":", "\"chosen\":\"", "\"why\":\"", "\"advice\":[")
+        .forEach(key -> assertTrue(json.contains(key), json));
     assertEquals("", err.toString());
   }
 

@@ -1,8 +1,5 @@
 /**
- * Proof that the machine is what it claims to be: differential execution against the silicon, real
- * guests booting, rules of the architecture. Nothing imports it.
- *
- * <p>{@link org.javisor.conformance.HostCpu} runs instruction bytes on the host's CPU, in a process
- * of their own, and reports the complete state after them.
+ * Proof that the machine is what it claims to be: differential execution against the silicon ({@link
+ * org.javisor.conformance.cpu}), real guests booting, rules of the architecture. Nothing imports it.
  */
 package org.javisor.conformance;

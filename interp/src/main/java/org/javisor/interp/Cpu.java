@@ -102,6 +102,7 @@ final class Cpu {
   final GuestBus bus;
   final CpuModel model;
   final Clock clock;
+  final DebugRegisters debug;
   final VcpuPlatform platform;
   final Mmu mmu;
   final Segments segments;
@@ -162,6 +163,7 @@ final class Cpu {
     this.delivery = new Delivery(this, vm.trace());
     this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
+    this.debug = new DebugRegisters(this);
   }
 
   // ---- registers --------------------------------------------------------------------------
@@ -411,10 +413,19 @@ final class Cpu {
         block + SiliconArea.X87_REAL_MODE, protectedMode() && !virtual8086() ? 0 : 1);
   }
 
-  /** Selects the part of the software TLB for CPL, CR4.SMAP and EFLAGS.AC. */
+  /** Selects the part of the software TLB for CPL, CR4.SMAP, CR0.AM and EFLAGS.AC. */
   void updateTlb() {
+    if (cpl == 3 && (flags & AC) != 0 && (cr0 & CR0_AM) != 0) {
+      tlb = mmu.part(Mmu.ALIGNMENT_CHECKED);
+      return;
+    }
     boolean userAccess = (cr4 & CR4_SMAP) == 0 || (flags & AC) != 0;
     tlb = mmu.part(cpl == 3 ? Mmu.USER : userAccess ? Mmu.SUPERVISOR_RELAXED : Mmu.SUPERVISOR);
+  }
+
+  /** Whether a misaligned access is #AC (Intel SDM volume 3, section 6.15, interrupt 17). */
+  boolean checksAlignment() {
+    return tlb == mmu.part(Mmu.ALIGNMENT_CHECKED);
   }
 
   // ---- faults -----------------------------------------------------------------------------

@@ -175,6 +175,35 @@ final class FloatingPoint {
       needMmx();
       checkPending(p);
     }
+    if (!c.checksAlignment()) {
+      compute(in, p, false);
+      return;
+    }
+    // Operands are moved in pieces; what is checked is the whole.
+    c.tlb = c.mmu.part(Mmu.USER);
+    try {
+      compute(in, p, true);
+    } finally {
+      c.updateTlb();
+    }
+  }
+
+  /** What alignment an operand needs is the CPU's affair in part: this is AMD's choice. */
+  private void checkAlignment(long va, int bytes) {
+    int needed =
+        switch (bytes) {
+          case 10 -> 8;
+          case 14, 94 -> 2;
+          case 28, 108 -> 4;
+          case 32 -> 16;
+          default -> bytes;
+        };
+    if ((va & needed - 1) != 0) {
+      throw c.fault(GuestFault.AC, 0);
+    }
+  }
+
+  private void compute(Instruction in, Prepared p, boolean alignment) {
     if (p.usesFlags()) {
       RawMemory.put64(c.block + VcpuBlock.RFLAGS, c.rflags());
     }
@@ -185,6 +214,9 @@ final class FloatingPoint {
           in.form.op() == Op.MASKMOV
               ? Cpu.zeroExtend(c.reg(Cpu.RDI), in.addressSize)
               : c.effectiveOffset(in);
+      if (alignment && in.form.op() == Op.MASKMOV) {
+        checkAlignment(c.segments.linear(in.segment, offset, 1, true), 8);
+      }
       result = SiliconUnit.get().execute(moves, c.block, offset, elements);
     } else {
       int bytes = p.memoryBytes();
@@ -195,6 +227,9 @@ final class FloatingPoint {
         va = c.segments.linear(in.segment, offset, bytes, p.writesMemory());
         if (p.aligned() && (va & bytes - 1) != 0) {
           throw c.gp0();
+        }
+        if (alignment) {
+          checkAlignment(va, bytes);
         }
         if (p.writesMemory()) {
           probe(va, bytes);

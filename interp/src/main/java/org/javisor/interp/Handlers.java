@@ -26,6 +26,7 @@ final class Handlers {
       case ROL, ROR, RCL, RCR, SHL, SHR, SAL, SAR -> Shifts.shift(c, in);
       case SHLD, SHRD -> Shifts.doubleShift(c, in);
       case DAA, DAS, AAA, AAS, AAM, AAD -> Decimal.execute(c, in);
+      case SALC -> c.put(0, 1, c.carry() ? -1 : 0);
       case MOV -> mov(c, in);
       case MOVSREG -> movSegment(c, in);
       case MOVZX -> extend(c, in, false);

@@ -22,6 +22,9 @@ final class Mmu {
   static final int SUPERVISOR = 1;
   static final int SUPERVISOR_RELAXED = 2;
 
+  /** A part that stays empty, so that every access comes here and can be checked for alignment. */
+  static final int ALIGNMENT_CHECKED = 3;
+
   static final int ENTRIES = 2048;
   static final int INDEX_MASK = ENTRIES - 1 << 5;
   private static final int PART_BYTES = ENTRIES << 5;
@@ -85,8 +88,9 @@ final class Mmu {
     this.arena = memory.arena();
     this.parts =
         org.javisor.memory.HostMemory.mapAnonymous(
-            3L * PART_BYTES,
+            4L * PART_BYTES,
             org.javisor.memory.HostMemory.PROT_READ | org.javisor.memory.HostMemory.PROT_WRITE);
+    RawMemory.fill(part(ALIGNMENT_CHECKED), PART_BYTES, 0xff);
     flushAll();
   }
 
@@ -185,16 +189,27 @@ final class Mmu {
     return relaxed ? SUPERVISOR_RELAXED : SUPERVISOR;
   }
 
+  /** As on AMD's CPUs, before a page fault; the manuals leave the order open. */
+  private void checkAlignment(long va, int size) {
+    if ((va & size - 1) != 0 && c.checksAlignment()) {
+      throw c.fault(GuestFault.AC, 0);
+    }
+  }
+
   private static boolean crosses(long va, int size) {
     return (va & 4095) > 4096 - size;
   }
 
   long loadSlow(long va, int size) {
+    checkAlignment(va, size);
     if (crosses(va, size)) {
       return loadCrossing(va, size);
     }
     int part = currentPart();
     long gpa = translate(va, part, false, false);
+    if (!implicit) {
+      c.debug.accessed(va, size, false);
+    }
     int frame = memory.frame(gpa);
     if (frame < 0) {
       return c.bus.readMmio(gpa, size);
@@ -228,12 +243,16 @@ final class Mmu {
   }
 
   void storeSlow(long va, int size, long value) {
+    checkAlignment(va, size);
     if (crosses(va, size)) {
       storeCrossing(va, size, value);
       return;
     }
     int part = currentPart();
     long gpa = translate(va, part, true, false);
+    if (!implicit) {
+      c.debug.accessed(va, size, true);
+    }
     int frame = memory.frame(gpa);
     if (frame < 0) {
       c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
@@ -275,6 +294,7 @@ final class Mmu {
 
   /** Faults like a store of {@code size} bytes; changes nothing but accessed and dirty bits. */
   void probeWriteSlow(long va, int size) {
+    checkAlignment(va, size);
     int part = currentPart();
     long gpa = translate(va, part, true, false);
     int first = size;
@@ -303,6 +323,9 @@ final class Mmu {
    * memory, ROM to be written or translated code: string instructions then go element by element.
    */
   long hostForBulk(long va, boolean write) {
+    if (c.checksAlignment()) {
+      return -1;
+    }
     long entry = c.tlb + (va >>> 7 & INDEX_MASK) + (write ? 8 : 0);
     if ((va & -4096L) == RawMemory.get64(entry)) {
       return va + RawMemory.get64(entry + (write ? 8 : 16));
@@ -311,6 +334,7 @@ final class Mmu {
     long gpa = translate(va, part, write, false);
     int frame = memory.frame(gpa);
     if (frame < 0
+        || c.debug.watchesPage(va)
         || write && (!memory.writable(gpa) || (arena.flags(frame) & FrameArena.CODE) != 0)) {
       return -1;
     }
@@ -320,6 +344,9 @@ final class Mmu {
 
   private void fill(long va, int part, int frame, boolean write) {
     fills++;
+    if (c.debug.watchesPage(va)) {
+      return;
+    }
     long entry = part(part) + (va >>> 7 & INDEX_MASK);
     long page = va & -4096L;
     boolean writable =

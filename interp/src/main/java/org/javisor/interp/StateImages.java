@@ -58,7 +58,8 @@ final class StateImages {
   private long area(Instruction in, int alignment, int bytes, boolean write) {
     long va = c.address(in, bytes, write);
     if ((va & alignment - 1) != 0) {
-      throw c.gp0();
+      boolean checked = alignment == 16 && (va & 3) != 0 && c.checksAlignment();
+      throw checked ? c.fault(GuestFault.AC, 0) : c.gp0();
     }
     return va;
   }
@@ -178,13 +179,8 @@ final class StateImages {
     long present = c.load(va + HEADER, 8);
     long layout = c.load(va + HEADER + 8, 8);
     boolean compact = layout < 0;
-    if (!compact) {
-      touch(in, va, state);
-    }
     checkHeader(va, present, layout);
-    if (compact) {
-      touch(in, va, state & present);
-    }
+    touch(in, va, compact ? state & present : state);
     boolean loadsMxcsr =
         compact ? (state & present & SSE) != 0 : (state & (SSE | AVX)) != 0;
     if (loadsMxcsr) {

@@ -27,12 +27,14 @@ final class SystemHandlers {
         int port = port(c, in, 1);
         int size = in.form.operand(0) == Operand.AL ? 1 : Math.min(in.operandSize, 4);
         s.checkPort(port, size);
+        c.debug.portAccessed(port, size);
         c.put(0, size, c.bus.readPort(port, size));
       }
       case OUT -> {
         int port = port(c, in, 0);
         int size = in.form.operand(1) == Operand.AL ? 1 : Math.min(in.operandSize, 4);
         s.checkPort(port, size);
+        c.debug.portAccessed(port, size);
         c.bus.writePort(port, size, (int) Cpu.zeroExtend(c.reg(Cpu.RAX), size));
       }
       case CPUID -> s.cpuid();
@@ -92,19 +94,14 @@ final class SystemHandlers {
         long v = c.reg(in.rm);
         s.writeCr(in.lock ? 8 : in.reg, c.is64() ? v : v & 0xffff_ffffL);
       }
-      case MOVDR -> c.put(in.rm << 3, c.is64() ? 8 : 4, s.dr[debugRegister(c, in)]);
+      case MOVDR -> c.put(in.rm << 3, c.is64() ? 8 : 4, c.debug.get(debugRegister(c, in)));
       case MOVTODR -> {
         int n = debugRegister(c, in);
         long v = c.reg(in.rm);
         if (n >= 6 && v >>> 32 != 0 && c.is64()) {
           throw c.gp0();
         }
-        s.dr[n] =
-            switch (n) {
-              case 6 -> v & 0x1_e00fL | 0xffff_0ff0L;
-              case 7 -> v & 0xffff_2bffL | 0x400;
-              default -> v;
-            };
+        c.debug.write(n, v);
       }
       case INVLPG -> {
         long va = seg.linear(in.segment, c.effectiveOffset(in), 1, false);
@@ -234,6 +231,7 @@ final class SystemHandlers {
     if (n > 7) {
       throw c.ud();
     }
+    c.debug.checkAccess();
     return n;
   }
 

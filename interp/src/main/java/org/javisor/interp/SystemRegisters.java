@@ -3,6 +3,7 @@ package org.javisor.interp;
 import static org.javisor.accelerator.TraceCategory.MSR;
 import static org.javisor.accelerator.TraceCategory.UNKNOWN;
 
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
@@ -46,7 +47,7 @@ final class SystemRegisters {
   private long sysenterCs;
   private long sysenterEsp;
   private long sysenterEip;
-  private long pat = 0x0007_0406_0007_0406L;
+  private long pat = CpuState.RESET_PAT;
   private long miscEnable = 1;
   private final long[] mtrrs = new long[16];
   private final long[] fixedMtrrs = new long[11];
@@ -55,7 +56,6 @@ final class SystemRegisters {
   private final long[] mce = new long[4];
   private long hwcr = HWCR_TSC_FREQ_SEL;
 
-  final long[] dr = new long[8];
   private final long cr4Allowed;
 
   /** IA32_SPEC_CTRL exists, and holds what is written: nothing is speculated here. */
@@ -88,8 +88,6 @@ final class SystemRegisters {
     c.cr3 = 0;
     c.cr4 = 0;
     c.efer = 0;
-    dr[6] = 0xffff_0ff0L;
-    dr[7] = 0x400;
     star = 0;
     lstar = 0;
     cstar = 0;
@@ -97,6 +95,32 @@ final class SystemRegisters {
     kernelGsBase = 0;
     specControl = 0;
     sysenterCs = 0;
+  }
+
+  void exportMsrs(CpuState s) {
+    s.star = star;
+    s.lstar = lstar;
+    s.cstar = cstar;
+    s.sfmask = sfmask;
+    s.kernelGsBase = kernelGsBase;
+    s.tscAux = tscAux;
+    s.sysenterCs = sysenterCs;
+    s.sysenterEsp = sysenterEsp;
+    s.sysenterEip = sysenterEip;
+    s.pat = pat;
+  }
+
+  void adoptMsrs(CpuState s) {
+    star = s.star;
+    lstar = s.lstar;
+    cstar = s.cstar;
+    sfmask = s.sfmask;
+    kernelGsBase = s.kernelGsBase;
+    tscAux = s.tscAux;
+    sysenterCs = s.sysenterCs;
+    sysenterEsp = s.sysenterEsp;
+    sysenterEip = s.sysenterEip;
+    pat = s.pat;
   }
 
   // ---- control registers ------------------------------------------------------------------
@@ -287,6 +311,9 @@ final class SystemRegisters {
         return mce[msr - 0x179]; // no machine-check banks
       case 0x8b, 0x17, 0xce, 0x1d9, 0x1db, 0x1dc, 0xc000_0104:
         return 0;
+      case 0xc001_0000, 0xc001_0001, 0xc001_0002, 0xc001_0003,
+          0xc001_0004, 0xc001_0005, 0xc001_0006, 0xc001_0007:
+        return 0; // the performance counters of every AMD CPU: here they do not count
       case 0xc001_0015:
         return hwcr;
       case 0xc001_0010, 0xc001_001f, 0xc001_0055, 0xc001_0112, 0xc001_0113, 0xc001_0114:
@@ -402,6 +429,12 @@ final class SystemRegisters {
         return;
       case 0x17a, 0x17b:
         mce[msr - 0x179] = value;
+        return;
+      case 0xc001_0000, 0xc001_0001, 0xc001_0002, 0xc001_0003,
+          0xc001_0004, 0xc001_0005, 0xc001_0006, 0xc001_0007:
+        if (value != 0) {
+          throw c.gp0(); // a guest that wants one to count must learn that it will not
+        }
         return;
       case 0xc001_0015:
         hwcr = value | HWCR_TSC_FREQ_SEL;

@@ -159,6 +159,23 @@ class SystemFeaturesTest {
     assertEquals(GP, other.vector);
   }
 
+  // ---- SYSCALL ----------------------------------------------------------------------------
+
+  @Test
+  void systemCall() {
+    b.memory.write8(Bench.KERNEL_DATA, 0xcc);
+    // LSTAR = KERNEL_DATA, STAR[47:32] = 8; syscall
+    b.run(
+        0,
+        "b9 820000c0 b8 00000200 31d2 0f30 b9 810000c0 ba 08000800 0f30 0f05");
+    expect(3);
+    assertEquals(Bench.KERNEL_DATA + 1 - Bench.KERNEL_CODE, b.rip);
+    assertEquals(Bench.KERNEL_CODE + 28, b.after.gpr[RCX]);
+    b.state.efer &= ~1; // SCE
+    b.run(0, "0f 05");
+    expect(UD);
+  }
+
   // ---- MONITOR, MWAIT ---------------------------------------------------------------------
 
   @Test

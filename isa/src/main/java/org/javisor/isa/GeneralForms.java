@@ -109,6 +109,7 @@ final class GeneralForms {
     form("3F", Op.AAS).i64().reads(AF).writes(OSZAPC).undefined(OF | SF | ZF | PF);
     form("D4", Op.AAM, Ib).i64().writes(OSZAPC).undefined(OF | AF | CF);
     form("D5", Op.AAD, Ib).i64().writes(OSZAPC).undefined(OF | AF | CF);
+    form("D6", Op.SALC).i64().reads(CF);
     form("98", Op.CBW);
     form("99", Op.CWD);
     form("66 0F 38 F6", Op.ADCX, Gy, Ey).readWrite().reads(CF).writes(CF).needs(CpuFeature.ADX);
@@ -189,7 +190,7 @@ final class GeneralForms {
     form("0F B1", Op.CMPXCHG, Ev, Gv).readWrite().lock().writes(OSZAPC);
     form("0F C7 /1 mem W1", Op.CMPXCHG16B, Mdq).readWrite().lock().writes(ZF)
         .needs(CpuFeature.CX16);
-    form("0F C7 /1 mem", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF)
+    form("0F C7 /1 mem W0", Op.CMPXCHG8B, Mq).readWrite().lock().writes(ZF)
         .needs(CpuFeature.CX8);
     form("0F C0", Op.XADD, Eb, Gb).readWrite().lock().writes(OSZAPC);
     form("0F C1", Op.XADD, Ev, Gv).readWrite().lock().writes(OSZAPC);

@@ -46,6 +46,7 @@ public enum Op {
   AAS,
   AAM,
   AAD,
+  SALC,
   // Moves.
   MOV,
   MOVSREG,

@@ -23,7 +23,7 @@ final class ObjdumpSyntax {
     // Aliases and reserved encodings that silicon accepts.
     if (theirs.startsWith("(bad)")) {
       return switch (in.form.op()) {
-        case X87, MFENCE, LFENCE, SFENCE, VMMCALL, WBINVD -> true;
+        case X87, MFENCE, LFENCE, SFENCE, VMMCALL, WBINVD, SALC -> true;
         default -> false;
       };
     }

@@ -22,6 +22,7 @@ final class VcpuThread implements VcpuControl {
     record Startup(int vector) implements Request {}
   }
 
+  private static final long INTERRUPT_FLAG = 1 << 9;
   private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
 
   private final Machine machine;
@@ -32,6 +33,10 @@ final class VcpuThread implements VcpuControl {
   private Thread thread;
   private boolean waitsForStartup;
   private boolean halted;
+
+  /** It halted with its interrupts off: those that wait for it do not wake it. */
+  private boolean deaf;
+
   private volatile boolean nmi;
   private volatile boolean unhalted;
 
@@ -130,7 +135,7 @@ final class VcpuThread implements VcpuControl {
           vcpu.unhalt();
         }
         switch (vcpu.run()) {
-          case VmExit.Halt() -> halted = true;
+          case VmExit.Halt() -> halted();
           case VmExit.Kicked() -> {}
           case VmExit.Debug() -> machine.debugStop(this);
           case VmExit.Shutdown(String report) -> machine.crashed(this, report);
@@ -155,12 +160,14 @@ final class VcpuThread implements VcpuControl {
 
   /** Whether there is something to execute: it does not wait for an interrupt or a start-up. */
   boolean runnable() {
-    return !waitsForStartup && (!halted || nmi || unhalted || pc.platform(id).hasInterrupt());
+    return !waitsForStartup
+        && (!halted || nmi || unhalted || !deaf && pc.platform(id).hasInterrupt());
   }
 
-  /** The debugger stepped over a HLT. */
+  /** It executed a HLT. */
   void halted() {
     halted = true;
+    deaf = pc.platform(id).hasInterrupt() && (vcpu.state().rflags & INTERRUPT_FLAG) == 0;
   }
 
   private void serveRequests() {

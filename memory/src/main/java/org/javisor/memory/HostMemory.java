@@ -59,6 +59,9 @@ public final class HostMemory {
           FunctionDescriptor.of(
               ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG));
 
+  private static final MethodHandle CLOSE =
+      find("close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+
   private HostMemory() {}
 
   private static MethodHandle find(String name, FunctionDescriptor type) {
@@ -111,6 +114,16 @@ public final class HostMemory {
       return fd;
     } catch (RuntimeException e) {
       throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Closes a file descriptor; what is mapped of a memory object stays. */
+  public static void close(int fd) {
+    try (Arena arena = Arena.ofConfined()) {
+      // An error tells nothing that could be acted upon.
+      int ignored = (int) CLOSE.invokeExact(arena.allocate(CAPTURE), fd);
     } catch (Throwable e) {
       throw new AssertionError(e);
     }

@@ -24,6 +24,7 @@ final class CaseState {
   private static final int RSI = 6;
   private static final int RDI = 7;
   private static final int TF = 0x100;
+  private static final int AC = 0x4_0000;
 
   private static final int[] SELECTORS = {
     0x2b, 0x2b, 0x2b, 0, 3, 0x33, 0x23, 0x28, 0x2a, 0x18, 0x10, 0x53, 0x83, 0x2f, 0x104
@@ -58,7 +59,8 @@ final class CaseState {
     choosePlace();
     fillData();
     c.gpr(RSP, stack());
-    c.rflags(dice.bits() & (dice.chance(80) ? 0x2008d5 : 0x200cd5));
+    c.rflags(
+        dice.bits() & (dice.chance(80) ? 0x2008d5 : 0x200cd5) | (dice.chance(10) ? AC : 0));
     if (segmentBases) {
       c.fsBase(base());
       c.gsBase(base());

@@ -48,7 +48,7 @@ final class Comparison {
       memory(in, input, ours, host);
     }
     long flags =
-        CpuCase.RESULT_FLAGS & (exception ? -1L : ~(long) Undefined.flags(in, input.gpr(1)));
+        CpuCase.FLAGS & (exception ? -1L : ~(long) Undefined.flags(in, input.gpr(1)));
     note("flags", ours.rflags() & flags, host.rflags() & flags);
     image(in, ours, host);
     return text.toString();

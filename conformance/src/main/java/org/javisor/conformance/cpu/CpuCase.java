@@ -36,11 +36,8 @@ public final class CpuCase {
   /** {@link #vector} of a case that killed the helper process, as a system call does. */
   public static final int KILLED = -3;
 
-  /** The flags that a case can set: CF PF AF ZF SF DF OF NT ID. */
-  public static final long FLAGS = 0x20_4cd5;
-
-  /** The flags that a result tells: those, and AC. */
-  public static final long RESULT_FLAGS = 0x24_4cd5;
+  /** The flags that are part of a case: CF PF AF ZF SF DF OF NT AC ID. */
+  public static final long FLAGS = 0x24_4cd5;
 
   private static final int RFLAGS = 128;
   private static final int RIP = 136;

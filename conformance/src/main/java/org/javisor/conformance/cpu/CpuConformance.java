@@ -32,6 +32,7 @@ public final class CpuConformance {
         --mode 64|32       only 64-bit or only compatibility mode
         --accel interp     the accelerator under test
         --cpu MODEL        its CPU model (default x86-64-v3)
+        --foreign N        instead, N random encodings that are no instruction here
         --replay R:M:SEED  runs one case, as a mismatch names it, and shows all of it
       """;
 
@@ -43,6 +44,7 @@ public final class CpuConformance {
   private String accelerator = "interp";
   private String model = "x86-64-v3";
   private String replay;
+  private long foreign;
 
   private CpuConformance(PrintStream out) {
     this.out = out;
@@ -78,7 +80,9 @@ public final class CpuConformance {
       }
       try (Differential differential =
           new Differential(subject, CpuModels.of(model, 1), out::println)) {
-        return replay != null ? replay(differential) : run(differential);
+        return replay != null
+            ? replay(differential)
+            : foreign > 0 ? foreign(differential) : run(differential);
       }
     } catch (UsageException e) {
       System.err.println("javisor-conformance: " + e.getMessage());
@@ -106,6 +110,7 @@ public final class CpuConformance {
         case "--accel" -> accelerator = value;
         case "--cpu" -> model = value;
         case "--replay" -> replay = value;
+        case "--foreign" -> foreign = number(option, value);
         default -> throw new UsageException("unknown option " + option + "; see --help");
       }
     }
@@ -218,6 +223,16 @@ public final class CpuConformance {
         differential.mismatches,
         seconds,
         differential.compared / seconds);
+  }
+
+  /** What the host takes and the table does not have: new instructions, or rows that are missing. */
+  private int foreign(Differential differential) {
+    ForeignEncodings result = differential.foreign(foreign, seed);
+    result.taken.forEach((name, example) -> out.println(name + "  " + example));
+    out.printf(
+        "%,d encodings that are no instruction here; the host has %d of them%n",
+        result.tried, result.taken.size());
+    return 0;
   }
 
   private int replay(Differential differential) throws UsageException {

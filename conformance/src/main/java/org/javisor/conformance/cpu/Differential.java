@@ -160,6 +160,25 @@ final class Differential implements AutoCloseable {
     }
   }
 
+  /** Tries {@code cases} random encodings that the table does not have, on the host only. */
+  ForeignEncodings foreign(long cases, long run) {
+    ForeignEncodings foreign = new ForeignEncodings(decoder);
+    HostCpu host = hosts[0];
+    String[] names = new String[BATCH];
+    int n = 0;
+    for (long i = 0; foreign.tried + n < cases; i++) {
+      names[n] = foreign.make(Dice.seedOf(run, i), i % 4 == 0 ? 32 : 64, host.input(n));
+      if (names[n] != null && ++n == BATCH) {
+        host.run(n);
+        for (int k = 0; k < n; k++) {
+          foreign.judge(names[k], host.input(k), host.result(k));
+        }
+        n = 0;
+      }
+    }
+    return foreign;
+  }
+
   private static void await(Future<?> pending) throws InterruptedException {
     if (pending != null) {
       try {

@@ -113,6 +113,7 @@ public final class HostCpu implements AutoCloseable {
     Process gcc =
         new ProcessBuilder(
             "gcc", "-O2", "-fno-pie", "-no-pie", "-fcf-protection=none", "-fno-stack-protector",
+            "-mno-red-zone",
             "-o", program.toString(), source.toString())
             .redirectErrorStream(true)
             .start();

@@ -256,7 +256,7 @@ public final class SoftwareCpu {
     }
     result.exception(vector, errorCode, s.cr2);
     result.rip(rip);
-    result.rflags(memory.read64(frame + 16) & CpuCase.RESULT_FLAGS | 2);
+    result.rflags(memory.read64(frame + 16) & CpuCase.FLAGS | 2);
     for (int i = 0; i < 16; i++) {
       result.gpr(i, s.gpr[i]);
     }

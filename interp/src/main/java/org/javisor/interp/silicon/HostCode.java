@@ -4,6 +4,7 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
 import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Set;
@@ -18,6 +19,9 @@ final class HostCode {
   /** {@code int enter(long code, long block)}: jumps to {@code code} with the block in RSI. */
   private static final MethodHandle ENTER;
 
+  /** What ENTER calls; kept from being given back. */
+  @SuppressWarnings("unused") private static final CodeMemory.Code DISPATCHER;
+
   /** Why emitted code cannot run here, or null. */
   private static final String UNAVAILABLE;
 
@@ -25,6 +29,7 @@ final class HostCode {
 
   static {
     MethodHandle enter = null;
+    CodeMemory.Code own = null;
     String reason = null;
     String arch = System.getProperty("os.arch").toLowerCase(Locale.ROOT);
     if (!arch.equals("amd64") && !arch.equals("x86_64")) {
@@ -37,11 +42,11 @@ final class HostCode {
     } else {
       try {
         byte[] dispatcher = {(byte) 0xff, (byte) 0xe7}; // jmp rdi
-        long address = MEMORY.add(dispatcher, dispatcher.length);
+        own = MEMORY.add(dispatcher, dispatcher.length);
         enter =
             Linker.nativeLinker()
                 .downcallHandle(
-                    RawMemory.segment(address, dispatcher.length),
+                    RawMemory.segment(own.address(), dispatcher.length),
                     FunctionDescriptor.of(
                         ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
       } catch (RuntimeException e) {
@@ -49,6 +54,7 @@ final class HostCode {
       }
     }
     ENTER = enter;
+    DISPATCHER = own;
     UNAVAILABLE = reason;
     if (reason == null) {
       probe();
@@ -65,10 +71,16 @@ final class HostCode {
     return FEATURES;
   }
 
-  static long add(byte[] code, int length) {
+  static CodeMemory.Code add(byte[] code, int length) {
     return MEMORY.add(code, length);
   }
 
+  /** How much code has been made so far, in MiB; some of it may be gone. */
+  static int made() {
+    return MEMORY.segments();
+  }
+
+  /** Enters code that the caller keeps reachable. */
   static int enter(long code, long block) {
     try {
       return (int) ENTER.invokeExact(code, block);
@@ -81,9 +93,9 @@ final class HostCode {
   private static void probe() {
     // push rbx; mov eax,[rsi]; mov ecx,[rsi+4]; cpuid; mov [rsi],eax; mov [rsi+4],ebx;
     // mov [rsi+8],ecx; mov [rsi+12],edx; pop rbx; ret
-    long cpuid = code("53 8B06 8B4E04 0FA2 8906 895E04 894E08 89560C 5B C3");
+    CodeMemory.Code cpuid = code("53 8B06 8B4E04 0FA2 8906 895E04 894E08 89560C 5B C3");
     // xor ecx,ecx; xgetbv; ret
-    long xgetbv = code("31C9 0F01D0 C3");
+    CodeMemory.Code xgetbv = code("31C9 0F01D0 C3");
     long buffer =
         HostMemory.mapAnonymous(4096, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
     long basic = leaf(cpuid, buffer, 0, 0, 0);
@@ -97,23 +109,26 @@ final class HostCode {
         FEATURES.add(feature);
       }
     }
-    if (!FEATURES.contains(CpuFeature.OSXSAVE) || (enter(xgetbv, buffer) & 6) != 6) {
+    if (!FEATURES.contains(CpuFeature.OSXSAVE) || (enter(xgetbv.address(), buffer) & 6) != 6) {
       FEATURES.remove(CpuFeature.AVX);
       FEATURES.remove(CpuFeature.AVX2);
       FEATURES.remove(CpuFeature.FMA);
       FEATURES.remove(CpuFeature.F16C);
     }
+    Reference.reachabilityFence(xgetbv);
     HostMemory.unmap(buffer, 4096);
   }
 
-  private static long leaf(long cpuid, long buffer, int leaf, int subleaf, int register) {
+  private static long leaf(CodeMemory.Code cpuid, long buffer, int leaf, int subleaf,
+      int register) {
     RawMemory.put32(buffer, leaf);
     RawMemory.put32(buffer + 4, subleaf);
-    enter(cpuid, buffer);
+    enter(cpuid.address(), buffer);
+    Reference.reachabilityFence(cpuid);
     return RawMemory.get32(buffer + 4L * register) & 0xffff_ffffL;
   }
 
-  private static long code(String hex) {
+  private static CodeMemory.Code code(String hex) {
     byte[] bytes = java.util.HexFormat.of().parseHex(hex.replace(" ", ""));
     return add(bytes, bytes.length);
   }

@@ -38,6 +38,11 @@ public final class SiliconUnit {
 
   private final ConcurrentHashMap<Key, Prepared> prepared = new ConcurrentHashMap<>();
 
+  /** MiB of stubs made before those that nobody uses are forgotten. */
+  private static final int MOST = 32;
+
+  private volatile int forgotten;
+
   private SiliconUnit() {}
 
   private static final class Holder {
@@ -92,6 +97,11 @@ public final class SiliconUnit {
       case X87, MMX, SIMD -> {}
       default -> throw new IllegalArgumentException(form.toString());
     }
+    if (HostCode.made() - forgotten >= MOST) {
+      // Whoever has prepared an instruction keeps it, and its stub; the others' memory is freed.
+      forgotten = HostCode.made();
+      prepared.clear();
+    }
     return prepared.computeIfAbsent(new Key(form, encoding(in)), k -> make(in));
   }
 
@@ -120,7 +130,7 @@ public final class SiliconUnit {
       result = FastPath.of(in);
     }
     if (result == null) {
-      long code = StubCompiler.compile(in);
+      CodeMemory.Code code = StubCompiler.compile(in);
       result = StubCompiler.isVector(in) ? new VectorStub(in, code) : new X87Stub(in, code);
     }
     return result;

@@ -32,7 +32,7 @@ final class StubCompiler {
     this.form = in.form;
   }
 
-  static long compile(Instruction in) {
+  static CodeMemory.Code compile(Instruction in) {
     StubCompiler c = new StubCompiler(in);
     if (isVector(in)) {
       c.vector();

@@ -1,5 +1,6 @@
 package org.javisor.interp.silicon;
 
+import java.lang.ref.Reference;
 import org.javisor.interp.VcpuBlock;
 import org.javisor.isa.Instruction;
 import org.javisor.isa.Operand;
@@ -14,6 +15,10 @@ final class VectorStub extends Prepared {
   private static final int MASKS = 0x1f80;
 
   private final long code;
+
+  /** Keeps the stub in memory. */
+  private final CodeMemory.Code owner;
+
   private final boolean usesMxcsr;
 
   /** Element size of a floating-point result that can underflow, else 0; and its bytes. */
@@ -26,9 +31,10 @@ final class VectorStub extends Prepared {
 
   private final int destinationHigh;
 
-  VectorStub(Instruction in, long code) {
+  VectorStub(Instruction in, CodeMemory.Code owner) {
     super(in);
-    this.code = code;
+    this.owner = owner;
+    this.code = owner.address();
     this.usesMxcsr = in.form.usesMxcsr();
     Operand first = in.form.operands().isEmpty() ? null : in.form.operand(0);
     boolean vector = first != null && first.kind() == Operand.Kind.XMM_REG;
@@ -41,16 +47,22 @@ final class VectorStub extends Prepared {
     this.destinationHigh = VcpuBlock.YMM_HIGH + 16 * in.reg;
   }
 
+  private int enter(long block) {
+    int result = HostCode.enter(code, block);
+    Reference.reachabilityFence(owner);
+    return result;
+  }
+
   @Override
   int run(long block) {
     if (!usesMxcsr) {
-      HostCode.enter(code, block);
+      enter(block);
       return SiliconUnit.OK;
     }
     if (element != 0 && (RawMemory.get32(block + VcpuBlock.MXCSR) & UM) == 0) {
       return runUnderflowUnmasked(block);
     }
-    int raised = HostCode.enter(code, block);
+    int raised = enter(block);
     return raised == 0 ? SiliconUnit.OK : simdException(block, raised);
   }
 
@@ -82,7 +94,7 @@ final class VectorStub extends Prepared {
     RawMemory.copy(high, block + SiliconArea.UNDO + 16, 16);
     int old = RawMemory.get32(block + VcpuBlock.MXCSR);
     RawMemory.put32(block + VcpuBlock.MXCSR, old & ~(FZ | FLAGS) | MASKS);
-    HostCode.enter(code, block);
+    enter(block);
     int raised = RawMemory.get32(block + VcpuBlock.MXCSR) & FLAGS;
     if (Underflow.anyDenormal(low, Math.min(resultBytes, 16), element)
         || resultBytes == 32 && Underflow.anyDenormal(high, 16, element)) {

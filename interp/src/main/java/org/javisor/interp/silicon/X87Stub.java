@@ -1,5 +1,6 @@
 package org.javisor.interp.silicon;
 
+import java.lang.ref.Reference;
 import org.javisor.interp.VcpuBlock;
 import org.javisor.isa.Instruction;
 import org.javisor.memory.RawMemory;
@@ -12,14 +13,25 @@ final class X87Stub extends Prepared {
   private static final int ALL_MASKED = 0x1f80;
 
   private final long code;
+
+  /** Keeps the stub in memory. */
+  private final CodeMemory.Code owner;
+
   private final boolean usesMxcsr;
   private final boolean storesNumber;
 
-  X87Stub(Instruction in, long code) {
+  X87Stub(Instruction in, CodeMemory.Code owner) {
     super(in);
-    this.code = code;
+    this.owner = owner;
+    this.code = owner.address();
     this.usesMxcsr = in.form.usesMxcsr();
     this.storesNumber = isX87() && writesMemory();
+  }
+
+  private int enter(long block) {
+    int result = HostCode.enter(code, block);
+    Reference.reachabilityFence(owner);
+    return result;
   }
 
   @Override
@@ -30,7 +42,7 @@ final class X87Stub extends Prepared {
     if (usesMxcsr) {
       return runMxcsr(block);
     }
-    HostCode.enter(code, block);
+    enter(block);
     if (storesNumber) {
       int raised =
           RawMemory.get16(block + VcpuBlock.FSW) & ~RawMemory.get16(block + VcpuBlock.FCW);
@@ -47,7 +59,7 @@ final class X87Stub extends Prepared {
     if (!masked) {
       RawMemory.copy(block + VcpuBlock.FX, block + SiliconArea.UNDO, 512);
     }
-    int raised = HostCode.enter(code, block);
+    int raised = enter(block);
     if (raised == 0) {
       return SiliconUnit.OK;
     }

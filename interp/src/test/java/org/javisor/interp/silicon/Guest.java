@@ -22,7 +22,7 @@ final class Guest {
   int codeSize = 64;
 
   private final Decoder decoder = new Decoder(EnumSet.allOf(CpuFeature.class));
-  private final long hostState =
+  private final CodeMemory.Code hostState =
       code("0FAE1E D97E04 D97608 D96608 C3"); // stmxcsr; fnstcw; fnstenv; fldenv; ret
   private final long buffer =
       HostMemory.mapAnonymous(4096, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
@@ -32,7 +32,7 @@ final class Guest {
     X87Control.initialize(block);
   }
 
-  private static long code(String hex) {
+  private static CodeMemory.Code code(String hex) {
     byte[] bytes = HexFormat.of().parseHex(hex.replace(" ", ""));
     return HostCode.add(bytes, bytes.length);
   }
@@ -56,7 +56,7 @@ final class Guest {
 
   /** MXCSR, x87 control word and tags of the host must be those of the calling convention. */
   void assertHostStateClean(String what) {
-    HostCode.enter(hostState, buffer);
+    HostCode.enter(hostState.address(), buffer);
     assertEquals(0x1f80, RawMemory.get32(buffer) & ~0x3f, what + ": host MXCSR");
     assertEquals(0x37f, RawMemory.get16(buffer + 4), what + ": host FCW");
     assertEquals(0xffff, RawMemory.get16(buffer + 16), what + ": host x87 tags");

@@ -12,8 +12,8 @@ import org.javisor.accelerator.CpuState;
 
 /**
  * The registers of a 64-bit PC in the debugger's order, and the description that tells it so. The
- * features and their registers are those of the GDB manual, section "i386 Features"; the last one,
- * with the control registers, is our own.
+ * features and their registers are those of the GDB manual, section "i386 Features"; the one with
+ * the control registers is our own.
  */
 final class GdbRegisters {
   /** FXSAVE64 image: Intel SDM volume 1, table 10-2. */
@@ -27,6 +27,9 @@ final class GdbRegisters {
   private static final int MXCSR = 24;
   private static final int ST = 32;
   private static final int XMM = 160;
+
+  /** What lies behind it as in the standard format of XSAVE: the high halves of YMM. */
+  private static final int YMM_HIGH = 576;
 
   private static final VarHandle U16 = view(short[].class);
   private static final VarHandle U32 = view(int[].class);
@@ -47,9 +50,17 @@ final class GdbRegisters {
       return bits / 8;
     }
 
+    private byte[] area(CpuState state) {
+      return fxsave >= YMM_HIGH ? state.ymmHigh : state.fxsave;
+    }
+
+    private int offset() {
+      return fxsave >= YMM_HIGH ? fxsave - YMM_HIGH : fxsave;
+    }
+
     byte[] read(CpuState state) {
       if (fxsave >= 0) {
-        return Arrays.copyOfRange(state.fxsave, fxsave, fxsave + bytes());
+        return Arrays.copyOfRange(area(state), offset(), offset() + bytes());
       }
       byte[] all = new byte[8];
       U64.set(all, 0, get.applyAsLong(state));
@@ -58,7 +69,7 @@ final class GdbRegisters {
 
     void write(CpuState state, byte[] value) {
       if (fxsave >= 0) {
-        System.arraycopy(value, 0, state.fxsave, fxsave, bytes());
+        System.arraycopy(value, 0, area(state), offset(), bytes());
       } else {
         set.set(state, (long) U64.get(Arrays.copyOf(value, 8), 0));
       }
@@ -90,6 +101,12 @@ final class GdbRegisters {
     add("cr4", 64, "int64", s -> s.cr4, (s, v) -> s.cr4 = v);
     add("efer", 64, "int64", s -> s.efer, (s, v) -> s.efer = v);
     end(xml, 5);
+    feature(xml, "org.gnu.gdb.i386.avx");
+    for (int i = 0; i < 16; i++) {
+      registers.add(
+          new Register("ymm" + i + "h", 128, "uint128", null, null, YMM_HIGH + 16 * i));
+    }
+    end(xml, 16);
     description = xml.append("</target>\n").toString();
   }
 

@@ -62,6 +62,7 @@ class RealGdbIT {
     target.states[0].gpr[3] = 0x1234_5678_9abcL;
     target.states[0].cr3 = 0x77000;
     target.states[0].fxsave[160] = 42;
+    target.states[0].ymmHigh[16] = 43;
     target.states[0].rflags = 0x246 & ~4;
     String said =
         gdb(
@@ -69,6 +70,7 @@ class RealGdbIT {
             "p/x $rbx",
             "p/x $cr3",
             "p $xmm0.uint128",
+            "p $ymm1.v32_int8[16]",
             "p $eflags",
             "p $st0",
             "x/2i $rip",
@@ -82,6 +84,7 @@ class RealGdbIT {
         "= 0x123456789abc",
         "= 0x77000",
         "= 42",
+        "= 43",
         "[ ZF IF ]",
         "= 0",
         "nop",
