@@ -9,6 +9,7 @@ import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
  * Linux's file functions, bound once. Each returns what the C function returns, or minus the error
@@ -71,9 +72,12 @@ final class LinuxCalls {
   private static final VarHandle ERRNO =
       CAPTURE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
 
-  /** Where a call leaves its error number; one a thread, so that a call allocates nothing. */
-  private static final ThreadLocal<MemorySegment> ERROR =
-      ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(CAPTURE));
+  /**
+   * Memory in which a call leaves its error number, kept for the next call. A thread looks in one
+   * place only, which it seldom shares; if that is empty it makes another.
+   */
+  private static final AtomicReferenceArray<MemorySegment> ERRORS =
+      new AtomicReferenceArray<>(64);
 
   private static final MethodHandle OPEN = variadic("open", INT, ValueLayout.ADDRESS, INT, INT);
   private static final MethodHandle CLOSE = plain("close", INT, INT);
@@ -125,8 +129,20 @@ final class LinuxCalls {
         .orElse(null);
   }
 
+  private static int place() {
+    return (int) Thread.currentThread().threadId() & ERRORS.length() - 1;
+  }
+
+  private static MemorySegment takeError() {
+    MemorySegment error = ERRORS.getAndSet(place(), null);
+    return error != null ? error : Arena.ofAuto().allocate(CAPTURE);
+  }
+
+  /** The value, or minus the error number. Ends the use of {@code error}. */
   private static long result(long value, MemorySegment error) {
-    return value < 0 ? -(int) ERRNO.get(error, 0L) : value;
+    long result = value < 0 ? -(int) ERRNO.get(error, 0L) : value;
+    ERRORS.set(place(), error);
+    return result;
   }
 
   private static AssertionError unexpected(Throwable e) {
@@ -134,7 +150,7 @@ final class LinuxCalls {
   }
 
   static int open(String path, int flags, int mode) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try (Arena arena = Arena.ofConfined()) {
       return (int) result(
           (int) OPEN.invokeExact(error, arena.allocateFrom(path), flags, mode), error);
@@ -144,7 +160,7 @@ final class LinuxCalls {
   }
 
   static int close(int fd) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try {
       return (int) result((int) CLOSE.invokeExact(error, fd), error);
     } catch (Throwable e) {
@@ -153,7 +169,7 @@ final class LinuxCalls {
   }
 
   static long pread(int fd, MemorySegment into, long length, long offset) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try {
       return result((long) PREAD.invokeExact(error, fd, into, length, offset), error);
     } catch (Throwable e) {
@@ -162,7 +178,7 @@ final class LinuxCalls {
   }
 
   static long pwrite(int fd, MemorySegment from, long length, long offset) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try {
       return result((long) PWRITE.invokeExact(error, fd, from, length, offset), error);
     } catch (Throwable e) {
@@ -171,7 +187,7 @@ final class LinuxCalls {
   }
 
   static int fdatasync(int fd) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try {
       return (int) result((int) FDATASYNC.invokeExact(error, fd), error);
     } catch (Throwable e) {
@@ -180,7 +196,7 @@ final class LinuxCalls {
   }
 
   static int ftruncate(int fd, long size) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try {
       return (int) result((int) FTRUNCATE.invokeExact(error, fd, size), error);
     } catch (Throwable e) {
@@ -189,7 +205,7 @@ final class LinuxCalls {
   }
 
   static long lseek(int fd, long offset, int whence) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try {
       return result((long) LSEEK.invokeExact(error, fd, offset, whence), error);
     } catch (Throwable e) {
@@ -198,7 +214,7 @@ final class LinuxCalls {
   }
 
   static int fallocate(int fd, int mode, long offset, long length) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try {
       return (int) result((int) FALLOCATE.invokeExact(error, fd, mode, offset, length), error);
     } catch (Throwable e) {
@@ -212,7 +228,7 @@ final class LinuxCalls {
    * @return for {@link #F_OFD_GETLK}: 1 if somebody's lock is in the way, 0 if none is
    */
   static int lockByte(int fd, int command, short type, long offset) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try (Arena arena = Arena.ofConfined()) {
       // struct flock: short type, short whence, long start, long length, int pid.
       MemorySegment lock = arena.allocate(32, 8);
@@ -228,7 +244,7 @@ final class LinuxCalls {
 
   /** Fills {@code into}, of {@link #STATX_BYTES}. */
   static int statx(int fd, MemorySegment into) {
-    MemorySegment error = ERROR.get();
+    MemorySegment error = takeError();
     try (Arena arena = Arena.ofConfined()) {
       return (int) result(
           (int) STATX.invokeExact(
