@@ -71,10 +71,6 @@ final class LinuxCalls {
   private static final VarHandle ERRNO =
       CAPTURE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
 
-  /** Where a call leaves its error number; one a thread, so that a call allocates nothing. */
-  private static final ThreadLocal<MemorySegment> ERROR =
-      ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(CAPTURE));
-
   private static final MethodHandle OPEN = variadic("open", INT, ValueLayout.ADDRESS, INT, INT);
   private static final MethodHandle CLOSE = plain("close", INT, INT);
   private static final MethodHandle PREAD =
@@ -134,8 +130,8 @@ final class LinuxCalls {
   }
 
   static int open(String path, int flags, int mode) {
-    MemorySegment error = ERROR.get();
     try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return (int) result(
           (int) OPEN.invokeExact(error, arena.allocateFrom(path), flags, mode), error);
     } catch (Throwable e) {
@@ -144,8 +140,8 @@ final class LinuxCalls {
   }
 
   static int close(int fd) {
-    MemorySegment error = ERROR.get();
-    try {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return (int) result((int) CLOSE.invokeExact(error, fd), error);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -153,8 +149,8 @@ final class LinuxCalls {
   }
 
   static long pread(int fd, MemorySegment into, long length, long offset) {
-    MemorySegment error = ERROR.get();
-    try {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return result((long) PREAD.invokeExact(error, fd, into, length, offset), error);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -162,8 +158,8 @@ final class LinuxCalls {
   }
 
   static long pwrite(int fd, MemorySegment from, long length, long offset) {
-    MemorySegment error = ERROR.get();
-    try {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return result((long) PWRITE.invokeExact(error, fd, from, length, offset), error);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -171,8 +167,8 @@ final class LinuxCalls {
   }
 
   static int fdatasync(int fd) {
-    MemorySegment error = ERROR.get();
-    try {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return (int) result((int) FDATASYNC.invokeExact(error, fd), error);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -180,8 +176,8 @@ final class LinuxCalls {
   }
 
   static int ftruncate(int fd, long size) {
-    MemorySegment error = ERROR.get();
-    try {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return (int) result((int) FTRUNCATE.invokeExact(error, fd, size), error);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -189,8 +185,8 @@ final class LinuxCalls {
   }
 
   static long lseek(int fd, long offset, int whence) {
-    MemorySegment error = ERROR.get();
-    try {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return result((long) LSEEK.invokeExact(error, fd, offset, whence), error);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -198,8 +194,8 @@ final class LinuxCalls {
   }
 
   static int fallocate(int fd, int mode, long offset, long length) {
-    MemorySegment error = ERROR.get();
-    try {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return (int) result((int) FALLOCATE.invokeExact(error, fd, mode, offset, length), error);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -212,8 +208,8 @@ final class LinuxCalls {
    * @return for {@link #F_OFD_GETLK}: 1 if somebody's lock is in the way, 0 if none is
    */
   static int lockByte(int fd, int command, short type, long offset) {
-    MemorySegment error = ERROR.get();
     try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       // struct flock: short type, short whence, long start, long length, int pid.
       MemorySegment lock = arena.allocate(32, 8);
       lock.set(SHORT, 0, type);
@@ -228,8 +224,8 @@ final class LinuxCalls {
 
   /** Fills {@code into}, of {@link #STATX_BYTES}. */
   static int statx(int fd, MemorySegment into) {
-    MemorySegment error = ERROR.get();
     try (Arena arena = Arena.ofConfined()) {
+      MemorySegment error = arena.allocate(CAPTURE);
       return (int) result(
           (int) STATX.invokeExact(
               error, fd, arena.allocateFrom(""), AT_EMPTY_PATH, STATX_BASIC_STATS, into),
