@@ -8,6 +8,11 @@ public interface Accelerator {
   /** The name users give to {@code --accel}. */
   String name();
 
+  /** Frequency of its guests' time-stamp counters, in Hz. */
+  default long tscHertz() {
+    return 1_000_000_000L;
+  }
+
   /**
    * Creates an empty virtual machine.
    *

@@ -32,6 +32,29 @@ public final class CpuState {
   public long efer;
   public final long[] dr = new long[8];
 
+  /**
+   * The vector of an external interrupt that {@link VcpuPlatform#acknowledgeInterrupt} gave and that
+   * has not been delivered yet, or {@link #NO_INTERRUPT}.
+   */
+  public int pendingInterrupt = NO_INTERRUPT;
+
+  public static final int NO_INTERRUPT = -1;
+
+  // Model-specific registers that belong to the CPU and not to its platform.
+  public long star;
+  public long lstar;
+  public long cstar;
+  public long sfmask;
+  public long kernelGsBase;
+  public long tscAux;
+  public long sysenterCs;
+  public long sysenterEsp;
+  public long sysenterEip;
+  public long pat = RESET_PAT;
+
+  /** IA32_PAT after a reset (Intel SDM volume 3, section 12.12.4). */
+  public static final long RESET_PAT = 0x0007_0406_0007_0406L;
+
   /** FXSAVE64 image of x87, MMX, MXCSR and XMM0–15 (Intel SDM volume 1, table 10-2). */
   public final byte[] fxsave = new byte[512];
 

@@ -28,6 +28,12 @@ public interface Vcpu {
   /** Raises a non-maskable interrupt. */
   void nmi();
 
+  /** Ends a HLT without an interrupt; not while it runs. */
+  void unhalt();
+
+  /** Forgets what was cached of the guest's page tables; not while it runs. */
+  void flushTlb();
+
   /** Puts the vCPU into the state after power-on or INIT. */
   void reset();
 

@@ -47,6 +47,21 @@ public interface VcpuPlatform {
    */
   default void setTscOffset(long ticks) {}
 
+  /** Whether VMCALL and VMMCALL mean something here; otherwise they are undefined opcodes. */
+  default boolean hasHypercalls() {
+    return false;
+  }
+
+  /**
+   * Carries out a hypercall of the guest's kernel, with the registers of KVM's calling convention:
+   * RAX, RBX, RCX, RDX, RSI.
+   *
+   * @return what the guest finds in RAX
+   */
+  default long hypercall(long number, long a0, long a1, long a2, long a3) {
+    throw new UnsupportedOperationException("no hypercalls");
+  }
+
   /** The register does not exist, or the value is not one it takes. */
   final class UnknownMsr extends Exception {
     private static final long serialVersionUID = 1L;

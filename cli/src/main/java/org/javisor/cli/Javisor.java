@@ -2,6 +2,7 @@ package org.javisor.cli;
 
 import java.util.List;
 import org.javisor.machine.MachineException;
+import org.javisor.storage.block.BlockException;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParameterException;
@@ -28,6 +29,8 @@ public final class Javisor extends Verb {
             .build());
     spec().addSubcommand("run", new RunVerb().spec());
     spec().addSubcommand("inspect", new InspectVerb().spec());
+    spec().addSubcommand("doctor", new DoctorVerb().spec());
+    spec().addSubcommand("image", new ImageVerb().spec());
   }
 
   public static void main(String[] args) {
@@ -42,7 +45,8 @@ public final class Javisor extends Verb {
 
   @Override
   public Integer call() {
-    throw new ParameterException(spec().commandLine(), "no verb given: run or inspect expected");
+    throw new ParameterException(spec().commandLine(),
+        "no verb given: run, inspect, doctor or image expected");
   }
 
   private static int misused(ParameterException e, String[] args) {
@@ -60,6 +64,7 @@ public final class Javisor extends Verb {
         switch (e) {
           case UserError error -> error.exitCode();
           case MachineException error -> exitCode(error.reason());
+          case BlockException error -> exitCode(error.reason());
           default -> ExitCode.BUG;
         };
     String message =
@@ -77,6 +82,17 @@ public final class Javisor extends Verb {
       e.printStackTrace(command.getErr());
     }
     return code.code();
+  }
+
+  private static ExitCode exitCode(BlockException.Reason reason) {
+    return switch (reason) {
+      case OUT_OF_RANGE, INVALID -> ExitCode.USAGE;
+      case UNREADABLE, READ_ONLY, HOST_DISK_FULL, HOST_IO -> ExitCode.FILE;
+      case DAMAGED, WRONG_FORMAT, NOT_SUPPORTED -> ExitCode.NOT_A_KERNEL;
+      case IN_USE -> ExitCode.HOST_REFUSED;
+      case TOO_LARGE -> ExitCode.MEMORY;
+      case CLOSED -> ExitCode.BUG;
+    };
   }
 
   private static ExitCode exitCode(MachineException.Reason reason) {

@@ -63,7 +63,8 @@ final class RunVerb extends Verb {
           "--accel",
           "NAME",
           String.class,
-          "Who executes the guest: interp, or auto for the best here. Default: ${DEFAULT-VALUE}")
+          "Who executes the guest: interp, kvm, or auto for the best here. Default:"
+              + " ${DEFAULT-VALUE}")
           .defaultValue(MachineConfig.AUTO)
           .build();
   private final OptionSpec console =
@@ -127,6 +128,8 @@ final class RunVerb extends Verb {
         try (Machine machine =
             Machine.start(config, far, Optional.ofNullable(debug), messages)) {
           running.set(machine);
+          // A machine that starts again is the same machine, and its choice is no news.
+          config = config.withAccelerator(machine.accelerator());
           MachineOutcome outcome = machine.await();
           if (outcome instanceof MachineOutcome.Reset && !isSet(noReboot)) {
             messages.message("the guest reset the machine: it starts again");

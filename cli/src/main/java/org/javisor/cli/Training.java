@@ -15,7 +15,7 @@ final class Training {
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
     String[][] lines = {
       {"--help"}, {"--version"}, {"run", "--help"}, {"run", "--memory", "0", "--json"},
-      {"inspect", "--help"}
+      {"inspect", "--help"}, {"doctor", "--help"}
     };
     for (String[] line : lines) {
       CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);

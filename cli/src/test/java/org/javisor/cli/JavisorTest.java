@@ -2,10 +2,13 @@ package org.javisor.cli;
 
 import static org.junit.jupiter.api.Assertions.assertAll;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -49,7 +52,33 @@ class JavisorTest {
         "run --kernel /etc                 | 3 | --kernel /etc is a folder",
         "run --kernel /etc/passwd --initrd /no | 3 | --initrd /no does not exist",
         "inspect                           | 2 | FILE",
+        "doctor fly                        | 2 | 'fly' was not expected here",
         "inspect /does/not/exist           | 3 | does not exist",
+        "image                             | 2 | no verb given: create, info, check",
+        "image fly                         | 2 | 'fly' was not expected here",
+        "image info                        | 2 | FILE",
+        "image info /does/not/exist        | 3 | does not exist",
+        "image info /etc                   | 3 | is a folder",
+        "image info -f vmdk /etc/passwd    | 2 | 'vmdk' is no format of images: raw or qcow2",
+        "image info -f qcow2 /etc/passwd   | 4 | is no qcow2 image",
+        "image check /etc/passwd           | 2 | is raw: there is nothing in it",
+        "image check -r some /etc/passwd   | 2 | -r some: leaks or all expected",
+        "image create -f qcow2 /no/such/x 1G | 3 | its folder does not exist",
+        "image create -f qcow2 x           | 2 | no SIZE given",
+        "image create -f qcow2 x 5X        | 2 | '5X' is no size of a disk",
+        "image create -f qcow2 x 7E        | 2 | a qcow2 disk with clusters of 65536 bytes",
+        "image create x 99999999E          | 2 | more than eight exbibytes",
+        "image create -f raw -o a=b x 1G   | 2 | a raw image has no options",
+        "image create -f qcow2 -o a=b x 1G | 2 | 'a' is no option of qcow2",
+        "image create -f qcow2 -o a x 1G   | 2 | NAME=VALUE,... expected",
+        "image create -f qcow2 -o cluster_size=3K x 1G | 2 | a power of two from 512",
+        "image create -b x y 1G            | 2 | a raw image has no backing file",
+        "image create -f qcow2 -b /no/x /tmp/y | 3 | does not exist",
+        "image convert -c /etc/passwd x    | 2 | a raw image cannot be compressed",
+        "image convert /does/not/exist x   | 3 | does not exist",
+        "image resize /etc/passwd --fly    | 2 | '--fly' is no size of a disk",
+        "image resize /does/not/exist +1G  | 3 | does not exist",
+        "image commit /etc/passwd          | 2 | has no backing file",
       })
   void aMistakeIsOneLineAndItsCode(String line, int code, String says) {
     int got = run(line == null ? new String[0] : line.split(" +"));
@@ -60,6 +89,49 @@ class JavisorTest {
         () -> assertEquals(1, said.lines().count(), said),
         () -> assertTrue(said.startsWith("javisor: "), said),
         () -> assertEquals("", out.toString()));
+  }
+
+  /** Breaks if a mistake leaves an image behind. */
+  @Test
+  void aMistakeMakesNoImage(@TempDir Path folder) {
+    Path image = folder.resolve("x.qcow2");
+    assertEquals(2, run("image", "create", "-f", "qcow2", "-o", "compat=3", image + "", "1G"));
+    assertFalse(Files.exists(image));
+  }
+
+  /** Breaks if the verbs for images do not do what they are for, one after the other. */
+  @Test
+  void imagesFromMakingToCommitting(@TempDir Path folder) throws IOException {
+    String base = folder.resolve("base.qcow2").toString();
+    String top = folder.resolve("top.qcow2").toString();
+    String copy = folder.resolve("copy.raw").toString();
+    assertEquals(0, run("image", "create", "-q", "-f", "qcow2", base, "64M"), err::toString);
+    assertEquals(0, run("image", "create", "-q", "-f", "qcow2", "-b", base, top), err::toString);
+    assertEquals(0, run("image", "resize", "-q", top, "+64M"), err::toString);
+    assertEquals(0, run("image", "bench", "-w", "-c", "10", "-S", "1M", "--json", top));
+    assertEquals(0, run("image", "check", "-q", top), err::toString);
+    assertEquals(0, run("image", "commit", "-q", top), err::toString);
+    assertEquals(0, run("image", "convert", "-q", base, copy), err::toString);
+    assertEquals(128 << 20, Files.size(Path.of(copy)));
+    assertEquals(0, run("image", "convert", "-c", "-O", "qcow2", copy, top), err::toString);
+    assertEquals(0, run("image", "resize", "-q", "--shrink", top, "-100M"), err::toString);
+    assertEquals(0, run("image", "info", "--json", top), err::toString);
+    assertTrue(out.toString().contains("\"virtual-size\":29360128,"), out.toString());
+    assertEquals("", err.toString());
+    assertEquals(2, run("image", "resize", top, "1M"));
+    assertTrue(err.toString().contains("say --shrink if that is wanted"), err.toString());
+  }
+
+  /** Breaks if sizes of disks are read in other units than those of qemu-img. */
+  @ParameterizedTest
+  @CsvSource({
+    "20G,21474836480", "1.5k,1536", "512,512", "512b,512", "2T,2199023255552", "10MiB,10485760",
+    "0,0"
+  })
+  void sizesOfDisksAreReadAsPeopleWriteThem(String text, long bytes) {
+    assertEquals(bytes, new DiskSize.Converter(false).convert(text).bytes());
+    assertEquals(bytes, new DiskSize.Converter(true).convert("-" + text).bytes());
+    assertEquals('-', new DiskSize.Converter(true).convert("-" + text).sign());
   }
 
   /** Breaks if a program that reads our errors has to read prose. */
@@ -83,12 +155,27 @@ class JavisorTest {
   @Test
   void helpNamesEverything() {
     assertEquals(0, run("--help"));
-    assertTrue(out.toString().contains("run ") && out.toString().contains("inspect "));
+    Stream.of("run ", "inspect ", "doctor ", "image ")
+        .forEach(verb -> assertTrue(out.toString().contains("  " + verb), verb));
     assertEquals(0, run("run", "--help"));
     Stream.of(
         "--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--console",
         "--gdb", "--trace", "--json", "--debug", "--no-reboot")
         .forEach(option -> assertTrue(out.toString().contains("  " + option), option));
+    assertEquals("", err.toString());
+  }
+
+  /** Breaks if the doctor does not say what is chosen and why, to a person or to a program. */
+  @Test
+  void theDoctorSaysWhatIsChosen() {
+    assertEquals(0, run("doctor"));
+    Stream.of("kvm ", "cpu ", "memory ", "jdk ", "apt ", "chosen ")
+        .forEach(line -> assertTrue(out.toString().contains(line), out.toString()));
+    assertEquals(0, run("doctor", "--json"));
+    String json = out.toString().lines().filter(l -> l.startsWith("{")).findFirst().orElse("");
+    assertTrue(json.startsWith("{\"kvm\":{\"usable\":"), json);
+    Stream.of("\"failed_probe\":", "\"chosen\":\"", "\"why\":\"", "\"advice\":[")
+        .forEach(key -> assertTrue(json.contains(key), json));
     assertEquals("", err.toString());
   }
 

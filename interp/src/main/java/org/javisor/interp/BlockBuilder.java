@@ -49,7 +49,7 @@ final class BlockBuilder {
     RawMemory.copyOut(arena.address(frame) + offset, bytes, 0, available);
     boolean toPageEnd = offset + available == 4096;
     int position = 0;
-    int max = single ? 1 : MAX;
+    int max = single || c.debug.watchesData() ? 1 : MAX;
     long rip = c.rip;
     Step last = null;
     boolean ended = false;
@@ -108,7 +108,7 @@ final class BlockBuilder {
       }
       position += length;
       block.count++;
-      if (c.vcpu.hasBreakpoint(linear + position)) {
+      if (c.vcpu.stopsAt(linear + position)) {
         break;
       }
     }

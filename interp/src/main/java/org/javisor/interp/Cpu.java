@@ -102,6 +102,7 @@ final class Cpu {
   final GuestBus bus;
   final CpuModel model;
   final Clock clock;
+  final DebugRegisters debug;
   final VcpuPlatform platform;
   final Mmu mmu;
   final Segments segments;
@@ -162,6 +163,7 @@ final class Cpu {
     this.delivery = new Delivery(this, vm.trace());
     this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
+    this.debug = new DebugRegisters(this);
   }
 
   // ---- registers --------------------------------------------------------------------------

@@ -16,6 +16,13 @@ import org.javisor.isa.CpuFeature;
  * which cost much here and protect from nothing.
  */
 public final class CpuModels {
+  /**
+   * Clock, no I/O delay, clock 2, steal time, unhalt, TLB flush, send IPI, yield, stable clock (the
+   * Linux kernel's documentation, virt/kvm/x86/cpuid.rst).
+   */
+  private static final int KVM_FEATURES =
+      1 | 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 9 | 1 << 11 | 1 << 13 | 1 << 24;
+
   private static final Set<CpuFeature> SYSTEM =
       EnumSet.of(
           CpuFeature.FPU, CpuFeature.VME, CpuFeature.DE, CpuFeature.PSE, CpuFeature.TSC,
@@ -199,7 +206,7 @@ public final class CpuModels {
           r[3] = KVM[2];
         }
         // kvm-clock by both MSR pairs, no I/O delay, stable clock source.
-        case 0x4000_0001 -> r[0] = 1 | 1 << 1 | 1 << 3 | 1 << 24;
+        case 0x4000_0001 -> r[0] = KVM_FEATURES;
         case 0x4000_0010 -> {
           r[0] = (int) (TSC_HZ / 1000);
           r[1] = 1_000_000; // APIC bus, kHz

@@ -101,6 +101,9 @@ final class Delivery {
     if (!interrupt) {
       trace(vector, errorCode, returnRip);
     }
+    if (vector == GuestFault.DB) {
+      c.debug.delivering();
+    }
     if (!c.protectedMode()) {
       eventReal(vector, returnRip);
     } else if (c.longMode()) {

@@ -6,6 +6,7 @@ import static org.javisor.accelerator.TraceCategory.UNKNOWN;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -66,6 +67,10 @@ final class InterpVcpu implements Vcpu {
   private final boolean traceBlocks;
 
   private boolean halted;
+
+  /** An interrupt acknowledged before the state came here, or {@link CpuState#NO_INTERRUPT}. */
+  private int pendingInterrupt = CpuState.NO_INTERRUPT;
+
   private boolean stepping;
   private boolean singleStep;
 
@@ -221,7 +226,7 @@ final class InterpVcpu implements Vcpu {
       vm.frameHoldsCode(this, frame);
       b = builder.build(linear, frame, false);
       blocksBuilt++;
-      b.breakpoint = hasBreakpoint(linear);
+      b.breakpoint = stopsAt(linear);
       if (page == null) {
         page = pages[frame];
         if (page == null) {
@@ -266,6 +271,7 @@ final class InterpVcpu implements Vcpu {
         return exit;
       } catch (GuestFault f) {
         alone = false;
+        c.debug.forgetPending();
         if (!c.delivery.exception(f.vector, f.errorCode)) {
           instructions = executed;
           return new VmExit.Shutdown(CrashReport.of(c, f, builder.decoder()));
@@ -305,9 +311,12 @@ final class InterpVcpu implements Vcpu {
           || b.epoch != localEpoch && b.epoch != globalEpoch
           || !b.valid) {
         b = lookup(linear);
-        if (b.breakpoint && !stepping) {
-          stepping = true;
-          return VmExit.Debug.INSTANCE;
+        if (b.breakpoint) {
+          if (!stepping && hasBreakpoint(linear)) {
+            stepping = true;
+            return VmExit.Debug.INSTANCE;
+          }
+          c.debug.raiseAt(linear);
         }
       }
       stepping = false;
@@ -341,6 +350,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Looks at everything that may come between two instructions. */
   private VmExit service() {
+    c.debug.raisePending();
     int bits = (int) ATTENTION.getAndSet(this, 0);
     if ((bits & ASIDE) != 0) {
       vm.exclusion().yield(this);
@@ -370,8 +380,9 @@ final class InterpVcpu implements Vcpu {
         return null;
       }
     }
-    if ((c.flags & Cpu.IF) != 0 && c.platform.hasInterrupt()) {
-      int vector = c.platform.acknowledgeInterrupt();
+    if ((c.flags & Cpu.IF) != 0
+        && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt())) {
+      int vector = takeInterrupt();
       if (vector >= 0) {
         halted = false;
         request(EVENT);
@@ -387,8 +398,9 @@ final class InterpVcpu implements Vcpu {
     }
     if ((c.flags & Cpu.TF) != 0) {
       request(EVENT);
+      c.debug.raiseAt(c.linearRip());
       runAlone();
-      c.system.dr[6] |= 1 << 14;
+      c.debug.setBits(1 << 14);
       throw c.fault(GuestFault.DB);
     }
     if (singleStep) {
@@ -396,6 +408,15 @@ final class InterpVcpu implements Vcpu {
       return VmExit.Debug.INSTANCE;
     }
     return null;
+  }
+
+  private int takeInterrupt() {
+    int vector = pendingInterrupt;
+    if (vector == CpuState.NO_INTERRUPT) {
+      return c.platform.acknowledgeInterrupt();
+    }
+    pendingInterrupt = CpuState.NO_INTERRUPT;
+    return vector;
   }
 
   void halt() {
@@ -415,13 +436,26 @@ final class InterpVcpu implements Vcpu {
   // ---- state ------------------------------------------------------------------------------
 
   @Override
+  public void unhalt() {
+    halted = false;
+  }
+
+  @Override
+  public void flushTlb() {
+    c.mmu.flushAll();
+    flushCode();
+  }
+
+  @Override
   public void reset() {
     halted = false;
+    pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     VcpuBlock.clear(c.block);
     c.setReg(Cpu.RDX, 0x600);
     c.setRflags(2);
     c.system.reset();
+    c.debug.reset();
     c.fpu.reset();
     int data = Segments.PRESENT | Segments.S | Segments.WRITABLE | Segments.ACCESSED;
     for (int s = 0; s < 6; s++) {
@@ -466,7 +500,9 @@ final class InterpVcpu implements Vcpu {
     s.cr3 = c.cr3;
     s.cr4 = c.cr4;
     s.efer = c.efer;
-    System.arraycopy(c.system.dr, 0, s.dr, 0, 8);
+    c.debug.copyTo(s.dr);
+    c.system.exportMsrs(s);
+    s.pendingInterrupt = pendingInterrupt;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
     s.xcr0 = c.fpu.xcr0;
@@ -502,7 +538,9 @@ final class InterpVcpu implements Vcpu {
     c.cr3 = s.cr3;
     c.cr4 = s.cr4;
     c.efer = s.efer;
-    System.arraycopy(s.dr, 0, c.system.dr, 0, 8);
+    c.debug.copyFrom(s.dr);
+    c.system.adoptMsrs(s);
+    pendingInterrupt = s.pendingInterrupt;
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
     RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);
@@ -536,11 +574,19 @@ final class InterpVcpu implements Vcpu {
   @Override
   public void setBreakpoint(long linear, boolean on) {
     if (on ? breakpoints.add(linear) : breakpoints.remove(linear)) {
-      java.util.Arrays.fill(cache, null);
-      for (int i = 0; i < pages.length; i++) {
-        pages[i] = null;
-      }
+      forgetBlocks();
     }
+  }
+
+  /** What blocks were built for has changed: where they end, and which of them stop. */
+  void forgetBlocks() {
+    Arrays.fill(cache, null);
+    Arrays.fill(pages, null);
+  }
+
+  /** Whether a block must begin at an address, to stop there. */
+  boolean stopsAt(long linear) {
+    return hasBreakpoint(linear) || c.debug.stopsAt(linear);
   }
 
   boolean hasBreakpoint(long linear) {

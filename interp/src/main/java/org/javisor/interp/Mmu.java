@@ -207,6 +207,9 @@ final class Mmu {
     }
     int part = currentPart();
     long gpa = translate(va, part, false, false);
+    if (!implicit) {
+      c.debug.accessed(va, size, false);
+    }
     int frame = memory.frame(gpa);
     if (frame < 0) {
       return c.bus.readMmio(gpa, size);
@@ -247,6 +250,9 @@ final class Mmu {
     }
     int part = currentPart();
     long gpa = translate(va, part, true, false);
+    if (!implicit) {
+      c.debug.accessed(va, size, true);
+    }
     int frame = memory.frame(gpa);
     if (frame < 0) {
       c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
@@ -328,6 +334,7 @@ final class Mmu {
     long gpa = translate(va, part, write, false);
     int frame = memory.frame(gpa);
     if (frame < 0
+        || c.debug.watchesPage(va)
         || write && (!memory.writable(gpa) || (arena.flags(frame) & FrameArena.CODE) != 0)) {
       return -1;
     }
@@ -337,6 +344,9 @@ final class Mmu {
 
   private void fill(long va, int part, int frame, boolean write) {
     fills++;
+    if (c.debug.watchesPage(va)) {
+      return;
+    }
     long entry = part(part) + (va >>> 7 & INDEX_MASK);
     long page = va & -4096L;
     boolean writable =

@@ -173,12 +173,14 @@ final class Strings {
       case INS -> {
         long va = c.segments.linear(Instruction.ES, di, size, true);
         c.probeWrite(va, size);
+        c.debug.portAccessed((int) c.reg(Cpu.RDX) & 0xffff, size);
         int v = c.bus.readPort((int) c.reg(Cpu.RDX) & 0xffff, size);
         c.store(va, size, v);
         c.put(Cpu.RDI << 3, as, di + step);
       }
       default -> {
         long v = c.load(c.segments.linear(in.segment, si, size, false), size);
+        c.debug.portAccessed((int) c.reg(Cpu.RDX) & 0xffff, size);
         c.bus.writePort((int) c.reg(Cpu.RDX) & 0xffff, size, (int) Cpu.zeroExtend(v, size));
         c.put(Cpu.RSI << 3, as, si + step);
       }

@@ -8,6 +8,11 @@ import org.javisor.isa.Operand;
 
 /** The semantics of system instructions: {@link Handlers} continued. */
 final class SystemHandlers {
+  private static final int RSI = 6;
+
+  /** KVM_EPERM: hypercalls are the kernel's. */
+  private static final long NOT_PERMITTED = -1;
+
   private static final Entropy ENTROPY = Entropy.host();
 
   private SystemHandlers() {}
@@ -22,12 +27,14 @@ final class SystemHandlers {
         int port = port(c, in, 1);
         int size = in.form.operand(0) == Operand.AL ? 1 : Math.min(in.operandSize, 4);
         s.checkPort(port, size);
+        c.debug.portAccessed(port, size);
         c.put(0, size, c.bus.readPort(port, size));
       }
       case OUT -> {
         int port = port(c, in, 0);
         int size = in.form.operand(1) == Operand.AL ? 1 : Math.min(in.operandSize, 4);
         s.checkPort(port, size);
+        c.debug.portAccessed(port, size);
         c.bus.writePort(port, size, (int) Cpu.zeroExtend(c.reg(Cpu.RAX), size));
       }
       case CPUID -> s.cpuid();
@@ -87,19 +94,14 @@ final class SystemHandlers {
         long v = c.reg(in.rm);
         s.writeCr(in.lock ? 8 : in.reg, c.is64() ? v : v & 0xffff_ffffL);
       }
-      case MOVDR -> c.put(in.rm << 3, c.is64() ? 8 : 4, s.dr[debugRegister(c, in)]);
+      case MOVDR -> c.put(in.rm << 3, c.is64() ? 8 : 4, c.debug.get(debugRegister(c, in)));
       case MOVTODR -> {
         int n = debugRegister(c, in);
         long v = c.reg(in.rm);
         if (n >= 6 && v >>> 32 != 0 && c.is64()) {
           throw c.gp0();
         }
-        s.dr[n] =
-            switch (n) {
-              case 6 -> v & 0x1_e00fL | 0xffff_0ff0L;
-              case 7 -> v & 0xffff_2bffL | 0x400;
-              default -> v;
-            };
+        c.debug.write(n, v);
       }
       case INVLPG -> {
         long va = seg.linear(in.segment, c.effectiveOffset(in), 1, false);
@@ -123,7 +125,8 @@ final class SystemHandlers {
       case MONITOR, MWAIT -> monitor(c, in);
       case XGETBV -> c.fpu.getXcr();
       case XSETBV -> c.fpu.setXcr0();
-      case VMCALL, VMMCALL, UD -> throw c.ud();
+      case VMCALL, VMMCALL -> hypercall(c);
+      case UD -> throw c.ud();
       default -> c.fpu.execute(in);
     }
   }
@@ -132,6 +135,27 @@ final class SystemHandlers {
    * Nothing is watched: MWAIT ends at once, as it may for any reason of the implementation's own
    * (Intel SDM volume 2, MWAIT), and the guest's loop around it looks again.
    */
+  private static void hypercall(Cpu c) {
+    if (!c.platform.hasHypercalls()) {
+      throw c.ud();
+    }
+    int size = c.is64() ? 8 : 4;
+    long result =
+        c.cpl == 0
+            ? c.platform.hypercall(
+                argument(c, Cpu.RAX, size),
+                argument(c, Cpu.RBX, size),
+                argument(c, Cpu.RCX, size),
+                argument(c, Cpu.RDX, size),
+                argument(c, RSI, size))
+            : NOT_PERMITTED;
+    c.put(Cpu.RAX << 3, size, result);
+  }
+
+  private static long argument(Cpu c, int register, int size) {
+    return Cpu.zeroExtend(c.reg(register), size);
+  }
+
   private static void monitor(Cpu c, Instruction in) {
     if (c.cpl != 0) {
       throw c.ud();
@@ -207,6 +231,7 @@ final class SystemHandlers {
     if (n > 7) {
       throw c.ud();
     }
+    c.debug.checkAccess();
     return n;
   }
 

@@ -3,6 +3,7 @@ package org.javisor.interp;
 import static org.javisor.accelerator.TraceCategory.MSR;
 import static org.javisor.accelerator.TraceCategory.UNKNOWN;
 
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
@@ -46,7 +47,7 @@ final class SystemRegisters {
   private long sysenterCs;
   private long sysenterEsp;
   private long sysenterEip;
-  private long pat = 0x0007_0406_0007_0406L;
+  private long pat = CpuState.RESET_PAT;
   private long miscEnable = 1;
   private final long[] mtrrs = new long[16];
   private final long[] fixedMtrrs = new long[11];
@@ -55,7 +56,6 @@ final class SystemRegisters {
   private final long[] mce = new long[4];
   private long hwcr = HWCR_TSC_FREQ_SEL;
 
-  final long[] dr = new long[8];
   private final long cr4Allowed;
 
   /** IA32_SPEC_CTRL exists, and holds what is written: nothing is speculated here. */
@@ -88,8 +88,6 @@ final class SystemRegisters {
     c.cr3 = 0;
     c.cr4 = 0;
     c.efer = 0;
-    dr[6] = 0xffff_0ff0L;
-    dr[7] = 0x400;
     star = 0;
     lstar = 0;
     cstar = 0;
@@ -97,6 +95,32 @@ final class SystemRegisters {
     kernelGsBase = 0;
     specControl = 0;
     sysenterCs = 0;
+  }
+
+  void exportMsrs(CpuState s) {
+    s.star = star;
+    s.lstar = lstar;
+    s.cstar = cstar;
+    s.sfmask = sfmask;
+    s.kernelGsBase = kernelGsBase;
+    s.tscAux = tscAux;
+    s.sysenterCs = sysenterCs;
+    s.sysenterEsp = sysenterEsp;
+    s.sysenterEip = sysenterEip;
+    s.pat = pat;
+  }
+
+  void adoptMsrs(CpuState s) {
+    star = s.star;
+    lstar = s.lstar;
+    cstar = s.cstar;
+    sfmask = s.sfmask;
+    kernelGsBase = s.kernelGsBase;
+    tscAux = s.tscAux;
+    sysenterCs = s.sysenterCs;
+    sysenterEsp = s.sysenterEsp;
+    sysenterEip = s.sysenterEip;
+    pat = s.pat;
   }
 
   // ---- control registers ------------------------------------------------------------------

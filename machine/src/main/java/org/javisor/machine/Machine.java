@@ -8,12 +8,13 @@ import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.interp.CpuModels;
-import org.javisor.interp.InterpAccelerator;
+import org.javisor.kvm.host.KvmException;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
@@ -55,7 +56,11 @@ public final class Machine implements AutoCloseable {
   private MachineDebugger debugger;
   private GdbServer gdb;
 
-  private Machine() {}
+  private final String accelerator;
+
+  private Machine(String accelerator) {
+    this.accelerator = accelerator;
+  }
 
   /**
    * Builds a machine, loads its kernel and starts its vCPUs.
@@ -68,11 +73,14 @@ public final class Machine implements AutoCloseable {
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
-    Accelerator accelerator = accelerator(config.accelerator());
-    Machine machine = new Machine();
+    AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
+    choice.announcement().ifPresent(listener::message);
+    Accelerator accelerator = choice.accelerator();
+    Machine machine = new Machine(accelerator.name());
     Clock clock = Clock.host();
     Trace trace = new Trace(config.trace(), listener::trace);
-    PcConfig pcConfig = PcConfig.of(config.cpus(), config.memory());
+    PcConfig pcConfig =
+        PcConfig.of(config.cpus(), config.memory()).withTscHertz(accelerator.tscHertz());
     GuestMemory memory = memory(config, pcConfig);
     List<E820Entry> e820 = memoryMap(pcConfig);
     LoadedKernel kernel = load(config, pcConfig, memory, e820);
@@ -94,13 +102,18 @@ public final class Machine implements AutoCloseable {
                 trace));
     new BiosServices(memory, e820, debug.map(Machine::backend).orElse(CharacterBackend.NONE))
         .install(pc.devices());
-    machine.vm =
-        accelerator.createVm(
-            memory, pc.bus(), CpuModels.of("x86-64-v2", config.cpus()), clock, trace);
-    for (int i = 0; i < config.cpus(); i++) {
-      machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
+    CpuModel model = CpuModels.of("x86-64-v2", config.cpus());
+    try {
+      machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
+      for (int i = 0; i < config.cpus(); i++) {
+        machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
+      }
+      machine.vcpus.get(0).vcpu().setState(kernel.state());
+    } catch (KvmException e) {
+      machine.abandon();
+      throw new MachineException(
+          Reason.HOST_REFUSED, e.getMessage() + "; --accel interp does without it", e);
     }
-    machine.vcpus.get(0).vcpu().setState(kernel.state());
     if (config.gdb().isPresent()) {
       machine.debug(config.gdb().get(), memory, listener);
     }
@@ -116,8 +129,7 @@ public final class Machine implements AutoCloseable {
       String where = address.getHostString() + ":" + gdb.address().getPort();
       listener.message("the machine stands and waits: gdb -ex 'target remote " + where + "'");
     } catch (IOException e) {
-      timers.close();
-      vm.close();
+      abandon();
       throw new MachineException(
           Reason.HOST_REFUSED,
           "the debugger's port " + address.getHostString() + ":" + address.getPort()
@@ -126,14 +138,12 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static Accelerator accelerator(String name) throws MachineException {
-    return switch (name) {
-      case MachineConfig.AUTO, "interp" -> new InterpAccelerator();
-      default ->
-          throw new MachineException(
-              Reason.HOST_REFUSED,
-              "accelerator " + name + " is not known: auto or interp expected");
-    };
+  /** Gives back what a machine that will not start holds. */
+  private void abandon() {
+    timers.close();
+    if (vm != null) {
+      vm.close();
+    }
   }
 
   private static GuestMemory memory(MachineConfig config, PcConfig pc) throws MachineException {
@@ -305,6 +315,11 @@ public final class Machine implements AutoCloseable {
   /** Ends the machine at once, as if its plug were pulled; {@link #await} then returns. */
   public void quit() {
     end(new MachineOutcome.UserQuit());
+  }
+
+  /** The name of the accelerator that executes it. */
+  public String accelerator() {
+    return accelerator;
   }
 
   /** Instructions executed so far by all vCPUs, or -1 where nobody counts. */

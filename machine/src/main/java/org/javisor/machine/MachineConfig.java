@@ -59,4 +59,10 @@ public record MachineConfig(
     }
     trace = Set.copyOf(trace);
   }
+
+  /** The same machine on another accelerator. */
+  public MachineConfig withAccelerator(String name) {
+    return new MachineConfig(
+        kernel, unpackedKernel, initrd, protocol, commandLine, memory, cpus, name, trace, gdb);
+  }
 }

@@ -1,5 +1,7 @@
 package org.javisor.machine;
 
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.CpuState;
@@ -7,6 +9,7 @@ import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.interrupt.VcpuControl;
+import org.javisor.pc.paravirt.StealTime;
 
 /**
  * One vCPU as a host thread: runs it, sleeps while it is halted, and carries out INIT and start-up
@@ -19,6 +22,9 @@ final class VcpuThread implements VcpuControl {
     record Startup(int vector) implements Request {}
   }
 
+  private static final long INTERRUPT_FLAG = 1 << 9;
+  private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
+
   private final Machine machine;
   private final int id;
   private final ConcurrentLinkedQueue<Request> requests = new ConcurrentLinkedQueue<>();
@@ -27,7 +33,12 @@ final class VcpuThread implements VcpuControl {
   private Thread thread;
   private boolean waitsForStartup;
   private boolean halted;
+
+  /** It halted with its interrupts off: those that wait for it do not wake it. */
+  private boolean deaf;
+
   private volatile boolean nmi;
+  private volatile boolean unhalted;
 
   VcpuThread(Machine machine, int id) {
     this.machine = machine;
@@ -82,6 +93,12 @@ final class VcpuThread implements VcpuControl {
   }
 
   @Override
+  public void unhalt() {
+    unhalted = true;
+    wake();
+  }
+
+  @Override
   public void init() {
     requests.add(new Request.Init());
     kick();
@@ -108,13 +125,17 @@ final class VcpuThread implements VcpuControl {
         }
         if (!runnable()) {
           // Whatever makes it runnable unparks it afterwards, so no wake-up falls between.
-          LockSupport.park(this);
+          sleep();
           continue;
         }
         halted = false;
         nmi = false;
+        if (unhalted) {
+          unhalted = false;
+          vcpu.unhalt();
+        }
         switch (vcpu.run()) {
-          case VmExit.Halt() -> halted = true;
+          case VmExit.Halt() -> halted();
           case VmExit.Kicked() -> {}
           case VmExit.Debug() -> machine.debugStop(this);
           case VmExit.Shutdown(String report) -> machine.crashed(this, report);
@@ -125,14 +146,28 @@ final class VcpuThread implements VcpuControl {
     }
   }
 
-  /** Whether there is something to execute: it does not wait for an interrupt or a start-up. */
-  boolean runnable() {
-    return !waitsForStartup && (!halted || nmi || pc.platform(id).hasInterrupt());
+  /** Parks until something may have made the vCPU runnable; the guest may know that it does. */
+  private void sleep() {
+    StealTime stealTime = pc.platform(id).stealTime();
+    stealTime.paused(THREADS.getCurrentThreadCpuTime());
+    if (!runnable() && !machine.ended() && requests.isEmpty()) {
+      LockSupport.park(this);
+    }
+    if (stealTime.resumed(THREADS.getCurrentThreadCpuTime())) {
+      vcpu.flushTlb();
+    }
   }
 
-  /** The debugger stepped over a HLT. */
+  /** Whether there is something to execute: it does not wait for an interrupt or a start-up. */
+  boolean runnable() {
+    return !waitsForStartup
+        && (!halted || nmi || unhalted || !deaf && pc.platform(id).hasInterrupt());
+  }
+
+  /** It executed a HLT. */
   void halted() {
     halted = true;
+    deaf = pc.platform(id).hasInterrupt() && (vcpu.state().rflags & INTERRUPT_FLAG) == 0;
   }
 
   private void serveRequests() {

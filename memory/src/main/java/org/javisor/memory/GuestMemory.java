@@ -2,6 +2,8 @@ package org.javisor.memory;
 
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
  * A guest's physical address space: a map of guest frame numbers onto machine frames (p2m).
@@ -15,7 +17,19 @@ public final class GuestMemory {
   private static final int WRITABLE = 2;
   private static final int FRAME_BITS = 4;
 
+  /**
+   * Told which range of the map has changed, on the thread that changed it and before its call
+   * returns: whoever keeps a copy of the map, as {@code /dev/kvm} does, has let go of the old frames
+   * by then. Changes are announced one at a time, in their order; a listener reads the map and does
+   * not change it.
+   */
+  @FunctionalInterface
+  public interface MapListener {
+    void mapChanged(long gpa, long size);
+  }
+
   private final FrameArena arena;
+  private final List<MapListener> listeners = new CopyOnWriteArrayList<>();
   private int[] map = new int[0];
   private volatile int generation;
 
@@ -30,6 +44,26 @@ public final class GuestMemory {
   /** Counts every change of the map: caches of translations compare it. */
   public int generation() {
     return generation;
+  }
+
+  /**
+   * Tells {@code listener} every change from now on. What is mapped already is announced to it at
+   * once, as one range, so that it misses nothing.
+   */
+  public synchronized void addMapListener(MapListener listener) {
+    listeners.add(listener);
+    if (map.length > 0) {
+      listener.mapChanged(0, end());
+    }
+  }
+
+  public void removeMapListener(MapListener listener) {
+    listeners.remove(listener);
+  }
+
+  /** The first address above everything that was ever mapped. */
+  public long end() {
+    return (long) map.length << FrameArena.FRAME_SHIFT;
   }
 
   /** Backs {@code [gpa, gpa + size)} with fresh zeroed frames. */
@@ -55,7 +89,7 @@ public final class GuestMemory {
     for (int i = 0; i < count; i++) {
       map[gfn + i] = (firstFrame + i) << FRAME_BITS | PRESENT | (writable ? WRITABLE : 0);
     }
-    generation++;
+    changed(gpa, size);
   }
 
   /** Removes a range from the map; the frames stay allocated. */
@@ -63,7 +97,14 @@ public final class GuestMemory {
     int count = frameCount(gpa, size);
     int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
     Arrays.fill(map, Math.min(gfn, map.length), Math.min(gfn + count, map.length), 0);
+    changed(gpa, size);
+  }
+
+  private synchronized void changed(long gpa, long size) {
     generation++;
+    for (MapListener listener : listeners) {
+      listener.mapChanged(gpa, size);
+    }
   }
 
   private static int frameCount(long gpa, long size) {

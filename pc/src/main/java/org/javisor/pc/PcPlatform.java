@@ -24,6 +24,8 @@ import org.javisor.pc.legacy.DebugExit;
 import org.javisor.pc.legacy.I8042;
 import org.javisor.pc.legacy.SystemPorts;
 import org.javisor.pc.paravirt.KvmClock;
+import org.javisor.pc.paravirt.KvmHypercalls;
+import org.javisor.pc.paravirt.StealTime;
 import org.javisor.pc.pci.HostBridge440Fx;
 import org.javisor.pc.pci.IsaBridgePiix3;
 import org.javisor.pc.pci.PciBus;
@@ -132,12 +134,14 @@ public final class PcPlatform {
     bus.claimPorts(0x4d0, 2, pic.edgeLevelPorts());
 
     // What surrounds each CPU.
+    KvmHypercalls hypercalls = new KvmHypercalls(fabric, env.vcpus());
     for (int i = 0; i < config.vcpus(); i++) {
       AtomicLong tscOffset = new AtomicLong();
       GuestTsc tsc = new GuestTsc(config.tscHertz(), tscOffset::get);
       LocalApic apic = fabric.add(env.vcpus().get(i), pic::acknowledge, timers, tsc);
       KvmClock clock = new KvmClock(env.memory(), timers.clock(), tsc);
-      platforms.add(new PcVcpuPlatform(apic, clock, tscOffset));
+      StealTime stealTime = new StealTime(env.memory(), timers.clock());
+      platforms.add(new PcVcpuPlatform(apic, clock, stealTime, hypercalls, tscOffset));
     }
     apicWindow = new ApicWindow(fabric);
     bus.claimMmio(LocalApic.DEFAULT_BASE, 0x1000, apicWindow);

@@ -4,6 +4,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.paravirt.KvmClock;
+import org.javisor.pc.paravirt.KvmHypercalls;
+import org.javisor.pc.paravirt.StealTime;
 
 /** What surrounds one vCPU of a PC: its local APIC and its paravirtual clock. */
 public final class PcVcpuPlatform implements VcpuPlatform {
@@ -13,15 +15,26 @@ public final class PcVcpuPlatform implements VcpuPlatform {
   /** Read by what shows this vCPU's TSC. */
   private final AtomicLong tscOffset;
 
-  PcVcpuPlatform(LocalApic apic, KvmClock clock, AtomicLong tscOffset) {
+  private final StealTime stealTime;
+  private final KvmHypercalls hypercalls;
+
+  PcVcpuPlatform(
+      LocalApic apic,
+      KvmClock clock,
+      StealTime stealTime,
+      KvmHypercalls hypercalls,
+      AtomicLong tscOffset) {
     this.apic = apic;
     this.clock = clock;
+    this.stealTime = stealTime;
+    this.hypercalls = hypercalls;
     this.tscOffset = tscOffset;
   }
 
   void reset() {
     apic.reset();
     clock.reset();
+    stealTime.reset();
   }
 
   @Override
@@ -66,6 +79,21 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     clock.tscChanged();
   }
 
+  /** What the guest may know of this vCPU's thread. */
+  public StealTime stealTime() {
+    return stealTime;
+  }
+
+  @Override
+  public boolean hasHypercalls() {
+    return true;
+  }
+
+  @Override
+  public long hypercall(long number, long a0, long a1, long a2, long a3) {
+    return hypercalls.call(number, a0, a1, a2, a3);
+  }
+
   @Override
   public long readMsr(int msr) throws UnknownMsr {
     if (LocalApic.ownsMsr(msr)) {
@@ -73,6 +101,9 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     }
     if (KvmClock.ownsMsr(msr)) {
       return clock.readMsr(msr);
+    }
+    if (StealTime.ownsMsr(msr)) {
+      return stealTime.readMsr();
     }
     throw UnknownMsr.INSTANCE;
   }
@@ -83,6 +114,8 @@ public final class PcVcpuPlatform implements VcpuPlatform {
       apic.writeMsr(msr, value);
     } else if (KvmClock.ownsMsr(msr)) {
       clock.writeMsr(msr, value);
+    } else if (StealTime.ownsMsr(msr)) {
+      stealTime.writeMsr(value);
     } else {
       throw UnknownMsr.INSTANCE;
     }

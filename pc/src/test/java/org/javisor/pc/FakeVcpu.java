@@ -6,6 +6,7 @@ import org.javisor.pc.interrupt.VcpuControl;
 
 /** Notes what the platform asks of a vCPU. */
 public class FakeVcpu implements VcpuControl {
+  public int unhalts;
   public final List<String> events = new ArrayList<>();
   public int wakeups;
 
@@ -27,5 +28,10 @@ public class FakeVcpu implements VcpuControl {
   @Override
   public void startup(int vector) {
     events.add("startup " + vector);
+  }
+
+  @Override
+  public void unhalt() {
+    unhalts++;
   }
 }

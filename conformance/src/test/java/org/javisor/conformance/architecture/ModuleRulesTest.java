@@ -47,13 +47,14 @@ class ModuleRulesTest {
       Map.ofEntries(
           Map.entry("memory", Set.of()),
           Map.entry("isa", Set.of()),
-          // For the clock only.
+          // For the clock, and randomness, only.
           Map.entry("storage", Set.of("accelerator")),
-          Map.entry("network", Set.of()),
+          Map.entry("network", Set.of("accelerator")),
           Map.entry("accelerator", Set.of("memory")),
           Map.entry("interp", Set.of("accelerator", "isa", "memory")),
           Map.entry("jit", Set.of("interp", "accelerator", "isa", "memory")),
-          Map.entry("kvm", Set.of("accelerator", "memory")),
+          // The instruction set only for the disassembly in reports.
+          Map.entry("kvm", Set.of("accelerator", "isa", "memory")),
           Map.entry("pc", Set.of("accelerator", "memory", "storage", "network")),
           Map.entry("virtio", Set.of("pc", "accelerator", "memory", "storage", "network")),
           Map.entry("xen", Set.of("accelerator", "memory", "pc", "storage", "network")),

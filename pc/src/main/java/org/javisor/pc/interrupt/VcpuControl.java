@@ -15,6 +15,9 @@ public interface VcpuControl {
   /** A non-maskable interrupt. */
   void nmi();
 
+  /** Ends a HLT without an interrupt; remembered if the vCPU is not halted yet. */
+  void unhalt();
+
   /**
    * INIT: reset state, then wait for {@link #startup} (the bootstrap processor: start at the reset
    * vector). The local APIC has been reset already.

@@ -1,0 +1,75 @@
+package org.javisor.kvm;
+
+import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.CpuModel;
+import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.time.Clock;
+import org.javisor.kvm.host.KvmAbi;
+import org.javisor.kvm.host.KvmDevice;
+import org.javisor.kvm.host.KvmException;
+import org.javisor.kvm.host.KvmFd;
+import org.javisor.kvm.host.KvmUnavailable;
+import org.javisor.memory.GuestMemory;
+
+/**
+ * Guests on the host's own CPU. Time is the host's: a machine whose {@link Clock} is another one's
+ * has a time-stamp counter and a kvm-clock that do not follow it.
+ */
+public final class KvmAccelerator implements Accelerator {
+  private final long tscHertz;
+
+  private KvmAccelerator(long tscHertz) {
+    this.tscHertz = tscHertz;
+  }
+
+  /**
+   * Looks whether there is a KVM to be had. That it opens does not prove that it runs guests; {@link
+   * KvmProbe} does.
+   *
+   * @throws KvmUnavailable if not, with the reason and what to do about it
+   */
+  public static KvmAccelerator open() throws KvmUnavailable {
+    try (KvmDevice device = KvmDevice.open();
+        KvmFd vm = device.createVm();
+        KvmFd vcpu = new KvmFd(vm.must("KVM_CREATE_VCPU", KvmAbi.CREATE_VCPU, 0))) {
+      int khz = vcpu.must("KVM_GET_TSC_KHZ", KvmAbi.GET_TSC_KHZ, 0);
+      return new KvmAccelerator(khz * 1000L);
+    } catch (KvmException e) {
+      throw new KvmUnavailable(
+          KvmUnavailable.Reason.BROKEN, e.getMessage(), "see the kernel's log (dmesg)");
+    }
+  }
+
+  @Override
+  public String name() {
+    return "kvm";
+  }
+
+  @Override
+  public long tscHertz() {
+    return tscHertz;
+  }
+
+  @Override
+  public Vm createVm(
+      GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
+    return createVm(memory, bus, model, clock, trace, IrqChip.USER);
+  }
+
+  /** As the other, with a choice of interrupt controllers and with what only KVM has. */
+  public KvmVm createVm(
+      GuestMemory memory,
+      GuestBus bus,
+      CpuModel model,
+      Clock clock,
+      Trace trace,
+      IrqChip irqChip) {
+    try (KvmDevice device = KvmDevice.open()) {
+      return new KvmVm(device, memory, bus, model, clock, trace, irqChip, tscHertz);
+    } catch (KvmUnavailable e) {
+      throw new KvmException("was there, and is no more: " + e.getMessage());
+    }
+  }
+}

@@ -1,0 +1,172 @@
+package org.javisor.kvm;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.function.IntConsumer;
+import org.javisor.kvm.host.EventFd;
+import org.javisor.kvm.host.KvmAbi;
+import org.javisor.kvm.host.KvmFd;
+
+/**
+ * Interrupts of a machine whose local APICs are in the kernel ({@link IrqChip#KERNEL} or {@link
+ * IrqChip#SPLIT}): lines, messages, and event file descriptors that become either by a table of
+ * routes. With {@link IrqChip#USER} there is nobody to interrupt, and everything here throws {@link
+ * IllegalStateException}.
+ *
+ * <p>All methods may be called from any thread.
+ */
+public final class KvmInterrupts {
+  /** Where a global system interrupt leads. */
+  public sealed interface Route {
+    int gsi();
+
+    /** To an input of a controller in the kernel. Only with {@link IrqChip#KERNEL}. */
+    record Pin(int gsi, Chip chip, int pin) implements Route {}
+
+    /** To a message: what a device writes to a local APIC. */
+    record Message(int gsi, long address, int data) implements Route {}
+  }
+
+  /** A controller in the kernel. */
+  public enum Chip {
+    MASTER_8259,
+    SLAVE_8259,
+    IOAPIC
+  }
+
+  private static final int ROUTE_SIZE = 48;
+  private static final int ROUTE_TO_CHIP = 1;
+  private static final int ROUTE_TO_MESSAGE = 2;
+
+  private static final int IRQFD_DEASSIGN = 1;
+  private static final int IRQFD_RESAMPLE = 2;
+
+  private final KvmFd vm;
+  private final IrqChip irqChip;
+  private volatile IntConsumer endOfInterrupt = vector -> {};
+
+  KvmInterrupts(KvmFd vm, IrqChip irqChip) {
+    this.vm = vm;
+    this.irqChip = irqChip;
+  }
+
+  private void need(boolean present, String what) {
+    if (!present) {
+      throw new IllegalStateException(what + " with interrupt controllers " + irqChip);
+    }
+  }
+
+  private void needApics() {
+    need(irqChip != IrqChip.USER, "no local APIC in the kernel");
+  }
+
+  /** Drives a line of the controllers in the kernel. */
+  public void setLine(int gsi, boolean level) {
+    need(irqChip == IrqChip.KERNEL, "no line in the kernel");
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment request = arena.allocate(8, 8);
+      request.set(JAVA_INT, 0, gsi);
+      request.set(JAVA_INT, 4, level ? 1 : 0);
+      vm.must("KVM_IRQ_LINE", KvmAbi.IRQ_LINE, request);
+    }
+  }
+
+  /**
+   * Sends an interrupt message.
+   *
+   * @return whether a vCPU took it
+   */
+  public boolean signal(long address, int data) {
+    needApics();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment message = arena.allocate(32, 8);
+      message.set(JAVA_INT, 0, (int) address);
+      message.set(JAVA_INT, 4, (int) (address >>> 32));
+      message.set(JAVA_INT, 8, data);
+      return vm.must("KVM_SIGNAL_MSI", KvmAbi.SIGNAL_MSI, message) > 0;
+    }
+  }
+
+  /** Replaces all routes. */
+  public void setRoutes(List<Route> routes) {
+    needApics();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment table = arena.allocate(8 + (long) routes.size() * ROUTE_SIZE, 8);
+      table.set(JAVA_INT, 0, routes.size());
+      for (int i = 0; i < routes.size(); i++) {
+        write(table.asSlice(8 + (long) i * ROUTE_SIZE, ROUTE_SIZE), routes.get(i));
+      }
+      vm.must("KVM_SET_GSI_ROUTING", KvmAbi.SET_GSI_ROUTING, table);
+    }
+  }
+
+  /** struct kvm_irq_routing_entry: gsi, type, flags, padding, union. */
+  private static void write(MemorySegment entry, Route route) {
+    entry.set(JAVA_INT, 0, route.gsi());
+    switch (route) {
+      case Route.Pin(int _, Chip chip, int pin) -> {
+        entry.set(JAVA_INT, 4, ROUTE_TO_CHIP);
+        entry.set(JAVA_INT, 16, chip.ordinal());
+        entry.set(JAVA_INT, 20, pin);
+      }
+      case Route.Message(int _, long address, int data) -> {
+        entry.set(JAVA_INT, 4, ROUTE_TO_MESSAGE);
+        entry.set(JAVA_INT, 16, (int) address);
+        entry.set(JAVA_INT, 20, (int) (address >>> 32));
+        entry.set(JAVA_INT, 24, data);
+      }
+    }
+  }
+
+  /** Every signal of {@code event} raises the interrupt as an edge, without this process. */
+  public void attach(EventFd event, int gsi) {
+    irqfd(event.number(), -1, gsi, 0);
+  }
+
+  /**
+   * Every signal of {@code event} asserts a level-triggered interrupt; when the guest has served it,
+   * it is deasserted and {@code served} is signalled, for the device to assert it again if it has to.
+   */
+  public void attach(EventFd event, EventFd served, int gsi) {
+    irqfd(event.number(), served.number(), gsi, IRQFD_RESAMPLE);
+  }
+
+  public void detach(EventFd event, int gsi) {
+    irqfd(event.number(), -1, gsi, IRQFD_DEASSIGN);
+  }
+
+  private void irqfd(int fd, int resample, int gsi, int flags) {
+    needApics();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment request = arena.allocate(32, 8);
+      request.set(JAVA_INT, 0, fd);
+      request.set(JAVA_INT, 4, gsi);
+      request.set(JAVA_INT, 8, flags);
+      request.set(JAVA_INT, 12, resample);
+      vm.must("KVM_IRQFD", KvmAbi.IRQFD, request);
+    }
+  }
+
+  /** Adds the kernel's 8254, on interrupt 0. Before the first vCPU runs. */
+  public void createPit() {
+    need(irqChip == IrqChip.KERNEL, "no 8259 pair in the kernel");
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment configuration = arena.allocate(64, 8);
+      configuration.set(JAVA_LONG, 0, 1L); // the speaker's port is the kernel's as well
+      vm.must("KVM_CREATE_PIT2", KvmAbi.CREATE_PIT2, configuration);
+    }
+  }
+
+  /** With {@link IrqChip#SPLIT}: told on vCPU threads each level-triggered vector that was served. */
+  public void onEndOfInterrupt(IntConsumer listener) {
+    endOfInterrupt = listener;
+  }
+
+  void endOfInterrupt(int vector) {
+    endOfInterrupt.accept(vector);
+  }
+}
