@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -58,6 +59,16 @@ final class RunVerb extends Verb {
       option("--cpus", "N", Integer.class, "Virtual CPUs. Default: ${DEFAULT-VALUE}")
           .defaultValue("1")
           .build();
+  private final OptionSpec cpuModel =
+      option(
+          "--cpu",
+          "MODEL",
+          String.class,
+          "What the CPU offers: "
+              + String.join(", ", MachineConfig.cpuModels())
+              + ". Default: ${DEFAULT-VALUE}")
+          .defaultValue(MachineConfig.DEFAULT_CPU_MODEL)
+          .build();
   private final OptionSpec accelerator =
       option(
           "--accel",
@@ -84,6 +95,14 @@ final class RunVerb extends Verb {
           "Where output to the debug ports 0xE9 and 0x402 goes: file:PATH or socket:PATH.")
           .converters(new ConsoleTarget.Converter())
           .build();
+  private final OptionSpec debugExit =
+      option(
+          "--debug-exit-port",
+          "PORT",
+          Integer.class,
+          "A guest that writes value V to this port ends the program with code 2V+1, as 0xf4.")
+          .converters(RunVerb::port)
+          .build();
   private final OptionSpec noReboot =
       flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
   private final OptionSpec gdb =
@@ -108,8 +127,8 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, append, protocol, memory, cpus, accelerator, console, debugConsole,
-        noReboot, gdb, trace);
+        kernel, initrd, append, protocol, memory, cpus, cpuModel, accelerator, console,
+        debugConsole, debugExit, noReboot, gdb, trace);
   }
 
   @Override
@@ -197,9 +216,36 @@ final class RunVerb extends Verb {
         append.getValue(),
         memory.<MemorySize>getValue().bytes(),
         count,
+        model(),
         accelerator.getValue(),
         traced == null ? Set.of() : Set.of(traced),
-        Optional.ofNullable(gdb.<TcpAddress>getValue()).map(TcpAddress::socketAddress));
+        Optional.ofNullable(gdb.<TcpAddress>getValue()).map(TcpAddress::socketAddress),
+        debugExit.getValue() == null
+            ? OptionalInt.empty()
+            : OptionalInt.of(debugExit.<Integer>getValue()));
+  }
+
+  private String model() throws UserError {
+    String name = cpuModel.getValue();
+    if (!MachineConfig.cpuModels().contains(name)) {
+      throw new UserError(
+          ExitCode.USAGE,
+          "--cpu " + name + " is no CPU model: " + String.join(", ", MachineConfig.cpuModels())
+              + " expected");
+    }
+    return name;
+  }
+
+  private static Integer port(String text) {
+    try {
+      int port = Integer.decode(text);
+      if (port > 0 && port < 0xfffd) {
+        return port;
+      }
+    } catch (NumberFormatException e) {
+      // Said below, with what is out of range.
+    }
+    throw new TypeConversionException("'" + text + "' is no port: 1 to 0xfffc expected, as 0xf4");
   }
 
   private static DefaultGuest.GuestFiles defaultGuest(Messages messages) throws UserError {

@@ -3,6 +3,7 @@ package org.javisor.conformance;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -23,7 +24,8 @@ final class BootedGuest implements AutoCloseable {
   private ConsolePort port;
 
   BootedGuest(
-      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, String append)
+      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, int cpus,
+      String append)
       throws MachineException {
     MachineConfig config =
         new MachineConfig(
@@ -33,10 +35,12 @@ final class BootedGuest implements AutoCloseable {
             protocol,
             append,
             512L << 20,
-            1,
+            cpus,
+            MachineConfig.DEFAULT_CPU_MODEL,
             "interp",
             Set.of(),
-            Optional.empty());
+            Optional.empty(),
+            OptionalInt.empty());
     machine =
         Machine.start(
             config,

@@ -31,7 +31,16 @@ class GuestBootIT {
   void cloudKernelBootsToShellAndPowersOff() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
     useAndPowerOff(
-        files.kernel(), Optional.of(files.vmlinux()), files.initrd(), BootProtocol.AUTO);
+        files.kernel(), Optional.of(files.vmlinux()), files.initrd(), BootProtocol.AUTO, 1);
+  }
+
+  /** Breaks if a vCPU misses an interrupt, a locked operation is not one, or code is stale. */
+  @Test
+  @Timeout(600)
+  void cloudKernelBootsOnFourVcpus() throws Exception {
+    DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
+    useAndPowerOff(
+        files.kernel(), Optional.of(files.vmlinux()), files.initrd(), BootProtocol.AUTO, 4);
   }
 
   /** Breaks if real mode, the BIOS calls of the setup code or the guest's own unpacking do. */
@@ -40,14 +49,14 @@ class GuestBootIT {
   void cloudKernelBootsFromItsRealModeSetup() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
     useAndPowerOff(
-        files.kernel(), Optional.empty(), files.initrd(), BootProtocol.LINUX_REAL_MODE);
+        files.kernel(), Optional.empty(), files.initrd(), BootProtocol.LINUX_REAL_MODE, 1);
   }
 
   @Test
   @Timeout(600)
   void genericKernelBootsToShellAndPowersOff() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
-    useAndPowerOff(genericKernel(), Optional.empty(), files.initrd(), BootProtocol.AUTO);
+    useAndPowerOff(genericKernel(), Optional.empty(), files.initrd(), BootProtocol.AUTO, 1);
   }
 
   private Path genericKernel() throws IOException {
@@ -69,14 +78,17 @@ class GuestBootIT {
   }
 
   private static void useAndPowerOff(
-      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol)
+      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, int cpus)
       throws Exception {
-    try (BootedGuest guest = new BootedGuest(kernel, unpacked, initrd, protocol, "console=ttyS0")) {
+    try (BootedGuest guest =
+        new BootedGuest(kernel, unpacked, initrd, protocol, cpus, "console=ttyS0")) {
       int at = guest.await("Javisor guest ready: Linux", 0, 300);
       at = guest.await("~ #", at, 60);
       // The answer differs from what is typed, so that the echo does not pass for it.
       guest.type("echo $((6 * 7)) $(uname -m) $(busybox cat /proc/1/comm)");
       at = guest.await("42 x86_64 init", at, 60);
+      guest.type("echo cpus=$(nproc)=");
+      at = guest.await("cpus=" + cpus + "=", at, 60);
       guest.type("poweroff");
       assertInstanceOf(MachineOutcome.PoweredOff.class, guest.outcome());
     }

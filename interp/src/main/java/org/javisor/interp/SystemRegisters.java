@@ -311,6 +311,9 @@ final class SystemRegisters {
         return mce[msr - 0x179]; // no machine-check banks
       case 0x8b, 0x17, 0xce, 0x1d9, 0x1db, 0x1dc, 0xc000_0104:
         return 0;
+      case 0xc001_0000, 0xc001_0001, 0xc001_0002, 0xc001_0003,
+          0xc001_0004, 0xc001_0005, 0xc001_0006, 0xc001_0007:
+        return 0; // the performance counters of every AMD CPU: here they do not count
       case 0xc001_0015:
         return hwcr;
       case 0xc001_0010, 0xc001_001f, 0xc001_0055, 0xc001_0112, 0xc001_0113, 0xc001_0114:
@@ -426,6 +429,12 @@ final class SystemRegisters {
         return;
       case 0x17a, 0x17b:
         mce[msr - 0x179] = value;
+        return;
+      case 0xc001_0000, 0xc001_0001, 0xc001_0002, 0xc001_0003,
+          0xc001_0004, 0xc001_0005, 0xc001_0006, 0xc001_0007:
+        if (value != 0) {
+          throw c.gp0(); // a guest that wants one to count must learn that it will not
+        }
         return;
       case 0xc001_0015:
         hwcr = value | HWCR_TSC_FREQ_SEL;

@@ -80,7 +80,9 @@ public final class Machine implements AutoCloseable {
     Clock clock = Clock.host();
     Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
-        PcConfig.of(config.cpus(), config.memory()).withTscHertz(accelerator.tscHertz());
+        PcConfig.of(config.cpus(), config.memory())
+            .withTscHertz(accelerator.tscHertz())
+            .withDebugExitPort(config.debugExitPort().orElse(0));
     GuestMemory memory = memory(config, pcConfig);
     List<E820Entry> e820 = memoryMap(pcConfig);
     LoadedKernel kernel = load(config, pcConfig, memory, e820);
@@ -102,7 +104,7 @@ public final class Machine implements AutoCloseable {
                 trace));
     new BiosServices(memory, e820, debug.map(Machine::backend).orElse(CharacterBackend.NONE))
         .install(pc.devices());
-    CpuModel model = CpuModels.of("x86-64-v2", config.cpus());
+    CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
       for (int i = 0; i < config.cpus(); i++) {

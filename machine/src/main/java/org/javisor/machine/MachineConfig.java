@@ -4,8 +4,12 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
+import java.util.SortedSet;
+import java.util.TreeSet;
 import org.javisor.accelerator.TraceCategory;
+import org.javisor.interp.CpuModels;
 import org.javisor.pc.loader.BootProtocol;
 
 /**
@@ -19,8 +23,10 @@ import org.javisor.pc.loader.BootProtocol;
  * @param commandLine the kernel's command line, complete: nothing is added to it
  * @param memory bytes of RAM, a multiple of 4096
  * @param cpus how many virtual CPUs
+ * @param cpuModel one of {@link #cpuModels}
  * @param accelerator a name {@code --accel} takes: {@code auto} or an accelerator's own
  * @param trace what to trace
+ * @param debugExitPort the port whose writer ends the machine with an exit code, for test kernels
  * @param gdb where to wait for a debugger; the machine then starts stopped
  */
 public record MachineConfig(
@@ -31,12 +37,17 @@ public record MachineConfig(
     String commandLine,
     long memory,
     int cpus,
+    String cpuModel,
     String accelerator,
     Set<TraceCategory> trace,
-    Optional<InetSocketAddress> gdb) {
+    Optional<InetSocketAddress> gdb,
+    OptionalInt debugExitPort) {
 
   /** The accelerator name that leaves the choice to the machine. */
   public static final String AUTO = "auto";
+
+  /** The CPU model of a machine whose owner asks for none. */
+  public static final String DEFAULT_CPU_MODEL = "x86-64-v2";
 
   /** Below this no kernel that is of use starts. */
   public static final long MIN_MEMORY = 1L << 20;
@@ -49,6 +60,7 @@ public record MachineConfig(
     Objects.requireNonNull(kernel, "kernel");
     Objects.requireNonNull(protocol, "protocol");
     Objects.requireNonNull(commandLine, "commandLine");
+    Objects.requireNonNull(cpuModel, "cpuModel");
     Objects.requireNonNull(accelerator, "accelerator");
     if (memory < MIN_MEMORY || memory > MAX_MEMORY || (memory & 4095) != 0) {
       throw new IllegalArgumentException(
@@ -60,9 +72,15 @@ public record MachineConfig(
     trace = Set.copyOf(trace);
   }
 
+  /** The CPU models there are, by name. */
+  public static SortedSet<String> cpuModels() {
+    return new TreeSet<>(CpuModels.names());
+  }
+
   /** The same machine on another accelerator. */
   public MachineConfig withAccelerator(String name) {
     return new MachineConfig(
-        kernel, unpackedKernel, initrd, protocol, commandLine, memory, cpus, name, trace, gdb);
+        kernel, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel, name, trace,
+        gdb, debugExitPort);
   }
 }

@@ -18,6 +18,9 @@ import org.javisor.pc.loader.KernelFormatException.Reason;
  * from 1 MiB up; modules as high as their protocol allows.
  */
 final class GuestPlacement {
+  /** What a loader may still place below a kernel in conventional memory. */
+  private static final int LOADER_ROOM = 0x4000;
+
   /** Above the BIOS's vectors and data area. */
   static final long LOW_START = 0x1000;
 
@@ -33,7 +36,7 @@ final class GuestPlacement {
   private final GuestMemory memory;
   private final List<E820Entry> ram;
   private final boolean fresh;
-  private final long lowEnd;
+  private long lowEnd;
   private final List<Range> taken = new ArrayList<>();
   private long low = LOW_START;
 
@@ -86,9 +89,7 @@ final class GuestPlacement {
   /** Takes a range that the file names itself; it must be RAM and nobody else's. */
   void take(long start, long size, String what) throws KernelFormatException {
     if (start < ONE_MIB && size > 0) {
-      throw new KernelFormatException(
-          Reason.UNSUPPORTED,
-          "%s wants to be at %#x: an address of 1 MiB or more expected".formatted(what, start));
+      takeLow(start, size, what);
     }
     boolean fits =
         size >= 0
@@ -106,6 +107,17 @@ final class GuestPlacement {
               .formatted(what, start, other.what, other.start));
     }
     taken.add(new Range(start, start + size, what));
+  }
+
+  /** What loaders place low goes below a kernel that is there itself. */
+  private void takeLow(long start, long size, String what) throws KernelFormatException {
+    if (start < low + LOADER_ROOM || size > lowEnd - start) {
+      throw new KernelFormatException(
+          Reason.UNSUPPORTED,
+          "%s wants to be at %#x to %#x: above 1 MiB, or within %#x to %#x expected"
+              .formatted(what, start, start + size, low + LOADER_ROOM, lowEnd));
+    }
+    lowEnd = start;
   }
 
   private Range overlapping(long start, long size) {
