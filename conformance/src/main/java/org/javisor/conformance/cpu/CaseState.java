@@ -23,17 +23,13 @@ final class CaseState {
   private static final int RBP = 5;
   private static final int RSI = 6;
   private static final int RDI = 7;
-  private static final int TF = 0x100;
   private static final int AC = 0x4_0000;
-
-  private static final int[] SELECTORS = {
-    0x2b, 0x2b, 0x2b, 0, 3, 0x33, 0x23, 0x28, 0x2a, 0x18, 0x10, 0x53, 0x83, 0x2f, 0x104
-  };
 
   private final Dice dice;
   private final boolean segmentBases;
   private final byte[] data = new byte[CpuCase.MEMORY_MAX];
   private final ByteBuffer view = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN);
+  private final CaseContents contents;
 
   private CpuCase c;
   private Instruction in;
@@ -46,6 +42,7 @@ final class CaseState {
   CaseState(Dice dice, boolean segmentBases) {
     this.dice = dice;
     this.segmentBases = segmentBases;
+    this.contents = new CaseContents(dice, data, view);
   }
 
   /** Fills in everything but the bytes; patches the displacement in {@code code}. */
@@ -70,7 +67,7 @@ final class CaseState {
     if (in.form.hasModRm() && in.isMemory()) {
       address(code, displacementAt);
     }
-    contents();
+    contents.fill(c, in, region, place);
     c.memory(region, data);
   }
 
@@ -264,29 +261,16 @@ final class CaseState {
 
   // ---- what single operations need --------------------------------------------------------
 
-  private int selector() {
-    return SELECTORS[dice.below(SELECTORS.length)];
-  }
-
-  /** A place in the code page that holds INT3. */
-  private long breakpoint() {
-    return CpuCase.CODE_ADDRESS + 40 + dice.below(60);
-  }
-
-  private long window(int at) {
-    return CpuCase.WINDOW_ADDRESS + at;
-  }
-
   private void operation(byte[] code) {
     switch (in.form.op()) {
       case MOVS, CMPS, SCAS, LODS, STOS -> {
         long count = dice.below(9);
         long high = in.addressSize == 4 && in.codeSize == 64 ? dice.bits() << 32 : 0;
         c.gpr(RCX, count | high);
-        c.gpr(RSI, window(place) - segmentBase(in.segment));
-        c.gpr(RDI, window(region + 0x100 + dice.below(64)));
+        c.gpr(RSI, CaseContents.window(place) - segmentBase(in.segment));
+        c.gpr(RDI, CaseContents.window(region + 0x100 + dice.below(64)));
         if (dice.chance(10)) {
-          c.gpr(RDI, window(place));
+          c.gpr(RDI, CaseContents.window(place));
         }
       }
       case BT, BTS, BTR, BTC -> {
@@ -295,11 +279,12 @@ final class CaseState {
           place = Math.clamp(place, region + 0x80, region + 0x300);
         }
       }
-      case XLAT -> c.gpr(RBX, window(Math.min(place, 0x1e80)) - segmentBase(in.segment));
-      case MASKMOV -> c.gpr(RDI, window(place) - segmentBase(in.segment));
-      case LEAVE -> c.gpr(RBP, window(place));
+      case XLAT ->
+          c.gpr(RBX, CaseContents.window(Math.min(place, 0x1e80)) - segmentBase(in.segment));
+      case MASKMOV -> c.gpr(RDI, CaseContents.window(place) - segmentBase(in.segment));
+      case LEAVE -> c.gpr(RBP, CaseContents.window(place));
       case ENTER -> {
-        c.gpr(RBP, window(region + 0x300));
+        c.gpr(RBP, CaseContents.window(region + 0x300));
         if (dice.chance(80)) {
           int size = dice.below(64);
           code[in.length - 3] = (byte) size;
@@ -328,20 +313,20 @@ final class CaseState {
       case XSAVE, XSAVEOPT, XSAVEC, XRSTOR -> saveState();
       case MOVSREG, LAR, LSL, VERR, VERW, ARPL -> {
         if (!in.isMemory() && in.rm != RSP) {
-          c.gpr(in.rm, c.gpr(in.rm) & -65536 | selector());
+          c.gpr(in.rm, c.gpr(in.rm) & -65536 | contents.selector());
         }
       }
       case JMPIND, CALLIND -> {
         if (!in.isMemory() && in.rm != RSP && dice.chance(80)) {
-          c.gpr(in.rm, breakpoint());
+          c.gpr(in.rm, contents.breakpoint());
         }
       }
       case JMPFAR, CALLFAR -> {
         int at = in.length - 2;
-        int sel = dice.chance(60) ? 0x23 : selector();
+        int sel = dice.chance(60) ? 0x23 : contents.selector();
         code[at] = (byte) sel;
         code[at + 1] = (byte) (sel >> 8);
-        long to = breakpoint();
+        long to = contents.breakpoint();
         for (int i = 0; i < in.operandSize; i++) {
           code[at - in.operandSize + i] = (byte) (to >> 8 * i);
         }
@@ -368,155 +353,6 @@ final class CaseState {
     }
     if (dice.chance(25)) {
       c.mxcsr(0x1f80);
-    }
-  }
-
-  private int at(long address) {
-    long offset = address - CpuCase.WINDOW_ADDRESS - region;
-    int room = in.form.op() == Op.IRET ? 40 : 24;
-    return offset >= 0 && offset <= data.length - room ? (int) offset : -1;
-  }
-
-  /** What memory must hold so that the operation does more than fault. */
-  private void contents() {
-    int operand = in.form.hasModRm() && in.isMemory() ? at(window(place)) : -1;
-    int top = at(c.gpr(RSP));
-    int size = in.operandSize;
-    switch (in.form.op()) {
-      case CMPXCHG -> {
-        int bytes = in.operandBytes(0);
-        if (dice.coin() && in.base != RAX && in.index != RAX) {
-          if (!in.isMemory()) {
-            c.gpr(RAX, in.rm >= 4 && bytes == 1 ? c.gpr(RAX) : c.gpr(in.rm));
-          } else if (operand >= 0) {
-            c.gpr(RAX, view.getLong(operand));
-          }
-        }
-      }
-      case CMPXCHG8B, CMPXCHG16B -> {
-        if (operand >= 0 && dice.coin()) {
-          boolean wide = in.form.op() == Op.CMPXCHG16B;
-          view.putLong(
-              operand, wide ? c.gpr(RAX) : c.gpr(RAX) & 0xffff_ffffL | c.gpr(RDX) << 32);
-          view.putLong(operand + 8, c.gpr(RDX));
-        }
-      }
-      case MOVSREG, LAR, LSL, VERR, VERW, ARPL -> {
-        if (operand >= 0) {
-          view.putShort(operand, (short) selector());
-        }
-      }
-      case LOADFAR -> {
-        if (operand >= 0) {
-          view.putShort(operand + size, (short) selector());
-        }
-      }
-      case POPSREG -> {
-        if (top >= 0) {
-          view.putShort(top, (short) selector());
-        }
-      }
-      case POPF -> {
-        long low = c.gpr(RSP) - CpuCase.WINDOW_ADDRESS - region;
-        if (low >= -1 && low + 1 < data.length) {
-          data[(int) low + 1] &= ~(TF >> 8);
-        }
-      }
-      case JMPIND, CALLIND -> {
-        if (operand >= 0 && dice.chance(80)) {
-          view.putLong(operand, breakpoint());
-        }
-      }
-      case JMPFARIND, CALLFARIND -> farPointer(operand, size);
-      case RET -> {
-        if (top >= 0 && dice.chance(80)) {
-          view.putLong(top, breakpoint());
-        }
-      }
-      case RETFAR -> {
-        farPointer(top, size);
-        if (top >= 0 && size > 2) {
-          view.putInt(top + size, view.getShort(top + size) & 0xffff);
-        }
-      }
-      case IRET -> interruptReturn(top, size);
-      case BOUND -> {
-        if (operand >= 0 && in.reg != RSP && in.reg != in.base && in.reg != in.index) {
-          c.gpr(in.reg, dice.below(100));
-          view.putInt(operand, dice.below(50));
-          view.putInt(operand + size, dice.below(200));
-        }
-      }
-      case LDMXCSR -> {
-        if (operand >= 0) {
-          // Bit 17, misaligned SSE, is AMD's and not in our models.
-          view.putInt(operand, view.getInt(operand) & (dice.chance(85) ? 0xffff : 0x1_ffff));
-        }
-      }
-      case FXRSTOR, XRSTOR -> restorable(operand);
-      default -> {}
-    }
-  }
-
-  private void farPointer(int at, int size) {
-    if (at < 0) {
-      return;
-    }
-    long to = breakpoint();
-    if (size == 8) {
-      view.putLong(at, to);
-    } else {
-      view.putInt(at, (int) to);
-    }
-    int code = in.codeSize == 64 && dice.chance(80) ? 0x33 : 0x23;
-    view.putShort(at + size, (short) (dice.chance(75) ? code : selector()));
-  }
-
-  private void interruptReturn(int top, int size) {
-    if (top < 0) {
-      return;
-    }
-    int code = in.codeSize == 64 && dice.chance(85) ? 0x33 : 0x23;
-    long[] frame = {
-      breakpoint(),
-      dice.chance(85) ? code : selector(),
-      dice.bits() & 0x20_8dd5L & ~TF,
-      window(region + 0x200),
-      dice.chance(85) ? 0x2b : selector()
-    };
-    for (int i = 0; i < 5; i++) {
-      switch (size) {
-        case 8 -> view.putLong(top + 8 * i, frame[i]);
-        case 4 -> view.putInt(top + 4 * i, (int) frame[i]);
-        default -> view.putShort(top + 2 * i, (short) frame[i]);
-      }
-    }
-  }
-
-  /** An image that FXRSTOR and XRSTOR take, most of the time. */
-  private void restorable(int at) {
-    if (place < region || place + 32 > region + data.length) {
-      return;
-    }
-    at = place - region;
-    boolean broken = dice.chance(8);
-    view.putInt(at + 24, (int) dice.bits() & (broken ? 0x1_ffff : 0xffff));
-    // No pending exception, so that pointers and opcode are restored on every CPU alike.
-    view.putShort(at, (short) (0x37f | dice.below(16) << 8));
-    view.putShort(at + 2, (short) (dice.bits() & 0x7f00));
-    if (in.form.op() == Op.FXRSTOR || at + 576 > data.length) {
-      return;
-    }
-    long present = dice.below(8);
-    view.putLong(at + 512, present);
-    for (int i = 520; i < 576; i += 8) {
-      view.putLong(at + i, 0);
-    }
-    if (dice.chance(30)) {
-      view.putLong(at + 520, Long.MIN_VALUE | present | dice.below(8));
-    }
-    if (dice.chance(6)) {
-      view.putLong(at + 512 + 8 * dice.below(8), 1L << 20 + dice.below(42));
     }
   }
 }

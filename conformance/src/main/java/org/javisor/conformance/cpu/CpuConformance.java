@@ -12,6 +12,8 @@ import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.CpuModels;
 import org.javisor.interp.InterpAccelerator;
 import org.javisor.interp.silicon.SiliconUnit;
+import org.javisor.kvm.KvmAccelerator;
+import org.javisor.kvm.host.KvmUnavailable;
 
 /**
  * {@code javisor-conformance cpu}: every user-mode instruction of the table, at random, on the
@@ -30,7 +32,7 @@ public final class CpuConformance {
         --seed S           another sequence (default 1)
         --only MNEMONIC    only this instruction; may be given several times
         --mode 64|32       only 64-bit or only compatibility mode
-        --accel interp     the accelerator under test
+        --accel NAME       the accelerator under test: interp (default) or kvm
         --cpu MODEL        its CPU model (default x86-64-v3)
         --foreign N        instead, N random encodings that are no instruction here
         --replay R:M:SEED  runs one case, as a mismatch names it, and shows all of it
@@ -134,8 +136,17 @@ public final class CpuConformance {
   private Accelerator accelerator() throws UsageException {
     return switch (accelerator) {
       case "interp" -> new InterpAccelerator();
-      default -> throw new UsageException("--accel " + accelerator + ": interp expected");
+      case "kvm" -> kvm();
+      default -> throw new UsageException("--accel " + accelerator + ": interp or kvm expected");
     };
+  }
+
+  private static Accelerator kvm() throws UsageException {
+    try {
+      return KvmAccelerator.open();
+    } catch (KvmUnavailable e) {
+      throw new UsageException("--accel kvm: " + e.getMessage());
+    }
   }
 
   // ---- running ----------------------------------------------------------------------------
