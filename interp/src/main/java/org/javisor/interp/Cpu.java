@@ -139,6 +139,12 @@ final class Cpu {
   /** Interrupts stay blocked until after the next instruction (after STI, MOV SS, POP SS). */
   boolean shadow;
 
+  /** The shadow is one of SS, which holds back debug traps too (Intel SDM volume 3, 6.8.3). */
+  boolean stackShadow;
+
+  /** The instruction has decided itself about its single-step trap: it went on with other flags. */
+  boolean stepDecided;
+
   /** Address of the software TLB's part for the current privilege; see {@link Mmu}. */
   long tlb;
 
@@ -351,7 +357,7 @@ final class Cpu {
     setArithmeticFlags(f);
     int old = flags;
     flags = f & ~ARITHMETIC & ~2;
-    if (((old ^ flags) & (VM | AC | TF | IF)) != 0) {
+    if (((old ^ flags) & (VM | AC | TF | IF | RF)) != 0) {
       flagsChanged(old);
     }
   }
@@ -370,9 +376,16 @@ final class Cpu {
     } else if ((changed & AC) != 0) {
       updateTlb();
     }
-    if ((changed & flags & (IF | TF)) != 0) {
+    if ((changed & flags & (IF | TF | RF)) != 0) {
       vcpu.attend(); // something may have become deliverable
     }
+  }
+
+  /** SS was loaded: the next instruction, which loads the stack pointer, belongs to it. */
+  void shadowStack() {
+    shadow = true;
+    stackShadow = true;
+    vcpu.attend();
   }
 
   int iopl() {

@@ -15,6 +15,8 @@ final class DebugRegisters {
   /** DR6.BD and DR7.GD have the same place: an access to these registers was, or is to be, caught. */
   private static final int GENERAL_DETECT = 1 << 13;
 
+  private static final int SINGLE_STEP = 1 << 14;
+
   private static final long DR6_ONES = 0xffff_0ff0L;
   private static final int[] LENGTHS = {1, 2, 8, 4};
 
@@ -67,6 +69,7 @@ final class DebugRegisters {
     if (n != 6) {
       changed();
     }
+    c.flags &= ~Cpu.RF; // followed only while a breakpoint could meet it
   }
 
   /** With DR7.GD a MOV to or from these registers is caught. */
@@ -82,8 +85,18 @@ final class DebugRegisters {
     dr[7] &= ~(long) GENERAL_DETECT;
   }
 
-  void setBits(int bits) {
-    dr[6] |= bits;
+  /** An instruction has run with TF set. */
+  void stepped() {
+    pending |= SINGLE_STEP;
+  }
+
+  /** SYSCALL and SYSRET trap, or do not, by the TF that they load. */
+  void steppedByNewFlags() {
+    c.stepDecided = true;
+    if ((c.flags & Cpu.TF) != 0) {
+      stepped();
+      c.vcpu.attend();
+    }
   }
 
   private boolean enabled(int i) {
@@ -112,6 +125,11 @@ final class DebugRegisters {
       c.mmu.flushAll();
       c.vcpu.forgetBlocks();
     }
+  }
+
+  /** Whether RF matters: an instruction breakpoint is enabled. */
+  boolean watchesCode() {
+    return code;
   }
 
   /** Whether blocks must hold a single instruction. */
@@ -161,10 +179,15 @@ final class DebugRegisters {
     }
   }
 
+  /** Of DR6 only the bits of the breakpoints say what is now; the others collect. */
+  private void hit(int bits) {
+    dr[6] = dr[6] & ~0xfL | bits;
+  }
+
   /** Between two instructions: raises the trap for what the last one touched. */
   void raisePending() {
     if (pending != 0) {
-      dr[6] |= pending;
+      hit(pending);
       pending = 0;
       throw c.fault(GuestFault.DB);
     }
@@ -199,7 +222,7 @@ final class DebugRegisters {
       return;
     }
     if ((c.flags & Cpu.RF) == 0) {
-      dr[6] |= hits;
+      hit(hits);
       throw c.fault(GuestFault.DB);
     }
     c.flags &= ~Cpu.RF;

@@ -98,6 +98,7 @@ final class Delivery {
 
   private void event(
       int vector, int errorCode, boolean interrupt, boolean software, long returnRip) {
+    c.stepDecided = true; // the handler begins with TF clear
     if (!interrupt) {
       trace(vector, errorCode, returnRip);
     }

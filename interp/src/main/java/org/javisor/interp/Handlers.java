@@ -364,8 +364,7 @@ final class Handlers {
       }
       c.segments.load(segment, (int) c.readRm(in, 2) & 0xffff);
       if (segment == Instruction.SS) {
-        c.shadow = true;
-        c.vcpu.attend();
+        c.shadowStack();
       }
     } else {
       c.writeRm(in, in.isMemory() ? 2 : in.operandSize, c.segments.selector(segment));
@@ -507,8 +506,7 @@ final class Handlers {
     c.segments.load(segment, sel);
     c.setStackPointer(c.stackPointer() + in.operandSize);
     if (segment == Instruction.SS) {
-      c.shadow = true;
-      c.vcpu.attend();
+      c.shadowStack();
     }
   }
 

@@ -277,6 +277,7 @@ final class InterpVcpu implements Vcpu {
           return new VmExit.Shutdown(CrashReport.of(c, f, builder.decoder()));
         }
         c.shadow = false;
+        c.stackShadow = false;
       } catch (Restart r) {
         if (attention == 0) {
           try {
@@ -350,7 +351,9 @@ final class InterpVcpu implements Vcpu {
 
   /** Looks at everything that may come between two instructions. */
   private VmExit service() {
-    c.debug.raisePending();
+    if (!c.stackShadow) {
+      c.debug.raisePending();
+    }
     int bits = (int) ATTENTION.getAndSet(this, 0);
     if ((bits & ASIDE) != 0) {
       vm.exclusion().yield(this);
@@ -366,7 +369,7 @@ final class InterpVcpu implements Vcpu {
       // One instruction runs before anything is delivered.
       request(bits & (NMI | EVENT) | EVENT);
       c.shadow = false;
-      runAlone();
+      runStepped();
       return null;
     }
     if ((bits & NMI) != 0) {
@@ -396,18 +399,30 @@ final class InterpVcpu implements Vcpu {
     if (halted) {
       return VmExit.Halt.INSTANCE;
     }
-    if ((c.flags & Cpu.TF) != 0) {
+    if ((c.flags & Cpu.TF) != 0 || (c.flags & Cpu.RF) != 0 && c.debug.watchesCode()) {
       request(EVENT);
       c.debug.raiseAt(c.linearRip());
-      runAlone();
-      c.debug.setBits(1 << 14);
-      throw c.fault(GuestFault.DB);
+      runStepped();
+      return null;
     }
     if (singleStep) {
       runAlone();
       return VmExit.Debug.INSTANCE;
     }
     return null;
+  }
+
+  /** Runs one instruction, and raises the single-step trap if TF was set before it. */
+  private void runStepped() {
+    boolean step = (c.flags & Cpu.TF) != 0;
+    c.flags &= ~Cpu.RF;
+    c.stackShadow = false;
+    c.stepDecided = false;
+    runAlone();
+    if (step && !c.stepDecided && !c.stackShadow) {
+      c.debug.stepped();
+      c.debug.raisePending();
+    }
   }
 
   private int takeInterrupt() {
@@ -451,6 +466,7 @@ final class InterpVcpu implements Vcpu {
     halted = false;
     pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
+    c.stackShadow = false;
     VcpuBlock.clear(c.block);
     c.setReg(Cpu.RDX, 0x600);
     c.setRflags(2);
@@ -518,6 +534,7 @@ final class InterpVcpu implements Vcpu {
   public void setState(CpuState s) {
     halted = false;
     c.shadow = false;
+    c.stackShadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);
     }

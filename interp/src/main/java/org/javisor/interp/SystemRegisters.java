@@ -545,6 +545,7 @@ final class SystemRegisters {
       c.updateMode();
       c.rip = from64 ? lstar : cstar;
       c.setRflags(c.rflags() & ~(int) sfmask & ~Cpu.RF);
+      c.debug.steppedByNewFlags();
     } else {
       c.setReg(Cpu.RCX, nextRip & 0xffff_ffffL);
       flatCode(cs, 0, false);
@@ -573,6 +574,7 @@ final class SystemRegisters {
       c.updateMode();
       c.rip = target;
       c.setRflags(f);
+      c.debug.steppedByNewFlags();
     } else {
       flatCode(base | 3, 3, false);
       flatStack(base + 8 | 3, 3);

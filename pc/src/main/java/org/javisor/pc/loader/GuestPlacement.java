@@ -36,6 +36,9 @@ final class GuestPlacement {
   private final GuestMemory memory;
   private final List<E820Entry> ram;
   private final boolean fresh;
+  private final long conventionalEnd;
+
+  /** Where what loaders place low must end. */
   private long lowEnd;
   private final List<Range> taken = new ArrayList<>();
   private long low = LOW_START;
@@ -44,7 +47,7 @@ final class GuestPlacement {
     this.memory = memory;
     this.fresh = config.freshMemory();
     this.ram = config.e820().stream().filter(e -> e.type() == E820Entry.RAM).toList();
-    this.lowEnd =
+    this.conventionalEnd =
         ram.stream()
             .filter(e -> e.base() <= LOW_START && e.end() > LOW_START)
             .mapToLong(e -> Math.min(e.end(), 0xa0000))
@@ -54,6 +57,7 @@ final class GuestPlacement {
                     Reason.TOO_LITTLE_MEMORY,
                     "the memory map has no RAM at %#x: conventional memory expected there"
                         .formatted(LOW_START)));
+    this.lowEnd = conventionalEnd;
   }
 
   /** Guest memory. */
@@ -111,13 +115,13 @@ final class GuestPlacement {
 
   /** What loaders place low goes below a kernel that is there itself. */
   private void takeLow(long start, long size, String what) throws KernelFormatException {
-    if (start < low + LOADER_ROOM || size > lowEnd - start) {
+    if (start < low + LOADER_ROOM || size > conventionalEnd - start) {
       throw new KernelFormatException(
           Reason.UNSUPPORTED,
           "%s wants to be at %#x to %#x: above 1 MiB, or within %#x to %#x expected"
-              .formatted(what, start, start + size, low + LOADER_ROOM, lowEnd));
+              .formatted(what, start, start + size, low + LOADER_ROOM, conventionalEnd));
     }
-    lowEnd = start;
+    lowEnd = Math.min(lowEnd, start);
   }
 
   private Range overlapping(long start, long size) {
