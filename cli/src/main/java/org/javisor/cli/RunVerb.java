@@ -100,7 +100,7 @@ final class RunVerb extends Verb {
           "--debug-exit-port",
           "PORT",
           Integer.class,
-          "A guest that writes value V to this port ends the program with code 2V+1, as 0xf4.")
+          "For test kernels: writing V to this port, as 0xf4, ends the program with code 2V+1.")
           .converters(RunVerb::port)
           .build();
   private final OptionSpec noReboot =

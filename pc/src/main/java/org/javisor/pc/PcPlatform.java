@@ -5,6 +5,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.IntStream;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
 import org.javisor.memory.GuestMemory;
@@ -23,6 +24,7 @@ import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.pc.legacy.DebugExit;
 import org.javisor.pc.legacy.I8042;
 import org.javisor.pc.legacy.SystemPorts;
+import org.javisor.pc.legacy.TestInterrupts;
 import org.javisor.pc.paravirt.KvmClock;
 import org.javisor.pc.paravirt.KvmHypercalls;
 import org.javisor.pc.paravirt.StealTime;
@@ -172,6 +174,10 @@ public final class PcPlatform {
     bus.claimPorts(0xcf9, 1, systemPorts.resetControl());
     if (config.debugExitPort() != 0) {
       bus.claimPorts(config.debugExitPort(), 4, new DebugExit(env.actions()::debugExit));
+      TestInterrupts test =
+          new TestInterrupts(
+              IntStream.range(0, 16).mapToObj(i -> i == 2 ? IrqLine.NONE : lines.isa(i)).toList());
+      bus.claimPorts(TestInterrupts.PORT, test.ports(), test);
     }
 
     // Characters.

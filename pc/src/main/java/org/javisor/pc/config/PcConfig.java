@@ -13,7 +13,8 @@ import org.javisor.pc.time.GuestTsc;
  * @param keyboard whether the guest is told of the keyboard; without a screen, probing one costs a
  *     kernel time and serves nobody. The controller's reset works all the same
  * @param pmTimerBits width of the ACPI timer: 24 or 32
- * @param debugExitPort where test kernels write their exit code, or 0 for nowhere
+ * @param debugExitPort where test kernels write their exit code, or 0 for nowhere; with it come
+ *     the ports by which they drive interrupt lines
  */
 public record PcConfig(
     int vcpus,

@@ -28,6 +28,10 @@ public final class BiosServices implements PortDevice {
   private static final int IVT_VECTORS = 256;
   private static final int STUB_SIZE = 5;
 
+  private static final int MASTER = 0x20;
+  private static final int SLAVE = 0xa0;
+  private static final int END_OF_INTERRUPT = 0x20;
+
   // The frame, from the lowest address: ES, DS, PUSHAD's registers, vector, IP, CS, FLAGS.
   private static final int ES = 0;
   private static final int EDI = 4;
@@ -56,6 +60,9 @@ public final class BiosServices implements PortDevice {
   private final List<E820Entry> map;
   private final CharacterBackend screen;
 
+  /** Where the interrupt controllers are; set once when this is installed. */
+  private Bus bus;
+
   /**
    * @param map the machine's memory map, as E820 gives it
    * @param screen takes what is written with INT 10h: there is no display
@@ -75,7 +82,24 @@ public final class BiosServices implements PortDevice {
       memory.write16(4L * vector + 2, SEGMENT);
     }
     memory.write16(BDA_EQUIPMENT, EQUIPMENT);
+    this.bus = bus;
     bus.claimPorts(PORT, 4, this);
+    initialise(bus);
+  }
+
+  /** The interrupt controllers and the clock tick, as a BIOS leaves them. */
+  private static void initialise(Bus bus) {
+    int[][] controllers = {{MASTER, 0x08, 1 << 2, 0xfa}, {SLAVE, 0x70, 2, 0xff}};
+    for (int[] controller : controllers) {
+      bus.writePort(controller[0], 1, 0x11); // ICW1: edge triggered, cascade, ICW4 follows
+      bus.writePort(controller[0] + 1, 1, controller[1]); // ICW2: vectors
+      bus.writePort(controller[0] + 1, 1, controller[2]); // ICW3: the cascade
+      bus.writePort(controller[0] + 1, 1, 1); // ICW4: 8086
+      bus.writePort(controller[0] + 1, 1, controller[3]); // OCW1: only tick and cascade pass
+    }
+    bus.writePort(0x43, 1, 0x36); // counter 0, both bytes, square wave
+    bus.writePort(0x40, 1, 0); // 65,536 ticks: 18.2 Hz
+    bus.writePort(0x40, 1, 0);
   }
 
   /** One stub a vector, and behind them what they share. */
@@ -174,7 +198,16 @@ public final class BiosServices implements PortDevice {
 
   private void serve(Frame f) {
     switch (f.get16(VECTOR) & 0xff) {
-      case 0x08 -> memory.write32(BDA_TICKS, memory.read32(BDA_TICKS) + 1);
+      case 0x08 -> {
+        memory.write32(BDA_TICKS, memory.read32(BDA_TICKS) + 1);
+        bus.writePort(MASTER, 1, END_OF_INTERRUPT);
+      }
+      case 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f ->
+          bus.writePort(MASTER, 1, END_OF_INTERRUPT);
+      case 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77 -> {
+        bus.writePort(SLAVE, 1, END_OF_INTERRUPT);
+        bus.writePort(MASTER, 1, END_OF_INTERRUPT);
+      }
       case 0x10 -> video(f);
       case 0x11 -> f.set16(EAX, memory.read16(BDA_EQUIPMENT));
       case 0x12 -> f.set16(EAX, memory.read16(BDA_MEMORY_SIZE));

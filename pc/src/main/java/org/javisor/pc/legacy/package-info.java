@@ -1,5 +1,5 @@
 /**
  * What a PC still has because it had it in 1984: the keyboard controller, the system control ports;
- * and the debug-exit port of test kernels. Leans on {@code bus} and {@code timer}.
+ * and the ports of test kernels. Leans on {@code bus} and {@code timer}.
  */
 package org.javisor.pc.legacy;
