@@ -266,9 +266,13 @@ final class InterpVcpu implements Vcpu {
   private VmExit runInside() {
     while (true) {
       try {
-        VmExit exit = loop();
-        instructions = executed;
-        return exit;
+        try {
+          VmExit exit = loop();
+          instructions = executed;
+          return exit;
+        } catch (Restart r) {
+          runAgain();
+        }
       } catch (GuestFault f) {
         alone = false;
         c.debug.forgetPending();
@@ -278,19 +282,17 @@ final class InterpVcpu implements Vcpu {
         }
         c.shadow = false;
         c.stackShadow = false;
-      } catch (Restart r) {
-        if (attention == 0) {
-          try {
-            runAlone();
-          } catch (GuestFault f) {
-            alone = false;
-            if (!c.delivery.exception(f.vector, f.errorCode)) {
-              return new VmExit.Shutdown(CrashReport.of(c, f, builder.decoder()));
-            }
-          } catch (Restart again) {
-            alone = false;
-          }
-        }
+      }
+    }
+  }
+
+  /** An instruction that writes its own block is run again, unless something comes before it. */
+  private void runAgain() {
+    if (attention == 0) {
+      try {
+        runAlone();
+      } catch (Restart again) {
+        alone = false;
       }
     }
   }
