@@ -50,12 +50,8 @@ final class Handlers {
       }
       case SETCC -> c.writeRm(in, 1, c.condition(in.opcode & 15) ? 1 : 0);
       case XLAT -> xlat(c, in);
-      case LAHF -> {
-        needs64(c, in);
-        c.put(1, 1, c.rflags() & 0xd5 | 2);
-      }
+      case LAHF -> c.put(1, 1, c.rflags() & 0xd5 | 2);
       case SAHF -> {
-        needs64(c, in);
         int ah = (int) c.get(1, 1);
         c.setArithmeticFlags(ah & 0xd5 | (c.overflow() ? Cpu.OF : 0));
       }
@@ -148,9 +144,6 @@ final class Handlers {
       default -> SystemHandlers.execute(c, in);
     }
   }
-
-  /** LAHF and SAHF exist in 64-bit mode only with their CPUID bit; every model has it. */
-  private static void needs64(Cpu c, Instruction in) {}
 
   /** The address of the next instruction, wrapped as the code size wants it. */
   static long next(Cpu c, Instruction in) {
