@@ -90,6 +90,7 @@ public final class Machine implements AutoCloseable {
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.add(new VcpuThread(machine, i));
     }
+    CharacterBackend debugOutput = debug.map(Machine::backend).orElse(CharacterBackend.NONE);
     PcPlatform pc =
         new PcPlatform(
             pcConfig,
@@ -99,10 +100,10 @@ public final class Machine implements AutoCloseable {
                 machine.vcpus,
                 HostBridge440Fx.ShadowControl.NONE,
                 List.of(backend(console)),
-                debug.map(Machine::backend).orElse(CharacterBackend.NONE),
+                debugOutput,
                 machine.actions(),
                 trace));
-    new BiosServices(memory, e820, debug.map(Machine::backend).orElse(CharacterBackend.NONE))
+    new BiosServices(memory, e820, debugOutput)
         .install(pc.devices());
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
