@@ -2,9 +2,9 @@ package org.javisor.conformance;
 
 import java.util.HexFormat;
 import java.util.function.LongConsumer;
+import org.javisor.accelerator.BarePlatform;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.GuestBus;
-import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.accelerator.EmptyBus;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 
@@ -13,7 +13,7 @@ import org.javisor.memory.GuestMemory;
  * that hands on what is written to it. A page fault ends at a HLT in ring 0. The same on every
  * accelerator.
  */
-final class FlatGuest implements GuestBus, VcpuPlatform {
+final class FlatGuest implements EmptyBus, BarePlatform {
   static final long CODE = 0x1_0000;
   static final long DATA = 0x2_0000;
 
@@ -91,53 +91,13 @@ final class FlatGuest implements GuestBus, VcpuPlatform {
   }
 
   @Override
-  public int readPort(int port, int size) {
-    return -1;
-  }
-
-  @Override
-  public void writePort(int port, int size, int value) {}
-
-  @Override
-  public long readMmio(long gpa, int size) {
-    return -1;
-  }
-
-  @Override
   public void writeMmio(long gpa, int size, long value) {
     device.accept(value);
   }
-
-  @Override
-  public boolean hasInterrupt() {
-    return false;
-  }
-
-  @Override
-  public int acknowledgeInterrupt() {
-    return -1;
-  }
-
-  @Override
-  public int taskPriority() {
-    return 0;
-  }
-
-  @Override
-  public void setTaskPriority(int value) {}
 
   @Override
   public long apicBase() {
     return 0xfee0_0900L;
   }
 
-  @Override
-  public long readMsr(int msr) throws UnknownMsr {
-    throw UnknownMsr.INSTANCE;
-  }
-
-  @Override
-  public void writeMsr(int msr, long value) throws UnknownMsr {
-    throw UnknownMsr.INSTANCE;
-  }
 }

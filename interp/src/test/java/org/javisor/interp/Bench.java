@@ -1,12 +1,12 @@
 package org.javisor.interp;
 
 import java.util.HexFormat;
+import org.javisor.accelerator.BarePlatform;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.EmptyBus;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
-import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.FrameArena;
@@ -59,8 +59,8 @@ final class Bench {
     memory.mapRam(0, 4 << 20);
     vcpu =
         new InterpAccelerator()
-            .createVm(memory, new NoBus(), model, Clock.host(), Trace.NONE)
-            .createVcpu(0, new NoPlatform());
+            .createVm(memory, new EmptyBus() {}, model, Clock.host(), Trace.NONE)
+            .createVcpu(0, new BarePlatform() {});
     memory.write64(PML4, PDPT | 7);
     memory.write64(PDPT, PD | 7);
     memory.write64(PD, PT | 7);
@@ -133,58 +133,5 @@ final class Bench {
       vector = NONE;
     }
     return this;
-  }
-
-  private static final class NoBus implements GuestBus {
-    @Override
-    public int readPort(int port, int size) {
-      return -1;
-    }
-
-    @Override
-    public void writePort(int port, int size, int value) {}
-
-    @Override
-    public long readMmio(long gpa, int size) {
-      return -1;
-    }
-
-    @Override
-    public void writeMmio(long gpa, int size, long value) {}
-  }
-
-  private static final class NoPlatform implements VcpuPlatform {
-    @Override
-    public boolean hasInterrupt() {
-      return false;
-    }
-
-    @Override
-    public int acknowledgeInterrupt() {
-      return -1;
-    }
-
-    @Override
-    public int taskPriority() {
-      return 0;
-    }
-
-    @Override
-    public void setTaskPriority(int value) {}
-
-    @Override
-    public long apicBase() {
-      return 0;
-    }
-
-    @Override
-    public long readMsr(int msr) throws UnknownMsr {
-      throw UnknownMsr.INSTANCE;
-    }
-
-    @Override
-    public void writeMsr(int msr, long value) throws UnknownMsr {
-      throw UnknownMsr.INSTANCE;
-    }
   }
 }

@@ -1,9 +1,9 @@
 package org.javisor.kvm;
 
 import java.util.HexFormat;
+import org.javisor.accelerator.BarePlatform;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.GuestBus;
-import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.accelerator.EmptyBus;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 
@@ -11,7 +11,7 @@ import org.javisor.memory.GuestMemory;
  * The smallest machine that code can run on in every mode: 2 MiB of RAM with tables for long mode,
  * mapped onto itself for both rings, and no device but a port that takes the guest's last word.
  */
-final class SmallGuest implements GuestBus, VcpuPlatform {
+final class SmallGuest implements EmptyBus, BarePlatform {
   static final long RAM = 2 << 20;
 
   /** Where code and its result go. */
@@ -170,11 +170,6 @@ final class SmallGuest implements GuestBus, VcpuPlatform {
   // ---- What is around it ------------------------------------------------------------------------
 
   @Override
-  public int readPort(int port, int size) {
-    return -1;
-  }
-
-  @Override
   public void writePort(int port, int size, int value) {
     if (port == END_PORT) {
       lastWord = value;
@@ -182,43 +177,8 @@ final class SmallGuest implements GuestBus, VcpuPlatform {
   }
 
   @Override
-  public long readMmio(long gpa, int size) {
-    return -1;
-  }
-
-  @Override
-  public void writeMmio(long gpa, int size, long value) {}
-
-  @Override
-  public boolean hasInterrupt() {
-    return false;
-  }
-
-  @Override
-  public int acknowledgeInterrupt() {
-    return -1;
-  }
-
-  @Override
-  public int taskPriority() {
-    return 0;
-  }
-
-  @Override
-  public void setTaskPriority(int value) {}
-
-  @Override
   public long apicBase() {
     return 0xfee0_0900L;
   }
 
-  @Override
-  public long readMsr(int msr) throws UnknownMsr {
-    throw UnknownMsr.INSTANCE;
-  }
-
-  @Override
-  public void writeMsr(int msr, long value) throws UnknownMsr {
-    throw UnknownMsr.INSTANCE;
-  }
 }

@@ -5,12 +5,12 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Set;
 import org.javisor.accelerator.Accelerator;
+import org.javisor.accelerator.BarePlatform;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.EmptyBus;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
-import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.CpuModels;
@@ -68,62 +68,10 @@ public final class SoftwareCpu {
   public SoftwareCpu(Accelerator accelerator, CpuModel model) {
     memory = new GuestMemory(new FrameArena(1 << 20));
     memory.mapRam(0, 1 << 20);
-    GuestBus bus =
-        new GuestBus() {
-          @Override
-          public int readPort(int port, int size) {
-            return -1;
-          }
-
-          @Override
-          public void writePort(int port, int size, int value) {}
-
-          @Override
-          public long readMmio(long gpa, int size) {
-            return -1;
-          }
-
-          @Override
-          public void writeMmio(long gpa, int size, long value) {}
-        };
-    VcpuPlatform platform =
-        new VcpuPlatform() {
-          @Override
-          public boolean hasInterrupt() {
-            return false;
-          }
-
-          @Override
-          public int acknowledgeInterrupt() {
-            return -1;
-          }
-
-          @Override
-          public int taskPriority() {
-            return 0;
-          }
-
-          @Override
-          public void setTaskPriority(int value) {}
-
-          @Override
-          public long apicBase() {
-            return 0;
-          }
-
-          @Override
-          public long readMsr(int msr) throws UnknownMsr {
-            throw UnknownMsr.INSTANCE;
-          }
-
-          @Override
-          public void writeMsr(int msr, long value) throws UnknownMsr {
-            throw UnknownMsr.INSTANCE;
-          }
-        };
     features = CpuModels.features(model);
     vcpu =
-        accelerator.createVm(memory, bus, model, Clock.host(), Trace.NONE).createVcpu(0, platform);
+        accelerator.createVm(memory, new EmptyBus() {}, model, Clock.host(), Trace.NONE)
+            .createVcpu(0, new BarePlatform() {});
     tables();
   }
 
