@@ -134,17 +134,14 @@ final class BlockCompiler {
     }
   }
 
-  /** Gives the stack pointer back what an indirect call or a return, which now faults, did to it. */
+  /** Gives the stack pointer back what a return, which now faults, did to it. */
   void undoBranch(JitBlock b, int i) {
     decode(b, i);
-    long at = core.block() + Layout.slot(4);
-    long moved =
-        switch (in.form.op()) {
-          case CALLIND -> 8;
-          case RET -> -8 - (in.form.operands().isEmpty() ? 0 : in.immediate & 0xffff);
-          default -> 0;
-        };
-    RawMemory.put64(at, RawMemory.get64(at) + moved);
+    if (in.form.op() == Op.RET) {
+      long at = core.block() + Layout.slot(4);
+      long release = in.form.operands().isEmpty() ? 0 : in.immediate & 0xffff;
+      RawMemory.put64(at, RawMemory.get64(at) - 8 - release);
+    }
   }
 
   private void finish() {
@@ -545,15 +542,16 @@ final class BlockCompiler {
         written(in.rm, rm);
       }
     }
+    // MULX with twice the same destination keeps the high half, which is the one by ModRM.reg.
+    if (vvvvIndex >= 0 && vvvvWritten) {
+      written(in.vvvv, vvvv);
+    }
     if (regIndex >= 0 && regWritten) {
       if (regHigh) {
         insertHigh(in.reg - 4, reg);
       } else {
         written(in.reg, reg);
       }
-    }
-    if (vvvvIndex >= 0 && vvvvWritten) {
-      written(in.vvvv, vvvv);
     }
     return false;
   }
@@ -845,12 +843,22 @@ final class BlockCompiler {
     }
   }
 
+  /** The target is looked up first: a call to a wrong address faults before it pushes. */
   private boolean callIndirect() {
     loadTarget();
-    e.gsStore(S2, Layout.TEMPORARY);
+    e.gsLoad32(S0, Layout.ATTENTION);
+    int attention = e.unlessRcxZero();
+    e.gsPext(S1, S2, Layout.JUMP_MASK);
+    e.gsLoadIndexed(S0, S1, Layout.jumpTags(part));
+    e.lea(true, S0, S0, S2, 0, 0);
+    int miss = e.unlessRcxZero();
+    e.gsLoadIndexed(S0, S1, Layout.jumpCode(part));
+    e.gsStore(S0, Layout.TEMPORARY);
     pushAddress(next);
-    e.gsLoad(S2, Layout.TEMPORARY);
-    indirect();
+    e.gsJump(Layout.TEMPORARY);
+    int site = sites.add(block, Sites.SLOW, index, 0);
+    exitFrom(attention, site);
+    exitFrom(miss, site);
     return true;
   }
 

@@ -225,6 +225,11 @@ final class Emitter {
     operand(to, NONE, index, 3, offset);
   }
 
+  /** jmp gs:[offset]. */
+  void gsJump(int offset) {
+    gs(false, 0xff, 4, offset);
+  }
+
   /** jmp gs:[index * 8 + offset]. */
   void gsJumpIndexed(int index, int offset) {
     b(0x65);
