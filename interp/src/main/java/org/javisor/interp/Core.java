@@ -101,7 +101,7 @@ public final class Core {
   /** Whether code of the current mode is translated and nobody watches single instructions. */
   public boolean translatable() {
     return c.codeSize == 64
-        && (c.flags() & (Cpu.TF | Cpu.RF)) == 0
+        && (c.flags() & Cpu.TF) == 0
         && !c.debug.watchesCode()
         && !c.debug.watchesData()
         && !vcpu.hasBreakpoints();

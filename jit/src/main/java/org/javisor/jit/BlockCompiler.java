@@ -3,7 +3,9 @@ package org.javisor.jit;
 import static org.javisor.jit.Emitter.NONE;
 import static org.javisor.jit.Emitter.RAX;
 import static org.javisor.jit.Emitter.RBP;
+import static org.javisor.jit.Emitter.RDI;
 import static org.javisor.jit.Emitter.RDX;
+import static org.javisor.jit.Emitter.RSI;
 import static org.javisor.jit.Layout.GUEST_RCX;
 import static org.javisor.jit.Layout.GUEST_RSP;
 import static org.javisor.jit.Layout.S0;
@@ -12,6 +14,7 @@ import static org.javisor.jit.Layout.S2;
 
 import org.javisor.interp.Core;
 import org.javisor.interp.VcpuBlock;
+import org.javisor.interp.silicon.SiliconUnit;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Form;
 import org.javisor.isa.Instruction;
@@ -41,7 +44,7 @@ final class BlockCompiler {
   private final Trampoline trampoline;
   private final Decoder decoder;
   private final Emitter e = new Emitter();
-  private final byte[] bytes = new byte[WINDOW];
+  private final byte[] bytes = new byte[WINDOW + 16];
   private final Instruction in = new Instruction();
 
   // The block under way.
@@ -57,6 +60,9 @@ final class BlockCompiler {
   private final int[] exitJumps = new int[8 * MAX];
   private final int[] exitSites = new int[8 * MAX];
   private int exits;
+
+  /** The guest's vector registers are in the host's from here on. */
+  private boolean vectorsLoaded;
 
   // Links: the offset of the final jump of each and where it goes.
   private final short[] codeOffsets = new short[MAX + 1];
@@ -79,18 +85,36 @@ final class BlockCompiler {
     int from = (int) rip & 4095;
     int available = Math.min(4096 - from, WINDOW);
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
-    if (decoder.decode(bytes, 0, available, 64, in) <= 0) {
+    block = new JitBlock(rip, mode, frame);
+    int most = MAX;
+    int length0 = decoder.decode(bytes, 0, available, 64, in);
+    if (length0 == Decoder.NEED_MORE) {
+      // The only instruction that may leave its page stands alone.
+      int second = core.memory().frame(core.fetch(rip + available));
+      if (second < 0) {
+        return null;
+      }
+      RawMemory.copyOut(core.arena().address(second), bytes, available, 16);
+      available += 16;
+      length0 = decoder.decode(bytes, 0, available, 64, in);
+      block.secondFrame = second;
+      most = 1;
+    }
+    if (length0 <= 0) {
       return null;
     }
-    block = new JitBlock(rip, mode, frame);
     this.part = part;
     start = cache.next();
     e.reset();
     exits = 0;
     index = 0;
     position = 0;
+    vectorsLoaded = false;
+    if (block.secondFrame >= 0) {
+      guardSecondPage();
+    }
     boolean ended = false;
-    while (!ended && index < MAX) {
+    while (!ended && index < most) {
       int length = decoder.decode(bytes, position, available, 64, in);
       if (length <= 0) {
         break;
@@ -129,6 +153,10 @@ final class BlockCompiler {
     int from = b.offset + b.guest[i];
     int available = Math.min(4096 - from, 16);
     RawMemory.copyOut(core.arena().address(b.frame) + from, bytes, 0, available);
+    if (b.secondFrame >= 0) {
+      RawMemory.copyOut(core.arena().address(b.secondFrame), bytes, available, 16);
+      available += 16;
+    }
     if (decoder.decode(bytes, 0, available, 64, in) <= 0) {
       throw new AssertionError("block at %#x has changed unnoticed".formatted(b.rip));
     }
@@ -142,6 +170,23 @@ final class BlockCompiler {
       long release = in.form.operands().isEmpty() ? 0 : in.immediate & 0xffff;
       RawMemory.put64(at, RawMemory.get64(at) - 8 - release);
     }
+  }
+
+  /**
+   * Whoever jumps here has made sure of the first page's mapping only. Patched to compare the epoch
+   * of the second page's; an entry at the first instruction starts here.
+   */
+  private void guardSecondPage() {
+    e.gsRorx(S0, Layout.EPOCH_LOCAL, 0);
+    e.lea(true, S0, S0, NONE, 0, Integer.MAX_VALUE);
+    exitFrom(e.unlessRcxZero(), sites.add(block, Sites.STALE, 0, block.rip));
+  }
+
+  /** Says that the second page is mapped now. */
+  void confirmSecondPage(JitBlock b, boolean global, int epoch) {
+    cache.patch32(b.entry + 7, global ? Layout.ATTENTION : Layout.EPOCH_LOCAL);
+    cache.patch8(b.entry + 11, global ? 32 : 0);
+    cache.patch32(b.entry + 15, -epoch);
   }
 
   private void finish() {
@@ -322,6 +367,12 @@ final class BlockCompiler {
         // With a bit number in a register, the operand is a string of bits.
         return in.isMemory() && form.operand(1).kind() == Operand.Kind.REG ? slow() : generic();
       }
+      case SIMD -> {
+        return vector();
+      }
+      case MOVS, STOS -> {
+        return string();
+      }
       case MOV -> {
         return move();
       }
@@ -444,9 +495,17 @@ final class BlockCompiler {
     int vvvvIndex = -1;
     boolean byCl = false;
     int immediates = 0;
+    boolean vectorReg = false;
+    boolean vectorRm = false;
     for (int i = 0; i < form.operands().size(); i++) {
       Operand o = form.operand(i);
       switch (o.kind()) {
+        case XMM_REG -> vectorReg = true;
+        case XMM_RM, XMM_RM_REGISTER -> {
+          rmIndex = i;
+          vectorRm = true;
+        }
+        case XMM_FIXED -> {}
         case RM, MEMORY, RM_REGISTER -> rmIndex = i;
         case REG -> regIndex = i;
         case VVVV -> vvvvIndex = i;
@@ -469,7 +528,7 @@ final class BlockCompiler {
     boolean rmHigh = false;
     if (memory) {
       address();
-      if (in.lock || op == Op.XCHG) {
+      if (in.lock || op == Op.XCHG || form.isAligned()) {
         checkAligned(rmSize);
       }
       check(rmSize, rmWritten || bothWritten);
@@ -506,7 +565,7 @@ final class BlockCompiler {
         reg = Layout.host(in.reg);
       }
     } else {
-      reg = form.digit() < 0 ? in.reg & 7 : form.digit();
+      reg = vectorReg ? in.reg : form.digit() < 0 ? in.reg & 7 : form.digit();
     }
     if (vvvvIndex >= 0) {
       vvvv = Layout.host(in.vvvv);
@@ -517,8 +576,10 @@ final class BlockCompiler {
       }
     }
     if (rmIndex >= 0 && !memory) {
-      rmHigh = highByte(in, rmSize, in.rm);
-      if (rmHigh) {
+      rmHigh = !vectorRm && highByte(in, rmSize, in.rm);
+      if (vectorRm) {
+        rm = in.rm;
+      } else if (rmHigh) {
         rm = Integer.numberOfTrailingZeros(free);
         e.rorx(true, rm, Layout.host(in.rm - 4), 8);
       } else if (Layout.host(in.rm) >= 0) {
@@ -531,17 +592,10 @@ final class BlockCompiler {
       }
     }
     boolean byteRegister =
-        rmIndex >= 0 && !memory && rmSlot < 0 && rmSize == 1
+        rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
             || regIndex >= 0 && in.operandBytes(regIndex) == 1;
     encode(reg, vvvv, memoryIndex, byteRegister);
     e.bytes(bytes, position + in.length - immediates, immediates);
-    if (rmIndex >= 0 && !memory && rmSlot < 0 && (rmWritten || bothWritten)) {
-      if (rmHigh) {
-        insertHigh(in.rm - 4, rm);
-      } else {
-        written(in.rm, rm);
-      }
-    }
     // MULX with twice the same destination keeps the high half, which is the one by ModRM.reg.
     if (vvvvIndex >= 0 && vvvvWritten) {
       written(in.vvvv, vvvv);
@@ -551,6 +605,14 @@ final class BlockCompiler {
         insertHigh(in.reg - 4, reg);
       } else {
         written(in.reg, reg);
+      }
+    }
+    // XADD of a register to itself keeps the sum.
+    if (rmIndex >= 0 && !memory && !vectorRm && rmSlot < 0 && (rmWritten || bothWritten)) {
+      if (rmHigh) {
+        insertHigh(in.rm - 4, rm);
+      } else {
+        written(in.rm, rm);
       }
     }
     return false;
@@ -633,6 +695,170 @@ final class BlockCompiler {
     } else {
       e.b(0xc0 | (regField & 7) << 3 | rm & 7);
     }
+  }
+
+  // ---- vectors ----------------------------------------------------------------------------
+
+  /** SSE on the host's registers, which are the guest's once loaded. */
+  private boolean vector() {
+    if (in.form.vex() || (block.mode & JitTranslator.MODE_SSE) == 0 || !hostHas(in.form)) {
+      return slow();
+    }
+    for (Operand o : in.form.operands()) {
+      switch (o.kind()) {
+        case XMM_REG, XMM_RM, XMM_RM_REGISTER, XMM_FIXED, RM, MEMORY, RM_REGISTER, REG, IMMEDIATE,
+            IMMEDIATE_SIGNED -> {}
+        default -> {
+          return slow();
+        }
+      }
+    }
+    loadVectors();
+    boolean ended = generic();
+    if (in.form.mnemonic().endsWith("stri")) {
+      e.mov(GUEST_RCX, S0); // PCMPESTRI and PCMPISTRI leave their result in ECX
+    }
+    return ended;
+  }
+
+  private static boolean hostHas(Form form) {
+    return form.feature() == null || SiliconUnit.hostFeatures().contains(form.feature());
+  }
+
+  /** Loads the guest's vector registers unless they are loaded. */
+  private void loadVectors() {
+    if (vectorsLoaded) {
+      return;
+    }
+    vectorsLoaded = true;
+    block.vectorsFrom = index;
+    e.gsLoad32(S0, Layout.VECTORS_ABSENT);
+    e.jumpIfRcxZero(33);
+    // 33 bytes: where to go on, which instruction the interpreter has if it cannot be, and there.
+    int begin = e.length();
+    e.gsStore32Immediate(Layout.VECTORS_SITE, sites.add(block, Sites.SLOW, index, 0));
+    e.b(0x48, 0x8d, 0x0d);
+    e.i32(14); // lea rcx, [rip + 14]
+    e.gsStore(S0, Layout.TEMPORARY);
+    int jump = e.jump();
+    e.patch32(jump, (int) (trampoline.loadVectors - (start + e.length())));
+    if (e.length() - begin != 33) {
+      throw new AssertionError("vector check of " + (e.length() - begin));
+    }
+  }
+
+  // ---- strings ----------------------------------------------------------------------------
+
+  /** MOVS and STOS upwards, page by page when repeated. */
+  private boolean string() {
+    boolean moves = in.form.op() == Op.MOVS;
+    int size = in.operandBytes(0);
+    if (in.addressSize != 8 || in.repne || moves && usesSegment()) {
+      return slow();
+    }
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsPext(S0, S0, Layout.DF_ONLY);
+    slowFrom(e.unlessRcxZero());
+    if (!in.rep) {
+      if (moves) {
+        e.mov(S2, RSI);
+        check(size, false);
+        loadSized(size, S0, S2, S1);
+        e.gsStore(S0, Layout.TEMPORARY);
+      }
+      e.mov(S2, RDI);
+      check(size, true);
+      if (moves) {
+        e.gsLoad(S0, Layout.TEMPORARY);
+      }
+      if (size == 2) {
+        e.b(0x66);
+      }
+      // S0 is RCX and the other RAX: no byte register needs a REX prefix for itself.
+      e.memory(size == 8, size == 1 ? 0x88 : 0x89, moves ? S0 : RAX, S2, S1, 0, 0);
+      if (moves) {
+        e.lea(true, RSI, RSI, NONE, 0, size);
+      }
+      e.lea(true, RDI, RDI, NONE, 0, size);
+      return false;
+    }
+    int again = e.length();
+    e.mov(S0, GUEST_RCX);
+    int done = e.ifRcxZero();
+    if (moves) {
+      e.mov(S2, RSI);
+      check(size, false);
+      e.gsStore(S1, Layout.TEMPORARY);
+    }
+    e.mov(S2, RDI);
+    check(size, true);
+    // Flags go aside: RAX is the guest's, and STOS needs it.
+    e.gsStore(RAX, Layout.SAVED_RAX);
+    e.b(0x0f, 0x90, 0xc0); // seto al
+    e.b(0x9f); // lahf
+    e.gsStore32(RAX, Layout.FLAGS);
+    // ECX: bytes to the nearer end of a page, at least one element.
+    e.mov32(S0, RDI);
+    e.b(0xf7, 0xd1); // not ecx
+    e.b(0x81, 0xe1);
+    e.i32(4095); // and ecx, 4095
+    if (moves) {
+      e.mov32(RAX, RSI);
+      e.b(0xf7, 0xd0); // not eax
+      e.b(0x25);
+      e.i32(4095); // and eax, 4095
+      e.b(0x39, 0xc1); // cmp ecx, eax
+      e.b(0x0f, 0x47, 0xc8); // cmova ecx, eax
+    }
+    e.b(0xff, 0xc1); // inc ecx
+    int shift = 31 - Integer.numberOfLeadingZeros(size);
+    if (shift > 0) {
+      e.b(0xc1, 0xe9, shift); // shr ecx, shift
+    }
+    e.b(0x4c, 0x39, 0xf9); // cmp rcx, r15
+    e.b(0x49, 0x0f, 0x47);
+    e.b(0xcf); // cmova rcx, r15
+    e.b(0x49, 0x29, 0xcf); // sub r15, rcx
+    // Onto the host's addresses and back.
+    if (moves) {
+      e.gsLoad(S2, Layout.TEMPORARY);
+      e.b(0x4c, 0x01, 0xf6); // add rsi, r14
+    } else {
+      e.gsLoad(RAX, Layout.SAVED_RAX);
+    }
+    e.b(0x4c, 0x01, 0xe7); // add rdi, r12
+    e.b(0xf3);
+    if (size == 2) {
+      e.b(0x66);
+    }
+    if (size == 8) {
+      e.b(0x48);
+    }
+    e.b((moves ? 0xa4 : 0xaa) | (size == 1 ? 0 : 1));
+    if (moves) {
+      e.b(0x4c, 0x29, 0xf6); // sub rsi, r14
+    }
+    e.b(0x4c, 0x29, 0xe7); // sub rdi, r12
+    e.gsLoad32(RAX, Layout.FLAGS);
+    e.b(0x04, 0x7f); // add al, 7f
+    e.b(0x9e); // sahf
+    e.gsLoad(RAX, Layout.SAVED_RAX);
+    e.mov(S0, GUEST_RCX);
+    int finished = e.ifRcxZero();
+    e.gsLoad32(S0, Layout.ATTENTION);
+    int attention = e.unlessRcxZero();
+    e.land(e.jump(), again);
+    exitFrom(attention, sites.add(block, Sites.AGAIN, index, 0));
+    e.land(done);
+    e.land(finished);
+    return false;
+  }
+
+  private void loadSized(int size, int to, int base, int indexRegister) {
+    if (size == 2) {
+      e.b(0x66);
+    }
+    e.memory(size == 8, size == 1 ? 0x8a : 0x8b, to, base, indexRegister, 0, 0);
   }
 
   private boolean move() {

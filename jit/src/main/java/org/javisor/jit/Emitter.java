@@ -238,6 +238,30 @@ final class Emitter {
     operand(4, NONE, index, 3, offset);
   }
 
+  // movaps with the block's 16-byte aligned images
+  void gsLoadVector(int to, int offset) {
+    gsVector(0x28, to, offset);
+  }
+
+  void gsStoreVector(int from, int offset) {
+    gsVector(0x29, from, offset);
+  }
+
+  private void gsVector(int opcode, int register, int offset) {
+    b(0x65);
+    rex(false, register, 0, 0);
+    b(0x0f, opcode);
+    gsOperand(register, offset);
+  }
+
+  void gsLdmxcsr(int offset) {
+    gsVector(0xae, 2, offset);
+  }
+
+  void gsStmxcsr(int offset) {
+    gsVector(0xae, 3, offset);
+  }
+
   // ---- BMI2: what leaves the flags --------------------------------------------------------
 
   private void vex(int reg, int index, int base, int map, boolean wide, int vvvv, int pp) {

@@ -60,11 +60,22 @@ final class Layout {
   /** The lowest 1, 2, 3, 4 and 5 bits, 8 bytes each. */
   static final int LOW_BITS = WORDS + 56;
 
-  /** Not zero while the vector registers of the guest are in the host's. */
-  static final int VECTORS_LIVE = WORDS + 104;
+  /** Zero while the vector registers of the guest are in the host's. */
+  static final int VECTORS_ABSENT = WORDS + 104;
+
+  /** The exit to take if they cannot be loaded. */
+  static final int VECTORS_SITE = WORDS + 108;
 
   /** The host's MXCSR while the guest's is loaded. */
   static final int HOST_MXCSR = WORDS + 112;
+
+  /** The exception masks of MXCSR. */
+  static final int MXCSR_MASKS = WORDS + 120;
+
+  static final int SAVED_RAX = WORDS + 128;
+
+  /** DF alone. */
+  static final int DF_ONLY = WORDS + 136;
 
   // The jump caches, one for each part of the TLB: negated addresses, then code.
   static final int JUMP_ENTRIES = 1 << 13;

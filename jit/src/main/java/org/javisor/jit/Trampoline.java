@@ -13,6 +13,7 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import org.javisor.interp.VcpuBlock;
 import org.javisor.memory.RawMemory;
 
 /** The way from Java into translated code and back. */
@@ -44,9 +45,49 @@ final class Trampoline {
   /** Where translated code jumps to with the number of the exit in ECX. */
   final long exit;
 
+  /**
+   * Loads the guest's vector registers and goes on where TEMPORARY says; or takes the exit that
+   * VECTORS_SITE names, because the guest wants to see floating-point exceptions.
+   */
+  final long loadVectors;
+
+  /** Enters with the guest's vector registers loaded. */
+  private final long enterWithVectors;
+
   Trampoline(CodeCache cache) {
     Emitter e = new Emitter();
     enter = cache.next();
+    enter(e, false);
+    e.alignTo(16);
+    enterWithVectors = enter + e.length();
+    enter(e, true);
+    e.alignTo(16);
+    exit = enter + e.length();
+    exit(e);
+    e.alignTo(16);
+    loadVectors = enter + e.length();
+    e.gsLoad32(RCX, VcpuBlock.MXCSR);
+    e.not(RCX);
+    e.gsPext(RCX, RCX, Layout.MXCSR_MASKS);
+    int unmasked = e.unlessRcxZero();
+    loadVectors(e);
+    e.gsJump(Layout.TEMPORARY);
+    e.land(unmasked);
+    e.gsLoad32(RCX, Layout.VECTORS_SITE);
+    e.land(e.jump(), (int) (exit - enter));
+    cache.append(e.code(), e.length());
+  }
+
+  private static void loadVectors(Emitter e) {
+    e.gsStmxcsr(Layout.HOST_MXCSR);
+    for (int i = 0; i < 16; i++) {
+      e.gsLoadVector(i, VcpuBlock.XMM + 16 * i);
+    }
+    e.gsLdmxcsr(VcpuBlock.MXCSR);
+    e.gsStore32Immediate(Layout.VECTORS_ABSENT, 0);
+  }
+
+  private void enter(Emitter e, boolean vectors) {
     for (int r : SAVED) {
       push(e, r);
     }
@@ -54,6 +95,11 @@ final class Trampoline {
     e.b(8); // sub rsp, 8: aligned as a call leaves it
     e.b(0xf3, 0x48, 0x0f);
     e.b(0xae, 0xde); // wrgsbase rsi
+    if (vectors) {
+      loadVectors(e);
+    } else {
+      e.gsStore32Immediate(Layout.VECTORS_ABSENT, 1);
+    }
     e.mov(R14, Emitter.RDI);
     e.gsLoad32(RAX, Layout.FLAGS);
     e.b(0x04, 0x7f); // add al, 7f: OF if AL was 1
@@ -64,8 +110,9 @@ final class Trampoline {
       }
     }
     e.b(0x41, 0xff, 0xe6); // jmp r14
-    e.alignTo(16);
-    exit = enter + e.length();
+  }
+
+  private static void exit(Emitter e) {
     e.gsStore(R14, Layout.ADDRESS);
     for (int g = 0; g < 16; g++) {
       if (Layout.host(g) >= 0) {
@@ -76,6 +123,14 @@ final class Trampoline {
     e.b(0x9f); // lahf
     e.gsStore32(RAX, Layout.FLAGS);
     e.mov32(RAX, RCX);
+    e.gsLoad32(RCX, Layout.VECTORS_ABSENT);
+    int absent = e.unlessRcxZero();
+    for (int i = 0; i < 16; i++) {
+      e.gsStoreVector(i, VcpuBlock.XMM + 16 * i);
+    }
+    e.gsStmxcsr(VcpuBlock.MXCSR);
+    e.gsLdmxcsr(Layout.HOST_MXCSR);
+    e.land(absent);
     e.b(0x48, 0x83, 0xc4);
     e.b(8); // add rsp, 8
     for (int i = SAVED.length - 1; i >= 0; i--) {
@@ -83,7 +138,6 @@ final class Trampoline {
     }
     e.b(0xfc); // cld
     e.b(0xc3);
-    cache.append(e.code(), e.length());
   }
 
   private static void push(Emitter e, int register) {
@@ -100,10 +154,14 @@ final class Trampoline {
     e.b(0x58 | register & 7);
   }
 
-  /** Runs translated code until it exits; returns the number of the exit. */
-  int run(long code, long block) {
+  /**
+   * Runs translated code until it exits; returns the number of the exit.
+   *
+   * @param vectors the code expects the guest's vector registers to be loaded
+   */
+  int run(long code, long block, boolean vectors) {
     try {
-      return (int) ENTER.invokeExact(code, block, enter);
+      return (int) ENTER.invokeExact(code, block, vectors ? enterWithVectors : enter);
     } catch (Throwable t) {
       throw new AssertionError(t);
     }
