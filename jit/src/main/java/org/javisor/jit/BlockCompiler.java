@@ -70,6 +70,8 @@ final class BlockCompiler {
   /** The guest's vector registers are in the host's from here on. */
   private boolean vectorsLoaded;
 
+  private boolean x87Loaded;
+
   // Links: the offset of the final jump of each and where it goes.
   private final short[] codeOffsets = new short[MAX + 1];
   private final short[] guestOffsets = new short[MAX];
@@ -116,6 +118,7 @@ final class BlockCompiler {
     index = 0;
     position = 0;
     vectorsLoaded = false;
+    x87Loaded = false;
     if (block.secondFrame >= 0) {
       guardSecondPage();
     }
@@ -400,6 +403,9 @@ final class BlockCompiler {
             ? bitString()
             : generic();
       }
+      case X87, MMX -> {
+        return x87();
+      }
       case SIMD -> {
         return vector();
       }
@@ -504,8 +510,16 @@ final class BlockCompiler {
       case MOVSREG -> {
         // Translated code does not keep CS and SS up to date.
         boolean kept = in.reg == 0 || in.reg >= 3 && in.reg < 6;
-        if (form.operand(0) == Operand.Sw || in.isMemory() || in.operandSize == 2 || !kept) {
+        if (form.operand(0) == Operand.Sw || !in.isMemory() && in.operandSize == 2 || !kept) {
           return slow();
+        }
+        if (in.isMemory()) {
+          address();
+          check(2, true);
+          e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
+          e.b(0x66);
+          e.memory(false, 0x89, S0, S2, S1, 0, 0);
+          return false;
         }
         int host = target(in.rm, S0);
         e.gsLoad32(host, VcpuBlock.SELECTORS + 4 * in.reg);
@@ -611,12 +625,12 @@ final class BlockCompiler {
     for (int i = 0; i < form.operands().size(); i++) {
       Operand o = form.operand(i);
       switch (o.kind()) {
-        case XMM_REG -> vectorReg = true;
-        case XMM_RM, XMM_RM_REGISTER -> {
+        case XMM_REG, MMX_REG -> vectorReg = true;
+        case XMM_RM, XMM_RM_REGISTER, MMX_RM, MMX_RM_REGISTER -> {
           rmIndex = i;
           vectorRm = true;
         }
-        case XMM_FIXED -> {}
+        case XMM_FIXED, ST -> {}
         case RM, MEMORY, RM_REGISTER -> rmIndex = i;
         case REG -> regIndex = i;
         case VVVV -> vvvvIndex = i;
@@ -832,6 +846,66 @@ final class BlockCompiler {
     return ended;
   }
 
+  /** x87 and MMX on the host's registers, with all exceptions masked. */
+  private boolean x87() {
+    Form form = in.form;
+    boolean computes = form.op() == Op.X87;
+    switch (form.mnemonic()) {
+      case "fldenv", "fnstenv", "frstor", "fnsave", "vzeroupper", "vzeroall" -> {
+        return slow();
+      }
+      case "fldcw", "fnstcw", "fnstsw", "fnclex", "emms", "fneni", "fndisi", "fnsetpm" ->
+          computes = false;
+      default -> {}
+    }
+    boolean loadsControl = form.mnemonic().equals("fldcw");
+    if ((block.mode & JitTranslator.MODE_SSE) == 0
+        || !hostHas(form)
+        || form.vex()
+        || in.isMemory() && usesSegment()) {
+      return slow();
+    }
+    if (!x87Loaded) {
+      x87Loaded = true;
+      block.x87From = index;
+      load(Layout.X87_ABSENT, trampoline.loadX87);
+    }
+    boolean inMemory = in.isMemory() && form.hasModRm();
+    if (loadsControl) {
+      address();
+      check(2, false);
+      e.b(0x43, 0x0f, 0xb7);
+      e.operand(S0, S2, S1, 0, 0); // movzx ecx, word
+      e.not(S0);
+      e.gsPext(S0, S0, Layout.X87_PLAIN);
+      slowFrom(e.unlessRcxZero());
+      e.b(0x43, 0xd9);
+      e.operand(5, S2, S1, 0, 0);
+      return false;
+    }
+    if (!form.hasModRm() || form.op() == Op.X87 && !inMemory) {
+      verbatim();
+    } else if (generic()) {
+      return true;
+    }
+    if (form.mnemonic().equals("fninit")) {
+      e.movImmediate(S0, 0);
+      e.gsStore32(S0, Layout.X87_FOP);
+      e.gsStore(S0, Layout.X87_FIP);
+      e.gsStore(S0, Layout.X87_FDP);
+    } else if (computes) {
+      e.gsStore32Immediate(
+          Layout.X87_FOP,
+          (in.opcode & 7) << 8 | in.mod << 6 | (in.reg & 7) << 3 | in.rm & 7);
+      e.movImmediate(S0, rip);
+      e.gsStore(S0, Layout.X87_FIP);
+      if (inMemory) {
+        e.gsStore(S2, Layout.X87_FDP);
+      }
+    }
+    return false;
+  }
+
   private static boolean hostHas(Form form) {
     return form.feature() == null || SiliconUnit.hostFeatures().contains(form.feature());
   }
@@ -843,7 +917,11 @@ final class BlockCompiler {
     }
     vectorsLoaded = true;
     block.vectorsFrom = index;
-    e.gsLoad32(S0, Layout.VECTORS_ABSENT);
+    load(Layout.VECTORS_ABSENT, trampoline.loadVectors);
+  }
+
+  private void load(int absent, long stub) {
+    e.gsLoad32(S0, absent);
     e.jumpIfRcxZero(33);
     // 33 bytes: where to go on, which instruction the interpreter has if it cannot be, and there.
     int begin = e.length();
@@ -852,7 +930,7 @@ final class BlockCompiler {
     e.i32(14); // lea rcx, [rip + 14]
     e.gsStore(S0, Layout.TEMPORARY);
     int jump = e.jump();
-    e.patch32(jump, (int) (trampoline.loadVectors - (start + e.length())));
+    e.patch32(jump, (int) (stub - (start + e.length())));
     if (e.length() - begin != 33) {
       throw new AssertionError("vector check of " + (e.length() - begin));
     }
@@ -1192,7 +1270,7 @@ final class BlockCompiler {
 
   /** BT, BTS, BTR and BTC of a bit of memory that a register numbers, however far away. */
   private boolean bitString() {
-    if (in.operandSize == 2) {
+    if (in.operandSize == 2 || in.addressSize != 8) {
       return slow();
     }
     boolean wide = in.operandSize == 8;

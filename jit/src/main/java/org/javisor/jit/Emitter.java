@@ -303,6 +303,13 @@ final class Emitter {
     gsOperand(register, offset);
   }
 
+  /** fxsave64 (0) or fxrstor64 (1) of the block's image. */
+  void gsFx(int digit) {
+    b(0x65, 0x48, 0x0f);
+    b(0xae);
+    gsOperand(digit, org.javisor.interp.VcpuBlock.FX);
+  }
+
   void gsLdmxcsr(int offset) {
     gsVector(0xae, 2, offset);
   }

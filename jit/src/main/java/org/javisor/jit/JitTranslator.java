@@ -25,6 +25,9 @@ final class JitTranslator implements Translator {
   private static final int OF = 1 << 11;
   private static final int MXCSR_MASKS = 0x1f80;
 
+  /** Exception masks of FCW. */
+  private static final int X87_PLAIN = 0x3f;
+
   private final Core core;
   private final long block;
   private final CodeCache cache = new CodeCache(CACHE_SIZE);
@@ -45,8 +48,8 @@ final class JitTranslator implements Translator {
 
   private final SlotList globalJumps = new SlotList();
 
-  /** What is entered next expects the guest's vector registers in the host's. */
-  private boolean vectors;
+  /** What of the guest's registers the code that is entered next expects in the host's. */
+  private int loaded = Trampoline.NOTHING;
 
   private boolean lastSse;
   private boolean lastSmap;
@@ -87,6 +90,7 @@ final class JitTranslator implements Translator {
     RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
     RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
     RawMemory.put64(block + Layout.MXCSR_MASKS, MXCSR_MASKS);
+    RawMemory.put64(block + Layout.X87_PLAIN, X87_PLAIN);
     for (int i = 1; i <= 6; i++) {
       RawMemory.put64(block + Layout.LOW_BITS + 8L * (i - 1), (1L << i) - 1);
     }
@@ -129,13 +133,13 @@ final class JitTranslator implements Translator {
       core.interpret();
       return;
     }
-    vectors = false;
+    loaded = Trampoline.NOTHING;
     while (code != 0) {
       int flags = core.arithmeticFlags();
       RawMemory.put32(
           block + Layout.FLAGS, (flags & AF_AND_OTHERS) << 8 | (flags & OF) >> 11);
-      int site = trampoline.run(code, block, vectors);
-      vectors = false;
+      int site = trampoline.run(code, block, loaded);
+      loaded = Trampoline.NOTHING;
       int ax = RawMemory.get32(block + Layout.FLAGS);
       core.setArithmeticFlags(ax >> 8 & AF_AND_OTHERS | (ax & 1) << 11);
       core.adopt();
@@ -229,12 +233,14 @@ final class JitTranslator implements Translator {
 
   /** Goes on in a block at an instruction, if its expectations can be met. */
   private long resume(JitBlock b, int i) {
-    vectors = i > b.vectorsFrom;
-    if (vectors && (~RawMemory.get32(block + VcpuBlock.MXCSR) & MXCSR_MASKS) != 0) {
+    boolean x87 = i > b.x87From;
+    boolean vectors = i > b.vectorsFrom;
+    if ((x87 || vectors) && (~RawMemory.get32(block + VcpuBlock.MXCSR) & MXCSR_MASKS) != 0
+        || x87 && (~RawMemory.get32(block + VcpuBlock.FCW) & X87_PLAIN) != 0) {
       core.setRip(i < b.count ? b.ripOf(i) : b.rip + b.length);
-      vectors = false;
       return 0;
     }
+    loaded = x87 ? Trampoline.X87 : vectors ? Trampoline.VECTORS : Trampoline.NOTHING;
     return b.codeOf(i);
   }
 

@@ -107,6 +107,18 @@ final class Layout {
 
   static final int WALK_SAVED = WORDS + 240;
 
+  /** Zero while the guest's x87 registers are in the host's; the vector registers are, too, then. */
+  static final int X87_ABSENT = WORDS + 288;
+
+  /** Opcode, address and operand of the last x87 instruction while its registers are loaded. */
+  static final int X87_FOP = WORDS + 296;
+
+  static final int X87_FIP = WORDS + 304;
+  static final int X87_FDP = WORDS + 312;
+
+  /** The exception masks of FCW. */
+  static final int X87_PLAIN = WORDS + 320;
+
   // The jump caches, one for each part of the TLB: negated addresses, then code.
   static final int JUMP_ENTRIES = 1 << 13;
   static final int JUMP_SHIFT = 2;

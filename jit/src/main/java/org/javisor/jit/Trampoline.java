@@ -40,7 +40,6 @@ final class Trampoline {
 
   private static final int[] SAVED = {RBP, RBX, R12, R13, R14, R15};
 
-  private final long enter;
   private final long[] walks = new long[6];
 
   /** Where translated code jumps to with the number of the exit in ECX. */
@@ -52,17 +51,24 @@ final class Trampoline {
    */
   final long loadVectors;
 
-  /** Enters with the guest's vector registers loaded. */
-  private final long enterWithVectors;
+  /** The same for the x87 and vector registers. */
+  final long loadX87;
+
+  /** Where to enter: nothing loaded, vector registers, or x87 and vector registers. */
+  private final long[] enters = new long[3];
+
+  static final int NOTHING = 0;
+  static final int VECTORS = 1;
+  static final int X87 = 2;
 
   Trampoline(CodeCache cache) {
     Emitter e = new Emitter();
-    enter = cache.next();
-    enter(e, false);
-    e.alignTo(16);
-    enterWithVectors = enter + e.length();
-    enter(e, true);
-    e.alignTo(16);
+    long enter = cache.next();
+    for (int loaded = 0; loaded < 3; loaded++) {
+      enters[loaded] = enter + e.length();
+      enter(e, loaded);
+      e.alignTo(16);
+    }
     exit = enter + e.length();
     exit(e);
     e.alignTo(16);
@@ -76,6 +82,28 @@ final class Trampoline {
     e.land(unmasked);
     e.gsLoad32(RCX, Layout.VECTORS_SITE);
     e.land(e.jump(), (int) (exit - enter));
+    e.alignTo(16);
+    loadX87 = enter + e.length();
+    e.gsLoad32(RCX, VcpuBlock.FCW);
+    e.not(RCX);
+    e.gsPext(RCX, RCX, Layout.X87_PLAIN);
+    int pending = e.unlessRcxZero();
+    e.gsLoad32(RCX, VcpuBlock.MXCSR);
+    e.not(RCX);
+    e.gsPext(RCX, RCX, Layout.MXCSR_MASKS);
+    int masked = e.ifRcxZero();
+    e.land(pending);
+    e.gsLoad32(RCX, Layout.VECTORS_SITE);
+    e.land(e.jump(), (int) (exit - enter));
+    e.land(masked);
+    e.gsLoad32(RCX, Layout.VECTORS_ABSENT);
+    int absent = e.unlessRcxZero();
+    // FXRSTOR takes the vector registers, too: from where they are put now.
+    storeVectors(e);
+    e.gsLdmxcsr(Layout.HOST_MXCSR);
+    e.land(absent);
+    loadX87(e);
+    e.gsJump(Layout.TEMPORARY);
     for (int part = 0; part < 3; part++) {
       for (int write = 0; write < 2; write++) {
         e.alignTo(16);
@@ -100,7 +128,29 @@ final class Trampoline {
     e.gsStore32Immediate(Layout.VECTORS_ABSENT, 0);
   }
 
-  private void enter(Emitter e, boolean vectors) {
+  private static void storeVectors(Emitter e) {
+    for (int i = 0; i < 16; i++) {
+      e.gsStoreVector(i, VcpuBlock.XMM + 16 * i);
+    }
+    e.gsStmxcsr(VcpuBlock.MXCSR);
+  }
+
+  /** From the image of both; leaves RCX changed. */
+  private static void loadX87(Emitter e) {
+    e.gsStmxcsr(Layout.HOST_MXCSR);
+    e.gsFx(1); // fxrstor64
+    e.gsLoad32(RCX, VcpuBlock.FX + 4);
+    e.rorx(false, RCX, RCX, 16);
+    e.gsStore32(RCX, Layout.X87_FOP);
+    e.gsLoad(RCX, VcpuBlock.FX + 8);
+    e.gsStore(RCX, Layout.X87_FIP);
+    e.gsLoad(RCX, VcpuBlock.FX + 16);
+    e.gsStore(RCX, Layout.X87_FDP);
+    e.gsStore32Immediate(Layout.X87_ABSENT, 0);
+    e.gsStore32Immediate(Layout.VECTORS_ABSENT, 0);
+  }
+
+  private static void enter(Emitter e, int loaded) {
     for (int r : SAVED) {
       push(e, r);
     }
@@ -108,10 +158,12 @@ final class Trampoline {
     e.b(8); // sub rsp, 8: aligned as a call leaves it
     e.b(0xf3, 0x48, 0x0f);
     e.b(0xae, 0xde); // wrgsbase rsi
-    if (vectors) {
+    e.gsStore32Immediate(Layout.VECTORS_ABSENT, 1);
+    e.gsStore32Immediate(Layout.X87_ABSENT, 1);
+    if (loaded == VECTORS) {
       loadVectors(e);
-    } else {
-      e.gsStore32Immediate(Layout.VECTORS_ABSENT, 1);
+    } else if (loaded == X87) {
+      loadX87(e);
     }
     e.mov(R14, Emitter.RDI);
     e.gsLoad32(RAX, Layout.FLAGS);
@@ -138,11 +190,25 @@ final class Trampoline {
     e.mov32(RAX, RCX);
     e.gsLoad32(RCX, Layout.VECTORS_ABSENT);
     int absent = e.unlessRcxZero();
-    for (int i = 0; i < 16; i++) {
-      e.gsStoreVector(i, VcpuBlock.XMM + 16 * i);
-    }
-    e.gsStmxcsr(VcpuBlock.MXCSR);
+    e.gsLoad32(RCX, Layout.X87_ABSENT);
+    int x87 = e.ifRcxZero();
+    storeVectors(e);
     e.gsLdmxcsr(Layout.HOST_MXCSR);
+    int stored = e.jump();
+    e.land(x87);
+    e.gsFx(0); // fxsave64
+    e.b(0xdb, 0xe3); // fninit
+    e.gsLdmxcsr(Layout.HOST_MXCSR);
+    e.gsStore32Immediate(VcpuBlock.MXCSR + 4, 0xffff); // MXCSR_MASK: the guest's CPU's
+    // The host's last instruction was one of ours.
+    e.gsLoad32(RCX, Layout.X87_FOP);
+    e.b(0x66);
+    e.gs(false, 0x89, RCX, VcpuBlock.FX + 6);
+    e.gsLoad(RCX, Layout.X87_FIP);
+    e.gsStore(RCX, VcpuBlock.FX + 8);
+    e.gsLoad(RCX, Layout.X87_FDP);
+    e.gsStore(RCX, VcpuBlock.FX + 16);
+    e.land(stored);
     e.land(absent);
     e.b(0x48, 0x83, 0xc4);
     e.b(8); // add rsp, 8
@@ -170,11 +236,12 @@ final class Trampoline {
   /**
    * Runs translated code until it exits; returns the number of the exit.
    *
-   * @param vectors the code expects the guest's vector registers to be loaded
+   * @param loaded what the code expects to be loaded of the guest's: {@link #NOTHING}, {@link
+   *     #VECTORS} or {@link #X87}
    */
-  int run(long code, long block, boolean vectors) {
+  int run(long code, long block, int loaded) {
     try {
-      return (int) ENTER.invokeExact(code, block, vectors ? enterWithVectors : enter);
+      return (int) ENTER.invokeExact(code, block, enters[loaded]);
     } catch (Throwable t) {
       throw new AssertionError(t);
     }
