@@ -57,9 +57,11 @@ public final class Machine implements AutoCloseable {
   private GdbServer gdb;
 
   private final String accelerator;
+  private final MachineDevices devices;
 
-  private Machine(String accelerator) {
+  private Machine(String accelerator, MachineDevices devices) {
     this.accelerator = accelerator;
+    this.devices = devices;
   }
 
   /**
@@ -73,15 +75,29 @@ public final class Machine implements AutoCloseable {
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
-    if (!config.disks().isEmpty() || !config.nets().isEmpty() || !config.shares().isEmpty()) {
-      throw new MachineException(
-          Reason.HOST_REFUSED, "there is no device for disks, networks and shared folders yet");
-    }
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();
-    Machine machine = new Machine(accelerator.name());
     Clock clock = Clock.host();
+    MachineDevices devices = MachineDevices.open(config, clock, listener);
+    try {
+      return start(config, accelerator, clock, devices, console, debug, listener);
+    } catch (MachineException | RuntimeException | Error e) {
+      devices.close();
+      throw e;
+    }
+  }
+
+  private static Machine start(
+      MachineConfig config,
+      Accelerator accelerator,
+      Clock clock,
+      MachineDevices devices,
+      Console console,
+      Optional<Console> debug,
+      MachineListener listener)
+      throws MachineException {
+    Machine machine = new Machine(accelerator.name(), devices);
     Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
         PcConfig.of(config.cpus(), config.memory())
@@ -109,6 +125,7 @@ public final class Machine implements AutoCloseable {
                 trace));
     new BiosServices(memory, e820, debugOutput)
         .install(pc.devices());
+    devices.attach(pc, memory, trace);
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
@@ -362,6 +379,7 @@ public final class Machine implements AutoCloseable {
         gdb = null;
       }
     }
+    devices.close();
     timers.close();
     vm.close();
     if (interrupted) {
