@@ -314,6 +314,28 @@ public final class GuestMemory {
     }
   }
 
+  /**
+   * The guest does not need what is in these whole pages, and the host may have them: they read as
+   * zeros, or as before, until they are written again.
+   */
+  public void discard(long gpa, long size) {
+    for (long end = gpa + size; gpa < end;) {
+      int first = frame(gpa);
+      long next = gpa + FrameArena.FRAME_SIZE;
+      while (next < end && first >= 0
+          && frame(next) == first + (int) (next - gpa >> FrameArena.FRAME_SHIFT)) {
+        next += FrameArena.FRAME_SIZE;
+      }
+      if (first >= 0) {
+        arena.discard(first, (int) (next - gpa >> FrameArena.FRAME_SHIFT));
+        for (long page = gpa; page < next; page += FrameArena.FRAME_SIZE) {
+          written(page, FrameArena.FRAME_SIZE);
+        }
+      }
+      gpa = next;
+    }
+  }
+
   private void check(long gpa, int length, int need) {
     if (length < 0 || gpa < 0 || gpa + length < 0) {
       throw new BadAddress(gpa);
