@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -17,6 +18,7 @@ import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineOutcome;
 import org.javisor.machine.console.Console;
 import org.javisor.pc.loader.BootProtocol;
+import org.javisor.storage.image.DefaultFirmware;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.PackageException;
 import picocli.CommandLine.Model.OptionSpec;
@@ -27,6 +29,9 @@ final class RunVerb extends Verb {
   /** How long a machine may take to end after it was told to. */
   private static final long QUIT_NANOS = 2_000_000_000L;
 
+  /** What {@code --firmware} means without a value. */
+  private static final String SEABIOS = "seabios";
+
   private final AtomicReference<Machine> running = new AtomicReference<>();
 
   private final OptionSpec kernel =
@@ -34,6 +39,15 @@ final class RunVerb extends Verb {
           .build();
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
+  private final OptionSpec firmware =
+      option(
+          "--firmware",
+          "FILE",
+          Path.class,
+          "Start a firmware image instead of a kernel, as a PC does; without FILE, SeaBIOS.")
+          .arity("0..1")
+          .fallbackValue(SEABIOS)
+          .build();
   private final OptionSpec append =
       option("--append", "TEXT", String.class,
           "The kernel's command line. Default: ${DEFAULT-VALUE}")
@@ -127,7 +141,7 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, append, protocol, memory, cpus, cpuModel, accelerator, console,
+        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, console,
         debugConsole, debugExit, noReboot, gdb, trace);
   }
 
@@ -191,13 +205,16 @@ final class RunVerb extends Verb {
       throw new UserError(
           ExitCode.USAGE, "--cpus " + count + ": 1 to " + MachineConfig.MAX_CPUS + " expected");
     }
+    Optional<Path> rom = firmware(messages);
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
     Optional<Path> unpacked = Optional.empty();
     if (ramDisk != null) {
       readable("--initrd", ramDisk);
     }
-    if (image == null) {
+    if (rom.isPresent()) {
+      // Whatever the firmware finds to boot.
+    } else if (image == null) {
       DefaultGuest.GuestFiles files = defaultGuest(messages);
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
@@ -209,7 +226,8 @@ final class RunVerb extends Verb {
     }
     TraceCategory[] traced = trace.getValue();
     return new MachineConfig(
-        image,
+        Optional.ofNullable(image),
+        rom,
         unpacked,
         Optional.ofNullable(ramDisk),
         protocol.getValue(),
@@ -223,6 +241,36 @@ final class RunVerb extends Verb {
         debugExit.getValue() == null
             ? OptionalInt.empty()
             : OptionalInt.of(debugExit.<Integer>getValue()));
+  }
+
+  /** The firmware image to start, if a machine with firmware was asked for. */
+  private Optional<Path> firmware(Messages messages) throws UserError {
+    Path file = firmware.getValue();
+    if (file == null) {
+      return Optional.empty();
+    }
+    for (OptionSpec other : List.of(kernel, initrd)) {
+      if (other.getValue() != null) {
+        throw new UserError(
+            ExitCode.USAGE,
+            other.longestName() + " with --firmware: one of the two expected; firmware boots what"
+                + " is on a disk");
+      }
+    }
+    if (!file.toString().equals(SEABIOS) || Files.exists(file)) {
+      readable("--firmware", file);
+      return Optional.of(file);
+    }
+    try {
+      return Optional.of(new DefaultFirmware(messages::message).obtain());
+    } catch (PackageException e) {
+      throw new UserError(ExitCode.NO_GUEST, e.getMessage(), e);
+    } catch (IOException e) {
+      throw new UserError(
+          ExitCode.FILE,
+          "the firmware cannot be kept in " + DefaultGuest.cacheFolder() + ": " + e.getMessage(),
+          e);
+    }
   }
 
   private String model() throws UserError {

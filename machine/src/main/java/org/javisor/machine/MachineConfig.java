@@ -17,6 +17,7 @@ import org.javisor.pc.loader.BootProtocol;
  * the far end of its serial line.
  *
  * @param kernel the file to boot: bzImage, ELF with a PVH note, or multiboot
+ * @param firmware the image in the ROM that starts the machine; either it or a kernel is given
  * @param unpackedKernel the same kernel's unpacked payload, if someone kept it: saves unpacking
  * @param initrd the initramfs, or the first module of a multiboot kernel
  * @param protocol how the kernel is entered
@@ -30,7 +31,8 @@ import org.javisor.pc.loader.BootProtocol;
  * @param gdb where to wait for a debugger; the machine then starts stopped
  */
 public record MachineConfig(
-    Path kernel,
+    Optional<Path> kernel,
+    Optional<Path> firmware,
     Optional<Path> unpackedKernel,
     Optional<Path> initrd,
     BootProtocol protocol,
@@ -57,7 +59,9 @@ public record MachineConfig(
   public static final int MAX_CPUS = 64;
 
   public MachineConfig {
-    Objects.requireNonNull(kernel, "kernel");
+    if (kernel.isPresent() == firmware.isPresent()) {
+      throw new IllegalArgumentException("either a kernel or firmware expected");
+    }
     Objects.requireNonNull(protocol, "protocol");
     Objects.requireNonNull(commandLine, "commandLine");
     Objects.requireNonNull(cpuModel, "cpuModel");
@@ -80,7 +84,7 @@ public record MachineConfig(
   /** The same machine on another accelerator. */
   public MachineConfig withAccelerator(String name) {
     return new MachineConfig(
-        kernel, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel, name, trace,
-        gdb, debugExitPort);
+        kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
+        name, trace, gdb, debugExitPort);
   }
 }
