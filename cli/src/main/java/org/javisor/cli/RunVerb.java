@@ -3,6 +3,7 @@ package org.javisor.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -13,11 +14,17 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.time.Entropy;
+import org.javisor.machine.DiskConfig;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
+import org.javisor.machine.MachineException;
 import org.javisor.machine.MachineOutcome;
+import org.javisor.machine.NetConfig;
+import org.javisor.machine.ShareConfig;
 import org.javisor.machine.console.Console;
 import org.javisor.pc.loader.BootProtocol;
+import org.javisor.storage.block.OnDiskError;
 import org.javisor.storage.image.DefaultFirmware;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.PackageException;
@@ -92,6 +99,25 @@ final class RunVerb extends Verb {
               + " ${DEFAULT-VALUE}")
           .defaultValue(MachineConfig.AUTO)
           .build();
+  private final OptionSpec disk =
+      option("--disk", DiskConfig.SYNTAX, String[].class,
+          "A disk: an image, raw or qcow2. May be given again.")
+          .build();
+  private final OptionSpec net =
+      option("--net", "NETWORK", String[].class,
+          "A network card and what it is plugged into: " + NetConfig.SYNTAX
+              + ". May be given again.")
+          .build();
+  private final OptionSpec share =
+      option("--share", ShareConfig.SYNTAX, String[].class,
+          "A folder the guest mounts with: mount -t virtiofs TAG /mnt. May be given again.")
+          .build();
+  private final OptionSpec onDiskError =
+      option("--on-disk-error", "WHAT", String.class,
+          "When the host fails at a disk: report tells the guest, stop holds the machine until there"
+              + " is room. Default: ${DEFAULT-VALUE}")
+          .defaultValue("report")
+          .build();
   private final OptionSpec console =
       option(
           "--console",
@@ -141,7 +167,8 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, console,
+        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, net,
+        share, onDiskError, console,
         debugConsole, debugExit, noReboot, gdb, trace);
   }
 
@@ -199,7 +226,7 @@ final class RunVerb extends Verb {
     machine.quit();
   }
 
-  private MachineConfig config(Messages messages) throws UserError {
+  private MachineConfig config(Messages messages) throws UserError, MachineException {
     int count = cpus.<Integer>getValue();
     if (count < 1 || count > MachineConfig.MAX_CPUS) {
       throw new UserError(
@@ -225,6 +252,9 @@ final class RunVerb extends Verb {
       readable("--kernel", image);
     }
     TraceCategory[] traced = trace.getValue();
+    List<DiskConfig> disks = disks();
+    List<NetConfig> nets = nets();
+    List<ShareConfig> shares = shares();
     return new MachineConfig(
         Optional.ofNullable(image),
         rom,
@@ -240,7 +270,49 @@ final class RunVerb extends Verb {
         Optional.ofNullable(gdb.<TcpAddress>getValue()).map(TcpAddress::socketAddress),
         debugExit.getValue() == null
             ? OptionalInt.empty()
-            : OptionalInt.of(debugExit.<Integer>getValue()));
+            : OptionalInt.of(debugExit.<Integer>getValue()),
+        disks,
+        nets,
+        shares);
+  }
+
+  private List<DiskConfig> disks() throws UserError, MachineException {
+    String policy = onDiskError.getValue();
+    OnDiskError onError =
+        switch (policy) {
+          case "stop" -> OnDiskError.STOP;
+          case "report" -> OnDiskError.REPORT;
+          default ->
+              throw new UserError(
+                  ExitCode.USAGE, "--on-disk-error " + policy + ": stop or report expected");
+        };
+    List<DiskConfig> disks = new ArrayList<>();
+    for (String text : texts(disk)) {
+      disks.add(DiskConfig.parse(text).withOnError(onError));
+    }
+    return disks;
+  }
+
+  private List<NetConfig> nets() throws MachineException {
+    List<NetConfig> nets = new ArrayList<>();
+    Entropy entropy = Entropy.host();
+    for (String text : texts(net)) {
+      NetConfig.parse(text).map(card -> card.withMac(entropy)).ifPresent(nets::add);
+    }
+    return nets;
+  }
+
+  private List<ShareConfig> shares() throws UserError, MachineException {
+    List<ShareConfig> shares = new ArrayList<>();
+    for (String text : texts(share)) {
+      shares.add(ShareConfig.parse(text));
+    }
+    return shares;
+  }
+
+  private static List<String> texts(OptionSpec option) {
+    String[] texts = option.getValue();
+    return texts == null ? List.of() : List.of(texts);
   }
 
   /** The firmware image to start, if a machine with firmware was asked for. */

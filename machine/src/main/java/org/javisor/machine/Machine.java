@@ -74,6 +74,10 @@ public final class Machine implements AutoCloseable {
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
+    if (!config.disks().isEmpty() || !config.nets().isEmpty() || !config.shares().isEmpty()) {
+      throw new MachineException(
+          Reason.HOST_REFUSED, "there is no device for disks, networks and shared folders yet");
+    }
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();

@@ -2,6 +2,7 @@ package org.javisor.machine;
 
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -43,7 +44,10 @@ public record MachineConfig(
     String accelerator,
     Set<TraceCategory> trace,
     Optional<InetSocketAddress> gdb,
-    OptionalInt debugExitPort) {
+    OptionalInt debugExitPort,
+    List<DiskConfig> disks,
+    List<NetConfig> nets,
+    List<ShareConfig> shares) {
 
   /** The accelerator name that leaves the choice to the machine. */
   public static final String AUTO = "auto";
@@ -74,6 +78,9 @@ public record MachineConfig(
       throw new IllegalArgumentException(cpus + " CPUs: 1 to " + MAX_CPUS + " expected");
     }
     trace = Set.copyOf(trace);
+    disks = List.copyOf(disks);
+    nets = List.copyOf(nets);
+    shares = List.copyOf(shares);
   }
 
   /** The CPU models there are, by name. */
@@ -85,6 +92,14 @@ public record MachineConfig(
   public MachineConfig withAccelerator(String name) {
     return new MachineConfig(
         kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
-        name, trace, gdb, debugExitPort);
+        name, trace, gdb, debugExitPort, disks, nets, shares);
+  }
+
+  /** The same machine with these devices. */
+  public MachineConfig withDevices(
+      List<DiskConfig> newDisks, List<NetConfig> newNets, List<ShareConfig> newShares) {
+    return new MachineConfig(
+        kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
+        accelerator, trace, gdb, debugExitPort, newDisks, newNets, newShares);
   }
 }
