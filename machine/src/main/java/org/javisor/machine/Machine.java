@@ -25,6 +25,7 @@ import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -53,6 +54,7 @@ public final class Machine implements AutoCloseable {
   private final CountDownLatch done = new CountDownLatch(1);
   private volatile Throwable failure;
   private Timers timers;
+  private Disks disks;
   private Vm vm;
   private MachineDebugger debugger;
   private GdbServer gdb;
@@ -74,9 +76,12 @@ public final class Machine implements AutoCloseable {
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
-    if (!config.disks().isEmpty() || !config.nets().isEmpty() || !config.shares().isEmpty()) {
+    if (config.disks().stream().anyMatch(d -> d.iface() == DiskConfig.Interface.VIRTIO)
+        || !config.nets().isEmpty()
+        || !config.shares().isEmpty()) {
       throw new MachineException(
-          Reason.HOST_REFUSED, "there is no device for disks, networks and shared folders yet");
+          Reason.HOST_REFUSED,
+          "there is no device for VirtIO disks, networks and shared folders yet");
     }
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
@@ -99,6 +104,7 @@ public final class Machine implements AutoCloseable {
         rom.isPresent()
             ? Optional.empty()
             : Optional.of(load(config, pcConfig, memory, e820));
+    machine.disks = Disks.open(config.disks());
     machine.timers = new Timers(clock);
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.add(new VcpuThread(machine, i));
@@ -123,6 +129,7 @@ public final class Machine implements AutoCloseable {
     } else {
       new BiosServices(memory, e820, debugOutput).install(pc.devices());
     }
+    machine.attachIde(pc, memory);
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
@@ -142,6 +149,34 @@ public final class Machine implements AutoCloseable {
     }
     machine.vcpus.forEach(VcpuThread::start);
     return machine;
+  }
+
+  /** Puts the disks that want it on the board's ATA controller, in their order. */
+  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
+    List<Disks.Disk> drives =
+        disks.all().stream()
+            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
+            .toList();
+    if (drives.isEmpty()) {
+      return;
+    }
+    if (drives.size() > PiixIde.DRIVES) {
+      abandon();
+      throw new MachineException(
+          Reason.BAD_OPTION,
+          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
+              + " expected; put others on VirtIO");
+    }
+    PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
+    for (int i = 0; i < drives.size(); i++) {
+      DiskConfig config = drives.get(i).config();
+      if (config.iface() == DiskConfig.Interface.CDROM) {
+        ide.attachCdrom(i, drives.get(i).device(), config.serial());
+      } else {
+        ide.attachDisk(i, drives.get(i).device(), config.serial());
+      }
+    }
+    pc.pci().attach(1, PiixIde.FUNCTION, ide);
   }
 
   private void debug(InetSocketAddress address, GuestMemory memory, MachineListener listener)
@@ -164,6 +199,7 @@ public final class Machine implements AutoCloseable {
   /** Gives back what a machine that will not start holds. */
   private void abandon() {
     timers.close();
+    disks.close();
     if (vm != null) {
       vm.close();
     }
@@ -380,6 +416,7 @@ public final class Machine implements AutoCloseable {
       }
     }
     timers.close();
+    disks.close();
     vm.close();
     if (interrupted) {
       Thread.currentThread().interrupt();
