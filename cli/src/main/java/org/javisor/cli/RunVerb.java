@@ -25,6 +25,7 @@ import org.javisor.machine.ShareConfig;
 import org.javisor.machine.console.Console;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.block.OnDiskError;
+import org.javisor.storage.image.DefaultFirmware;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.PackageException;
 import picocli.CommandLine.Model.OptionSpec;
@@ -35,13 +36,29 @@ final class RunVerb extends Verb {
   /** How long a machine may take to end after it was told to. */
   private static final long QUIT_NANOS = 2_000_000_000L;
 
+  /** The default guest's kernel, for a machine whose disk is not to be booted. */
+  private static final String DEFAULT_KERNEL = "default";
+
+  /** What {@code --firmware} means without a value. */
+  private static final String SEABIOS = "seabios";
+
   private final AtomicReference<Machine> running = new AtomicReference<>();
 
   private final OptionSpec kernel =
-      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF.")
+      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF; 'default' is the kernel of the default guest.")
           .build();
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
+  private final OptionSpec firmware =
+      option(
+          "--firmware",
+          "FILE",
+          Path.class,
+          "Start a firmware image instead of a kernel, as a PC does; without FILE, SeaBIOS. Implied"
+              + " by --disk and --cdrom without --kernel and --initrd.")
+          .arity("0..1")
+          .fallbackValue(SEABIOS)
+          .build();
   private final OptionSpec append =
       option("--append", "TEXT", String.class,
           "The kernel's command line. Default: ${DEFAULT-VALUE}")
@@ -89,6 +106,10 @@ final class RunVerb extends Verb {
   private final OptionSpec disk =
       option("--disk", DiskConfig.SYNTAX, String[].class,
           "A disk: an image, raw or qcow2. May be given again.")
+          .build();
+  private final OptionSpec cdrom =
+      option("--cdrom", "FILE", Path[].class,
+          "A disc in a CD-ROM drive, as --disk FILE,if=cdrom. May be given again.")
           .build();
   private final OptionSpec net =
       option("--net", "NETWORK", String[].class,
@@ -154,8 +175,8 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, append, protocol, memory, cpus, cpuModel, accelerator, disk, net, share,
-        onDiskError, console,
+        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, cdrom, net,
+        share, onDiskError, console,
         debugConsole, debugExit, noReboot, gdb, trace);
   }
 
@@ -219,13 +240,16 @@ final class RunVerb extends Verb {
       throw new UserError(
           ExitCode.USAGE, "--cpus " + count + ": 1 to " + MachineConfig.MAX_CPUS + " expected");
     }
+    Optional<Path> rom = firmware(messages);
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
     Optional<Path> unpacked = Optional.empty();
     if (ramDisk != null) {
       readable("--initrd", ramDisk);
     }
-    if (image == null) {
+    if (rom.isPresent()) {
+      // Whatever the firmware finds to boot.
+    } else if (image == null || image.toString().equals(DEFAULT_KERNEL)) {
       DefaultGuest.GuestFiles files = defaultGuest(messages);
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
@@ -240,7 +264,8 @@ final class RunVerb extends Verb {
     List<NetConfig> nets = nets();
     List<ShareConfig> shares = shares();
     return new MachineConfig(
-        image,
+        Optional.ofNullable(image),
+        rom,
         unpacked,
         Optional.ofNullable(ramDisk),
         protocol.getValue(),
@@ -273,6 +298,10 @@ final class RunVerb extends Verb {
     for (String text : texts(disk)) {
       disks.add(DiskConfig.parse(text).withOnError(onError));
     }
+    Path[] discs = cdrom.getValue();
+    for (Path disc : discs == null ? new Path[0] : discs) {
+      disks.add(DiskConfig.of(disc).on(DiskConfig.Interface.CDROM).withOnError(onError));
+    }
     return disks;
   }
 
@@ -299,6 +328,40 @@ final class RunVerb extends Verb {
   private static List<String> texts(OptionSpec option) {
     String[] texts = option.getValue();
     return texts == null ? List.of() : List.of(texts);
+  }
+
+  /** The firmware image to start, if a machine with firmware was asked for. */
+  private Optional<Path> firmware(Messages messages) throws UserError {
+    Path file = firmware.getValue();
+    if (file == null) {
+      boolean fromDisk = disk.getValue() != null || cdrom.getValue() != null;
+      if (!fromDisk || kernel.getValue() != null || initrd.getValue() != null) {
+        return Optional.empty();
+      }
+      file = Path.of(SEABIOS);
+    }
+    for (OptionSpec other : List.of(kernel, initrd)) {
+      if (other.getValue() != null) {
+        throw new UserError(
+            ExitCode.USAGE,
+            other.longestName() + " with --firmware: one of the two expected; firmware boots what"
+                + " is on a disk");
+      }
+    }
+    if (!file.toString().equals(SEABIOS) || Files.exists(file)) {
+      readable("--firmware", file);
+      return Optional.of(file);
+    }
+    try {
+      return Optional.of(new DefaultFirmware(messages::message).obtain());
+    } catch (PackageException e) {
+      throw new UserError(ExitCode.NO_GUEST, e.getMessage(), e);
+    } catch (IOException e) {
+      throw new UserError(
+          ExitCode.FILE,
+          "the firmware cannot be kept in " + DefaultGuest.cacheFolder() + ": " + e.getMessage(),
+          e);
+    }
   }
 
   private String model() throws UserError {

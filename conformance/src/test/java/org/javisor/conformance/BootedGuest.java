@@ -30,7 +30,8 @@ final class BootedGuest implements AutoCloseable {
       throws MachineException {
     MachineConfig config =
         new MachineConfig(
-            kernel,
+            Optional.of(kernel),
+            Optional.empty(),
             unpacked,
             Optional.of(initrd),
             protocol,

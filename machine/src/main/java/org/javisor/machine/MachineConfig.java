@@ -18,6 +18,7 @@ import org.javisor.pc.loader.BootProtocol;
  * the far end of its serial line.
  *
  * @param kernel the file to boot: bzImage, ELF with a PVH note, or multiboot
+ * @param firmware the image in the ROM that starts the machine; either it or a kernel is given
  * @param unpackedKernel the same kernel's unpacked payload, if someone kept it: saves unpacking
  * @param initrd the initramfs, or the first module of a multiboot kernel
  * @param protocol how the kernel is entered
@@ -31,7 +32,8 @@ import org.javisor.pc.loader.BootProtocol;
  * @param gdb where to wait for a debugger; the machine then starts stopped
  */
 public record MachineConfig(
-    Path kernel,
+    Optional<Path> kernel,
+    Optional<Path> firmware,
     Optional<Path> unpackedKernel,
     Optional<Path> initrd,
     BootProtocol protocol,
@@ -61,7 +63,9 @@ public record MachineConfig(
   public static final int MAX_CPUS = 64;
 
   public MachineConfig {
-    Objects.requireNonNull(kernel, "kernel");
+    if (kernel.isPresent() == firmware.isPresent()) {
+      throw new IllegalArgumentException("either a kernel or firmware expected");
+    }
     Objects.requireNonNull(protocol, "protocol");
     Objects.requireNonNull(commandLine, "commandLine");
     Objects.requireNonNull(cpuModel, "cpuModel");
@@ -87,15 +91,15 @@ public record MachineConfig(
   /** The same machine on another accelerator. */
   public MachineConfig withAccelerator(String name) {
     return new MachineConfig(
-        kernel, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel, name, trace,
-        gdb, debugExitPort, disks, nets, shares);
+        kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
+        name, trace, gdb, debugExitPort, disks, nets, shares);
   }
 
   /** The same machine with these devices. */
   public MachineConfig withDevices(
       List<DiskConfig> newDisks, List<NetConfig> newNets, List<ShareConfig> newShares) {
     return new MachineConfig(
-        kernel, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel, accelerator,
-        trace, gdb, debugExitPort, newDisks, newNets, newShares);
+        kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
+        accelerator, trace, gdb, debugExitPort, newDisks, newNets, newShares);
   }
 }

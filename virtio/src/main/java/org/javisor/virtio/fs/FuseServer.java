@@ -446,6 +446,8 @@ public final class FuseServer implements AutoCloseable {
       needRoom(INIT_OUT);
       int major = int32(0);
       int flags = int32(12);
+      // Whoever mounts the folder knows nothing of what was before.
+      forgetAll();
       MemorySegment answer = out.asSlice(OUT_HEADER, INIT_OUT);
       answer.fill((byte) 0);
       answer.set(INT, 0, MAJOR);

@@ -85,11 +85,10 @@ public final class VirtioFs implements VirtioDevice {
     session = opened;
   }
 
-  /** What the guest had open is closed, by those who may wait for it. */
+  /** What the guest had open is closed when the next one mounts the folder. */
   @Override
   public void stop(Session closed) {
     session = null;
-    workers.execute(server::forgetAll);
   }
 
   @Override
