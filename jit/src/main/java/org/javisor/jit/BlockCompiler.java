@@ -507,6 +507,26 @@ final class BlockCompiler {
         segmentBase();
         return false;
       }
+      case RDTSC, RDTSCP -> {
+        if (trampoline.readClock == 0) {
+          return slow();
+        }
+        e.gsLoad32(S0, Layout.NO_CLOCK);
+        slowFrom(e.unlessRcxZero());
+        if (part == Core.USER) {
+          e.gsLoad32(S0, VcpuBlock.NO_USER_TSC);
+          slowFrom(e.unlessRcxZero());
+        }
+        e.b(0x48, 0x8d, 0x0d);
+        e.i32(14); // lea rcx, [rip + 14]
+        e.gsStore(S0, Layout.TEMPORARY);
+        int jump = e.jump();
+        e.patch32(jump, (int) (trampoline.readClock - (start + e.length())));
+        if (form.op() == Op.RDTSCP) {
+          e.gsLoad(GUEST_RCX, VcpuBlock.TSC_AUX);
+        }
+        return false;
+      }
       case MOVSREG -> {
         // Translated code does not keep CS and SS up to date.
         boolean kept = in.reg == 0 || in.reg >= 3 && in.reg < 6;

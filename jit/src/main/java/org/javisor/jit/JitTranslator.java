@@ -1,6 +1,7 @@
 package org.javisor.jit;
 
 import java.util.Arrays;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.Core;
 import org.javisor.interp.Translator;
 import org.javisor.interp.VcpuBlock;
@@ -124,6 +125,11 @@ final class JitTranslator implements Translator {
     }
     RawMemory.put64(block + Layout.MAP, core.memory().table());
     RawMemory.put64(block + Layout.MAP_FRAMES, core.memory().tableFrames());
+    long ahead = core.tscAhead();
+    RawMemory.put64(block + Layout.TSC_AHEAD, ahead);
+    RawMemory.put32(
+        block + Layout.NO_CLOCK,
+        ahead == Clock.NOT_MONOTONIC || trampoline.readClock == 0 ? 1 : 0);
     RawMemory.put32(block + Layout.SEVERAL, core.alone() ? 0 : 1);
     long code = known(core.rip(), part);
     if (code == 0) {

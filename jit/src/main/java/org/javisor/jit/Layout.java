@@ -116,6 +116,15 @@ final class Layout {
   static final int X87_FIP = WORDS + 304;
   static final int X87_FDP = WORDS + 312;
 
+  /** What to add to the host's clock for the guest's time-stamp counter. */
+  static final int TSC_AHEAD = WORDS + 328;
+
+  /** Zero if the guest's time is that clock's. */
+  static final int NO_CLOCK = WORDS + 336;
+
+  /** A struct timespec. */
+  static final int TIME = WORDS + 344;
+
   /** The exception masks of FCW. */
   static final int X87_PLAIN = WORDS + 320;
 

@@ -11,6 +11,7 @@ import static org.javisor.jit.Emitter.RCX;
 
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import org.javisor.interp.VcpuBlock;
@@ -22,6 +23,14 @@ final class Trampoline {
   private static final CodeCache JUMP_MEMORY = new CodeCache(4096);
 
   private static final MethodHandle ENTER;
+
+  /** Address of the C library's clock_gettime, or 0. */
+  private static final long CLOCK_GETTIME =
+      Linker.nativeLinker()
+          .defaultLookup()
+          .find("clock_gettime")
+          .map(MemorySegment::address)
+          .orElse(0L);
 
   static {
     long at = JUMP_MEMORY.next();
@@ -39,6 +48,9 @@ final class Trampoline {
   }
 
   private static final int[] SAVED = {RBP, RBX, R12, R13, R14, R15};
+
+  /** Reads the time-stamp counter and goes on where TEMPORARY says; 0 if it cannot be. */
+  final long readClock;
 
   private final long[] walks = new long[6];
 
@@ -104,6 +116,9 @@ final class Trampoline {
     e.land(absent);
     loadX87(e);
     e.gsJump(Layout.TEMPORARY);
+    e.alignTo(16);
+    readClock = CLOCK_GETTIME == 0 ? 0 : enter + e.length();
+    readClock(e);
     for (int part = 0; part < 3; part++) {
       for (int write = 0; write < 2; write++) {
         e.alignTo(16);
@@ -126,6 +141,42 @@ final class Trampoline {
     }
     e.gsLdmxcsr(VcpuBlock.MXCSR);
     e.gsStore32Immediate(Layout.VECTORS_ABSENT, 0);
+  }
+
+  /** What the C library's functions may change, beside RAX and the scratch registers: guest registers. */
+  private static final int[] CALLER_SAVED = {2, 6, 7, 8, 9, 10, 11};
+
+  private static final int CLOCK_MONOTONIC = 1;
+
+  /** RDTSC: the host's clock in nanoseconds, and what the guest's counter is ahead of it. */
+  private static void readClock(Emitter e) {
+    e.b(0x0f, 0x90, 0xc0); // seto al
+    e.b(0x9f); // lahf
+    e.gsStore32(RAX, Layout.FLAGS);
+    for (int g : CALLER_SAVED) {
+      e.gsStore(Layout.host(g), Layout.slot(g));
+    }
+    e.movImmediate(Emitter.RDI, CLOCK_MONOTONIC);
+    e.b(0xf3, 0x48, 0x0f);
+    e.b(0xae, 0xce); // rdgsbase rsi
+    e.lea(true, Emitter.RSI, Emitter.RSI, Emitter.NONE, 0, Layout.TIME);
+    e.movImmediate(RAX, CLOCK_GETTIME);
+    e.b(0xff, 0xd0); // call rax
+    e.gsLoad(RCX, Layout.TIME);
+    e.b(0x48, 0x69, 0xc9);
+    e.i32(1_000_000_000); // imul rcx, rcx, 10^9
+    e.gs(true, 0x03, RCX, Layout.TIME + 8);
+    e.gs(true, 0x03, RCX, Layout.TSC_AHEAD);
+    e.gsLoad32(RAX, Layout.FLAGS);
+    e.b(0x04, 0x7f); // add al, 7f
+    e.b(0x9e); // sahf
+    for (int g : CALLER_SAVED) {
+      e.gsLoad(Layout.host(g), Layout.slot(g));
+    }
+    e.mov32(RAX, RCX);
+    e.rorx(true, Emitter.RDX, RCX, 32);
+    e.mov32(Emitter.RDX, Emitter.RDX);
+    e.gsJump(Layout.TEMPORARY);
   }
 
   private static void storeVectors(Emitter e) {
