@@ -160,7 +160,7 @@ final class BlockCompiler {
 
   String nameOf(JitBlock b, int i) {
     decode(b, i);
-    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "");
+    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "") + (in.form.operands().size() == 2 && in.form.operand(1) == Operand.Sw ? " sreg" + in.reg + " mod" + in.mod + " os" + in.operandSize : "") + (in.isMemory() ? " mem" : "");
   }
 
   private void decode(JitBlock b, int i) {
@@ -528,9 +528,7 @@ final class BlockCompiler {
         return false;
       }
       case MOVSREG -> {
-        // Translated code does not keep CS and SS up to date.
-        boolean kept = in.reg == 0 || in.reg >= 3 && in.reg < 6;
-        if (form.operand(0) == Operand.Sw || !in.isMemory() && in.operandSize == 2 || !kept) {
+        if (form.operand(0) == Operand.Sw || in.reg > 5) {
           return slow();
         }
         if (in.isMemory()) {
@@ -539,6 +537,14 @@ final class BlockCompiler {
           e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
           e.b(0x66);
           e.memory(false, 0x89, S0, S2, S1, 0, 0);
+          return false;
+        }
+        if (in.operandSize == 2) {
+          int host = read(in.rm, S1);
+          e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
+          e.b(0x66);
+          e.rr(false, 0x8b, host, S0);
+          written(in.rm, host);
           return false;
         }
         int host = target(in.rm, S0);
@@ -1223,7 +1229,7 @@ final class BlockCompiler {
     e.alu(false, 1, R11, 2);
     e.gs(false, 0x23, S0, VcpuBlock.SYSCALL_KEEPS);
     e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
-    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSCALL);
+    privilege(VcpuBlock.BY_SYSCALL, VcpuBlock.KERNEL_SELECTORS);
     e.movImmediate(S0, 1);
     e.alu(false, 0, S0, 0); // all arithmetic flags become 0
     e.gsLoad(S2, VcpuBlock.LSTAR);
@@ -1232,6 +1238,13 @@ final class BlockCompiler {
     indirect();
     part = user;
     return true;
+  }
+
+  /** Notes a change of privilege; CS and SS are neighbours. */
+  private void privilege(int change, int selectors) {
+    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, change);
+    e.gsLoad(S0, selectors);
+    e.gsStore(S0, VcpuBlock.SELECTORS + 4);
   }
 
   private boolean systemReturn() {
@@ -1255,7 +1268,7 @@ final class BlockCompiler {
     e.mov32(S0, R11);
     e.alu(false, 4, S0, 0x600);
     e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
-    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSRET);
+    privilege(VcpuBlock.BY_SYSRET, VcpuBlock.USER_SELECTORS);
     e.loadFlags(R11, S0, Layout.SAVED_RAX);
     e.gsJump(Layout.TEMPORARY);
     return true;
