@@ -82,10 +82,6 @@ final class JitTranslator implements Translator {
     this.trampoline = new Trampoline(cache);
     this.permanent = cache.used();
     this.compiler = new BlockCompiler(core, cache, sites, trampoline);
-    RawMemory.put64(block + Layout.TLB_MASK, VcpuBlock.TLB_ENTRIES - 1L << 12);
-    RawMemory.put64(block + Layout.PAGE_MASK, -4096L);
-    RawMemory.put64(
-        block + Layout.JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
     RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
