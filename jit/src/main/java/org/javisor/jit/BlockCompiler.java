@@ -71,6 +71,9 @@ final class BlockCompiler {
 
   private final int[] exitSizes = new int[8 * MAX];
 
+  /** And where what it checks begins. */
+  private final int[] exitEnds = new int[8 * MAX];
+
   /** The guest's vector registers are in the host's from here on. */
   private boolean vectorsLoaded;
 
@@ -221,7 +224,7 @@ final class BlockCompiler {
       if (exitRetries[i] < 0) {
         coldExit(exitSites[i]);
       } else {
-        walk(exitSites[i], exitRetries[i], exitSizes[i]);
+        walk(exitSites[i], exitRetries[i], exitSizes[i], exitEnds[i]);
       }
     }
     block.entry = start;
@@ -266,14 +269,27 @@ final class BlockCompiler {
   }
 
   /** Walks the page tables and checks again; what the walk does not do is an exit. */
-  private void walk(int site, int retry, int access) {
+  private void walk(int site, int retry, int access, int end) {
     boolean write = (access & 1) != 0;
     cold.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
     cold.gsStore(S1, Layout.LAST_BYTE);
+    if (access >> 1 > 1) {
+      if (end < 0) {
+        cold.movImmediate(S1, 0);
+      } else {
+        coldAddress(S1, end);
+      }
+      cold.gsStore(S1, Layout.CONTINUE);
+    }
     cold.movImmediate(S0, site);
-    cold.b(0x4c, 0x8d, 0x25); // lea r12, [rip + retry]
-    cold.i32((int) (start + retry - (coldStart + cold.length() + 4)));
+    coldAddress(S1, retry);
     coldJump(trampoline.walk(part, write));
+  }
+
+  /** lea to, [rip + what is at an offset of the block]. */
+  private void coldAddress(int to, int offset) {
+    cold.b(0x48 | to >> 3 << 2, 0x8d, 0x05 | (to & 7) << 3);
+    cold.i32((int) (start + offset - (coldStart + cold.length() + 4)));
   }
 
   private boolean slow() {
@@ -385,6 +401,7 @@ final class BlockCompiler {
     exitRetries[exits - 1] = retry;
     exitSizes[exits - 1] = size << 1 | (write ? 1 : 0);
     e.gsLoadIndexed(S1, S1, Layout.tlbAddends(part));
+    exitEnds[exits - 1] = e.length();
   }
 
   /** Leaves an access whose address in S2 is not aligned to the interpreter. */
@@ -972,8 +989,7 @@ final class BlockCompiler {
     int away = e.unlessRcxZero();
     e.land(away, coldOffset());
     cold.gsStore32Immediate(Layout.VECTORS_SITE, sites.add(block, Sites.SLOW, index, 0));
-    cold.b(0x48, 0x8d, 0x0d); // lea rcx, [rip + what follows]
-    cold.i32((int) (start + e.length() - (coldStart + cold.length() + 4)));
+    coldAddress(S0, e.length());
     cold.gsStore(S0, Layout.TEMPORARY);
     coldJump(stub);
   }
@@ -982,6 +998,16 @@ final class BlockCompiler {
 
   /** MOVS and STOS upwards, page by page when repeated. */
   private boolean string() {
+    int first = exits;
+    boolean ended = emitString();
+    if (in.rep) {
+      // What is moved at once must end with the page.
+      java.util.Arrays.fill(exitEnds, first, exits, -1);
+    }
+    return ended;
+  }
+
+  private boolean emitString() {
     boolean moves = in.form.op() == Op.MOVS;
     int size = in.operandBytes(0);
     if (in.addressSize != 8 || in.repne || moves && usesSegment()) {

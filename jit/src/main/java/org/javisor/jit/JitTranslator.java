@@ -215,17 +215,36 @@ final class JitTranslator implements Translator {
     if (!again) {
       int size = Sites.size(info);
       boolean write = Sites.write(info);
-      core.fill(va, size, write);
-      long tag =
-          RawMemory.get64(
-              block + Layout.tlbTags(part, write)
-                  + ((va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3));
-      if ((va + (size - 1) + tag & -4096L) == 0) {
-        return resume(b, i);
+      long second = va + (size - 1) & -4096L;
+      if (second != (va & -4096L)) {
+        core.fill(va, 1, write);
+        core.fill(second, 1, write);
+        if (inTlb(va, part, write)
+            && inTlb(second, part, write)
+            && (!write || addend(va, part) == addend(second, part))) {
+          return resume(b, i);
+        }
+      } else {
+        core.fill(va, size, write);
+        if (inTlb(va, part, write)) {
+          return resume(b, i);
+        }
       }
     }
     missBlock = null;
     return slow(b, i);
+  }
+
+  private static long tlbOffset(long va) {
+    return (va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3;
+  }
+
+  private boolean inTlb(long va, int part, boolean write) {
+    return RawMemory.get64(block + Layout.tlbTags(part, write) + tlbOffset(va)) == -(va & -4096L);
+  }
+
+  private long addend(long va, int part) {
+    return RawMemory.get64(block + Layout.tlbAddends(part) + tlbOffset(va));
   }
 
   /** Has the interpreter execute an instruction of a block. */
