@@ -211,7 +211,7 @@ final class PageWalk {
       e.test(S1, W);
       bailIf(ZERO);
     }
-    e.mov32(RBX, RCX); // the frame
+    e.mov32(RSI, RCX); // the frame
     e.shift(true, 4, RCX, 12);
     e.gs(true, 0x03, RCX, Layout.ARENA);
     e.mov(RDX, S2);
@@ -233,11 +233,14 @@ final class PageWalk {
     e.mov(RDX, RCX);
     e.land(writable);
     e.gsIndexed(true, 0x89, RDX, RAX, 3, Layout.tlbTags(part, true));
-    recheckFlags();
     note();
+    recheckFlags();
   }
 
-  /** Another vCPU may have begun to translate the frame since its flags were read. */
+  /**
+   * Another vCPU may have begun to translate the frame since its flags were read: it has set the
+   * flag before it looks at the list of what is filled. RSI: the frame.
+   */
   private void recheckFlags() {
     e.gs(false, 0x83, 7, Layout.SEVERAL);
     e.b(0); // cmp dword gs:[SEVERAL], 0
@@ -245,9 +248,16 @@ final class PageWalk {
     e.b(0x0f, 0xae, 0xf0); // mfence
     e.gsLoad(RDX, Layout.FRAME_FLAGS);
     e.b(0x0f, 0xb6, 0x14);
-    e.b(0x1a); // movzx edx, byte [rdx + rbx]
+    e.b(0x32); // movzx edx, byte [rdx + rsi]
     e.test(RDX, 1);
     int stillFree = e.jumpIf(ZERO);
+    e.mov(RAX, S2);
+    e.shift(true, 5, RAX, 12);
+    e.alu(false, 4, RAX, VcpuBlock.TLB_ENTRIES - 1);
+    e.mov32(RCX, RAX);
+    e.alu(false, 6, RCX, 2);
+    e.shift(true, 4, RCX, 12);
+    e.b(0x48, 0xf7, 0xd9); // neg rcx: an empty tag
     e.gsIndexed(true, 0x89, RCX, RAX, 3, Layout.tlbTags(part, true));
     e.land(stillFree);
     e.land(single);
