@@ -193,7 +193,12 @@ final class InterpVcpu implements Vcpu {
     CodePage page = pages[frame];
     boolean own =
         page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
-    if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
+    long covered =
+        (page == null ? 0 : page.covered()) | (translator == null ? 0 : translator.covered(frame));
+    if (vm.singleVcpu()) {
+      vm.coverage().set(frame, covered);
+    }
+    if (covered == 0) {
       pages[frame] = null;
       if (!watch) {
         vm.frameHoldsNoCode(this, frame);
@@ -286,12 +291,14 @@ final class InterpVcpu implements Vcpu {
         }
       }
       page.add(b);
+      vm.coverage().add(frame, page.covered());
       if (b.secondFrame >= 0) {
         vm.frameHoldsCode(this, b.secondFrame);
         if (pages[b.secondFrame] == null) {
           pages[b.secondFrame] = new CodePage();
         }
         pages[b.secondFrame].addStraddler(b, b.length - (4096 - b.offset));
+        vm.coverage().add(b.secondFrame, 1);
       }
     }
     if (b.secondFrame == -1 && !b.breakpoint) {

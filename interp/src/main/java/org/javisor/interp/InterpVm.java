@@ -24,6 +24,7 @@ final class InterpVm implements Vm {
   private final Trace trace;
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
   private final CodeHolders holders;
+  private final CodeCoverage coverage;
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
   private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
@@ -45,6 +46,7 @@ final class InterpVm implements Vm {
     this.clock = clock;
     this.trace = trace;
     holders = new CodeHolders(memory.arena());
+    coverage = new CodeCoverage(memory.arena().frames());
     memory.arena().addCodeWriteListener(listener);
     memory.addMapListener(mapListener);
   }
@@ -109,6 +111,10 @@ final class InterpVm implements Vm {
       RawMemory.copyOut(arena.address(frame), decoded, 0, decoded.length);
       exclusion.whenOthersWereBetweenBlocks(vcpu, () -> compare(frame, decoded));
     }
+  }
+
+  CodeCoverage coverage() {
+    return coverage;
   }
 
   /** A vCPU has no blocks of a frame any more. */
