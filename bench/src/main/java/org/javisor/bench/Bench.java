@@ -3,6 +3,7 @@ package org.javisor.bench;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -132,6 +133,8 @@ public final class Bench implements Callable<Integer> {
     }
     PrintWriter progress = spec.commandLine().getErr();
     Path folder = Files.createTempDirectory("javisor-bench-");
+    Thread cleaner = new Thread(() -> deleteQuietly(folder), "javisor-bench-cleaner");
+    Runtime.getRuntime().addShutdownHook(cleaner);
     try {
       say(progress, "compiling the programs");
       GuestPrograms programs = GuestPrograms.compile(folder);
@@ -163,6 +166,7 @@ public final class Bench implements Callable<Integer> {
       return report(figures, setting, progress);
     } finally {
       delete(folder);
+      Runtime.getRuntime().removeShutdownHook(cleaner);
     }
   }
 
@@ -237,6 +241,15 @@ public final class Bench implements Callable<Integer> {
   private static void say(PrintWriter progress, String line) {
     progress.println("javisor: " + line);
     progress.flush();
+  }
+
+  /** For an end in the middle; what cannot be removed then, nobody can be told of. */
+  private static void deleteQuietly(Path folder) {
+    try {
+      delete(folder);
+    } catch (IOException | UncheckedIOException e) {
+      return;
+    }
   }
 
   private static void delete(Path folder) throws IOException {

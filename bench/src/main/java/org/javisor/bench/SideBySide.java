@@ -24,7 +24,11 @@ final class SideBySide {
 
   private static final String APPEND = "console=ttyS0";
   private static final int MEBIBYTES = 512;
-  private static final Map<String, String> NO_CACHE = Map.of("JAVISOR_NO_CACHE", "1");
+  /** A source that is edited meanwhile must not make one of the starts a build. */
+  private static final Map<String, String> PLAIN = Map.of("JAVISOR_NO_BUILD", "1");
+
+  private static final Map<String, String> NO_CACHE =
+      Map.of("JAVISOR_NO_BUILD", "1", "JAVISOR_NO_CACHE", "1");
 
   private final Path launcher;
   private final String accelerator;
@@ -70,8 +74,8 @@ final class SideBySide {
     Map<String, Emulator> booted = new HashMap<>();
     try (HostSubject host = new HostSubject(programs, image)) {
       for (String name : order) {
-        first(name, Map.of(), name);
-        boot(name, Map.of(), name, prefix).ifPresent(emulator -> booted.put(name, emulator));
+        first(name, PLAIN, name);
+        boot(name, PLAIN, name, prefix).ifPresent(emulator -> booted.put(name, emulator));
       }
       bare(prefix);
       for (String row : rows) {
@@ -79,7 +83,7 @@ final class SideBySide {
         for (String name : order) {
           Emulator emulator = booted.get(name);
           if (emulator == null) {
-            emulator = boot(name, Map.of(), null, prefix).orElse(null);
+            emulator = boot(name, PLAIN, null, prefix).orElse(null);
             booted.put(name, emulator);
           }
           if (emulator != null && !row(row, emulator, seen)) {
