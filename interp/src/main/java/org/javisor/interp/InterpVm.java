@@ -26,7 +26,17 @@ final class InterpVm implements Vm {
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
 
-  InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
+  /** Makes what executes most of a vCPU's code, or null. */
+  private final Translator.Factory translators;
+
+  InterpVm(
+      GuestMemory memory,
+      GuestBus bus,
+      CpuModel model,
+      Clock clock,
+      Trace trace,
+      Translator.Factory translators) {
+    this.translators = translators;
     this.memory = memory;
     this.bus = bus;
     this.model = model;
@@ -38,6 +48,10 @@ final class InterpVm implements Vm {
   @Override
   public GuestMemory memory() {
     return memory;
+  }
+
+  Translator.Factory translators() {
+    return translators;
   }
 
   GuestBus bus() {
@@ -121,5 +135,6 @@ final class InterpVm implements Vm {
   @Override
   public void close() {
     memory.arena().removeCodeWriteListener(listener);
+    vcpus.forEach(InterpVcpu::close);
   }
 }
