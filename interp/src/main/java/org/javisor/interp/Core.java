@@ -112,6 +112,17 @@ public final class Core {
     return c.checksAlignment() ? -1 : c.mmu.currentPart();
   }
 
+  /** Supervisor accesses to user pages depend on AC: CR4.SMAP. */
+  public boolean smap() {
+    return (c.cr4 & Cpu.CR4_SMAP) != 0;
+  }
+
+  /** Adopts what translated code has left in the block: a change of privilege, AC. */
+  public void adopt() {
+    c.system.adoptPrivilege();
+    c.updateTlb();
+  }
+
   public int cpl() {
     return c.cpl;
   }

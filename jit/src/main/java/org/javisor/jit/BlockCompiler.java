@@ -1,6 +1,7 @@
 package org.javisor.jit;
 
 import static org.javisor.jit.Emitter.NONE;
+import static org.javisor.jit.Emitter.R11;
 import static org.javisor.jit.Emitter.RAX;
 import static org.javisor.jit.Emitter.RBP;
 import static org.javisor.jit.Emitter.RDI;
@@ -60,6 +61,11 @@ final class BlockCompiler {
   private final int[] exitJumps = new int[8 * MAX];
   private final int[] exitSites = new int[8 * MAX];
   private int exits;
+
+  /** For the exit of a miss, where the check begins, else -1; and what it checks. */
+  private final int[] exitRetries = new int[8 * MAX];
+
+  private final int[] exitSizes = new int[8 * MAX];
 
   /** The guest's vector registers are in the host's from here on. */
   private boolean vectorsLoaded;
@@ -149,6 +155,11 @@ final class BlockCompiler {
     return s;
   }
 
+  String nameOf(JitBlock b, int i) {
+    decode(b, i);
+    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "");
+  }
+
   private void decode(JitBlock b, int i) {
     int from = b.offset + b.guest[i];
     int available = Math.min(4096 - from, 16);
@@ -198,7 +209,11 @@ final class BlockCompiler {
     exitTo(sites.add(block, Sites.STALE, 0, block.rip));
     for (int i = 0; i < exits; i++) {
       e.land(exitJumps[i]);
-      exitTo(exitSites[i]);
+      if (exitRetries[i] < 0) {
+        exitTo(exitSites[i]);
+      } else {
+        walk(exitSites[i], exitRetries[i], exitSizes[i]);
+      }
     }
     block.entry = start;
     block.staleExit = stale;
@@ -221,7 +236,20 @@ final class BlockCompiler {
   /** Has the jump at an offset go to an exit behind the code. */
   private void exitFrom(int jump, int site) {
     exitJumps[exits] = jump;
+    exitRetries[exits] = -1;
     exitSites[exits++] = site;
+  }
+
+  /** Walks the page tables and checks again; what the walk does not do is an exit. */
+  private void walk(int site, int retry, int access) {
+    boolean write = (access & 1) != 0;
+    e.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
+    e.gsStore(S1, Layout.LAST_BYTE);
+    e.movImmediate(S0, site);
+    e.b(0x4c, 0x8d, 0x25); // lea r12, [rip + retry]
+    e.i32(retry - e.length() - 4);
+    int jump = e.jump();
+    e.patch32(jump, (int) (trampoline.walk(part, write) - (start + e.length())));
   }
 
   private boolean slow() {
@@ -322,6 +350,7 @@ final class BlockCompiler {
 
   /** Looks the address in S2 up in the TLB and leaves in S1 what to add to it. */
   private void check(int size, boolean write) {
+    int retry = e.length();
     e.gsPext(S1, S2, Layout.TLB_MASK);
     e.gsLoadIndexed(S0, S1, Layout.tlbTags(part, write));
     e.lea(true, S0, S0, S2, 0, size - 1);
@@ -329,6 +358,8 @@ final class BlockCompiler {
     int miss = e.unlessRcxZero();
     exitFrom(
         miss, sites.add(block, Sites.MISS, Sites.access(index, size, write), 0));
+    exitRetries[exits - 1] = retry;
+    exitSizes[exits - 1] = size << 1 | (write ? 1 : 0);
     e.gsLoadIndexed(S1, S1, Layout.tlbAddends(part));
   }
 
@@ -365,7 +396,9 @@ final class BlockCompiler {
       }
       case BT, BTS, BTR, BTC -> {
         // With a bit number in a register, the operand is a string of bits.
-        return in.isMemory() && form.operand(1).kind() == Operand.Kind.REG ? slow() : generic();
+        return in.isMemory() && form.operand(1).kind() == Operand.Kind.REG
+            ? bitString()
+            : generic();
       }
       case SIMD -> {
         return vector();
@@ -400,6 +433,84 @@ final class BlockCompiler {
       }
       case DIV, IDIV -> {
         return divide();
+      }
+      case CMPXCHG8B, CMPXCHG16B -> {
+        int size = form.op() == Op.CMPXCHG8B ? 8 : 16;
+        address();
+        checkAligned(size);
+        check(size, true);
+        e.mov(S0, GUEST_RCX);
+        if (in.lock) {
+          e.b(0xf0);
+        }
+        e.b(size == 16 ? 0x4b : 0x43, 0x0f, 0xc7); // REX.XB for [r14 + r12]
+        e.operand(1, S2, S1, 0, 0);
+        return false;
+      }
+      case CLI -> {
+        return part == Core.USER ? slow() : systemFlag(Layout.NOT_IF, 0);
+      }
+      case STI -> {
+        // The next instruction comes before any interrupt, so it must be in this block.
+        if (part == Core.USER || index + 1 >= MAX || (next & 4095) > 4096 - 15) {
+          return slow();
+        }
+        e.gsLoad32(S0, VcpuBlock.WAITING);
+        slowFrom(e.unlessRcxZero());
+        return systemFlag(Layout.NOT_IF, 1 << 9);
+      }
+      case STAC, CLAC -> {
+        boolean set = form.op() == Op.STAC;
+        if (part == Core.USER) {
+          return slow();
+        }
+        if (!set && part == Core.SUPERVISOR) {
+          return false;
+        }
+        systemFlag(Layout.NOT_AC, set ? 1 << 18 : 0);
+        if (set && part == Core.SUPERVISOR_RELAXED) {
+          return false;
+        }
+        link(next);
+        return true;
+      }
+      case PUSHF -> {
+        pushFlags();
+        return false;
+      }
+      case POPF -> {
+        return popFlags();
+      }
+      case SWAPGS -> {
+        if (part == Core.USER) {
+          return slow();
+        }
+        e.gsLoad(S0, VcpuBlock.GS_BASE);
+        e.gsLoad(S1, VcpuBlock.KERNEL_GS_BASE);
+        e.gsStore(S0, VcpuBlock.KERNEL_GS_BASE);
+        e.gsStore(S1, VcpuBlock.GS_BASE);
+        return false;
+      }
+      case SYSCALL -> {
+        return systemCall();
+      }
+      case SYSRET -> {
+        return systemReturn();
+      }
+      case RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE -> {
+        segmentBase();
+        return false;
+      }
+      case MOVSREG -> {
+        // Translated code does not keep CS and SS up to date.
+        boolean kept = in.reg == 0 || in.reg >= 3 && in.reg < 6;
+        if (form.operand(0) == Operand.Sw || in.isMemory() || in.operandSize == 2 || !kept) {
+          return slow();
+        }
+        int host = target(in.rm, S0);
+        e.gsLoad32(host, VcpuBlock.SELECTORS + 4 * in.reg);
+        written(in.rm, host);
+        return false;
       }
       case CLD, STD -> {
         direction(form.op() == Op.STD);
@@ -934,6 +1045,179 @@ final class BlockCompiler {
       e.mov32(to, to);
     }
     written(in.reg, to);
+  }
+
+  /** Changes one of the system flags: all but it are in the mask. */
+  private boolean systemFlag(int others, int value) {
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsPext(S0, S0, others);
+    e.gsPdep(S0, S0, others);
+    if (value != 0) {
+      e.lea(false, S0, S0, NONE, 0, value);
+    }
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    return false;
+  }
+
+  private void pushFlags() {
+    e.b(0x9c, 0x59); // pushfq; pop rcx
+    e.gsPext(S0, S0, Layout.ARITHMETIC);
+    e.gsPdep(S0, S0, Layout.ARITHMETIC);
+    e.gsLoad32(S1, VcpuBlock.SYSTEM_FLAGS);
+    e.gsPext(S1, S1, Layout.PUSHED_SYSTEM);
+    e.gsPdep(S1, S1, Layout.PUSHED_SYSTEM);
+    e.lea(true, S0, S0, S1, 0, 2);
+    e.gsStore(S0, Layout.TEMPORARY);
+    e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
+    check(8, true);
+    e.gsLoad(S0, Layout.TEMPORARY);
+    e.memory(true, 0x89, S0, S2, S1, 0, 0);
+    e.mov(GUEST_RSP, S2);
+  }
+
+  /** The kernel's, when nothing but IF, DF and the arithmetic flags change. */
+  private boolean popFlags() {
+    if (part == Core.USER) {
+      return slow();
+    }
+    e.mov(S2, GUEST_RSP);
+    check(8, false);
+    e.memory(true, 0x8b, S2, S2, S1, 0, 0);
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.rr(false, 0x33, S0, S2);
+    e.test(S0, 0x3f_7100);
+    slowFrom(e.jumpIf(5));
+    interruptsMayBeOn(S2);
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.alu(false, 4, S0, ~0x600);
+    e.mov32(S1, S2);
+    e.alu(false, 4, S1, 0x600);
+    e.rr(false, 0x0b, S0, S1);
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.loadFlags(S2, S2, Layout.SAVED_RAX);
+    e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, 8);
+    return false;
+  }
+
+  /** Leaves to the interpreter an instruction that sets IF while an interrupt waits for that. */
+  private void interruptsMayBeOn(int flags) {
+    e.test(flags, 1 << 9);
+    int off = e.jumpIf(4);
+    e.gs(false, 0x83, 7, VcpuBlock.WAITING);
+    e.b(0); // cmp dword gs:[WAITING], 0
+    slowFrom(e.jumpIf(5));
+    e.land(off);
+  }
+
+  private boolean systemCall() {
+    if (part != Core.USER) {
+      return slow();
+    }
+    e.gsLoad32(S0, VcpuBlock.SYSCALL_SPECIAL);
+    slowFrom(e.unlessRcxZero());
+    e.movImmediate(GUEST_RCX, next);
+    e.b(0x9c, 0x41, 0x5b); // pushfq; pop r11
+    e.alu(false, 4, R11, 0x8d5);
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.mov32(S1, S0);
+    e.alu(false, 4, S1, 0xfffe_ffff);
+    e.rr(false, 0x0b, R11, S1);
+    e.alu(false, 1, R11, 2);
+    e.gs(false, 0x23, S0, VcpuBlock.SYSCALL_KEEPS);
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSCALL);
+    e.movImmediate(S0, 1);
+    e.alu(false, 0, S0, 0); // all arithmetic flags become 0
+    e.gsLoad(S2, VcpuBlock.LSTAR);
+    int user = part;
+    part = Core.SUPERVISOR;
+    indirect();
+    part = user;
+    return true;
+  }
+
+  private boolean systemReturn() {
+    if (part == Core.USER || !in.rexW) {
+      return slow();
+    }
+    e.gsLoad32(S0, VcpuBlock.SYSCALL_SPECIAL);
+    slowFrom(e.unlessRcxZero());
+    e.gsLoad32(S0, Layout.ATTENTION);
+    slowFrom(e.unlessRcxZero());
+    // Looked up first: a return to a wrong address has its fault in the right place.
+    e.gsPext(S1, GUEST_RCX, Layout.JUMP_MASK);
+    e.gsLoadIndexed(S0, S1, Layout.jumpTags(Core.USER));
+    e.lea(true, S0, S0, GUEST_RCX, 0, 0);
+    slowFrom(e.unlessRcxZero());
+    e.gsLoadIndexed(S0, S1, Layout.jumpCode(Core.USER));
+    e.gsStore(S0, Layout.TEMPORARY);
+    e.test(R11, 0x3f_7100);
+    slowFrom(e.jumpIf(5));
+    interruptsMayBeOn(R11);
+    e.mov32(S0, R11);
+    e.alu(false, 4, S0, 0x600);
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSRET);
+    e.loadFlags(R11, S0, Layout.SAVED_RAX);
+    e.gsJump(Layout.TEMPORARY);
+    return true;
+  }
+
+  private void segmentBase() {
+    Op op = in.form.op();
+    int word = op == Op.RDFSBASE || op == Op.WRFSBASE ? VcpuBlock.FS_BASE : VcpuBlock.GS_BASE;
+    e.gsLoad32(S0, VcpuBlock.NO_FSGSBASE);
+    slowFrom(e.unlessRcxZero());
+    if (op == Op.RDFSBASE || op == Op.RDGSBASE) {
+      int host = target(in.rm, S0);
+      e.gs(in.rexW, 0x8b, host, word);
+      written(in.rm, host);
+      return;
+    }
+    int host = read(in.rm, S2);
+    if (in.rexW) {
+      // The upper 17 bits must be alike.
+      e.movImmediate(S1, 47);
+      e.sarx(true, S0, host, S1);
+      e.jumpIfRcxZero(4 + 5 + 2);
+      e.b(0x48, 0x8d, 0x49);
+      e.b(1); // lea rcx, [rcx + 1]
+      slowFrom(e.unlessRcxZero());
+      e.gsStore(host, word);
+    } else {
+      e.mov32(S1, host);
+      e.gsStore(S1, word);
+    }
+  }
+
+  /** BT, BTS, BTR and BTC of a bit of memory that a register numbers, however far away. */
+  private boolean bitString() {
+    if (in.operandSize == 2) {
+      return slow();
+    }
+    boolean wide = in.operandSize == 8;
+    address();
+    int bit = read(in.reg, S0);
+    if (wide) {
+      e.mov(S1, bit);
+    } else {
+      e.rr(true, 0x63, S1, bit); // movsxd
+    }
+    e.movImmediate(S0, wide ? 6 : 5);
+    e.sarx(true, S1, S1, S0);
+    e.lea(true, S2, S2, S1, wide ? 3 : 2, 0);
+    if (in.lock) {
+      checkAligned(in.operandSize);
+    }
+    check(in.operandSize, in.form.op() != Op.BT);
+    bit = read(in.reg, S0);
+    e.gsPext(S0, bit, Layout.LOW_BITS + 8 * (wide ? 5 : 4));
+    if (in.lock) {
+      e.b(0xf0);
+    }
+    e.b(wide ? 0x4b : 0x43, 0x0f, in.opcode);
+    e.operand(S0, S2, S1, 0, 0);
+    return false;
   }
 
   private void direction(boolean set) {

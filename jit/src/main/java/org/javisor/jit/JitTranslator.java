@@ -49,6 +49,7 @@ final class JitTranslator implements Translator {
   private boolean vectors;
 
   private boolean lastSse;
+  private boolean lastSmap;
 
   // The last miss, and the address of the one before if it was the same instruction's.
   private JitBlock missBlock;
@@ -57,6 +58,8 @@ final class JitTranslator implements Translator {
   private long missBefore;
 
   // Statistics.
+  static final boolean HIST = Boolean.getBoolean("javisor.jit.hist");
+  final java.util.HashMap<String, Long> hist = new java.util.HashMap<>();
   long translated;
   long instructionsTranslated;
   long links;
@@ -75,8 +78,16 @@ final class JitTranslator implements Translator {
         block + Layout.JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
+    RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
+    RawMemory.put64(block + Layout.NOT_AC, ~(1L << 18));
+    RawMemory.put64(block + Layout.PUSHED_SYSTEM, 0xfffc_ffffL);
+    RawMemory.put64(block + Layout.ARITHMETIC, 0x8d5);
+    RawMemory.put64(block + Layout.FRAME_FLAGS, core.arena().flagsBase());
+    RawMemory.put64(block + Layout.ARENA, core.arena().base());
+    RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
+    RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
     RawMemory.put64(block + Layout.MXCSR_MASKS, MXCSR_MASKS);
-    for (int i = 1; i <= 5; i++) {
+    for (int i = 1; i <= 6; i++) {
       RawMemory.put64(block + Layout.LOW_BITS + 8L * (i - 1), (1L << i) - 1);
     }
     for (int part = 0; part < 3; part++) {
@@ -103,6 +114,13 @@ final class JitTranslator implements Translator {
       lastSse = sse;
       flush(true);
     }
+    if (core.smap() != lastSmap) {
+      lastSmap = core.smap();
+      forget();
+    }
+    RawMemory.put64(block + Layout.MAP, core.memory().table());
+    RawMemory.put64(block + Layout.MAP_FRAMES, core.memory().tableFrames());
+    RawMemory.put32(block + Layout.SEVERAL, core.alone() ? 0 : 1);
     long code = known(core.rip(), part);
     if (code == 0) {
       code = find(core.rip(), part);
@@ -120,7 +138,8 @@ final class JitTranslator implements Translator {
       vectors = false;
       int ax = RawMemory.get32(block + Layout.FLAGS);
       core.setArithmeticFlags(ax >> 8 & AF_AND_OTHERS | (ax & 1) << 11);
-      code = exit(site, part);
+      core.adopt();
+      code = exit(site, core.part());
     }
   }
 
@@ -203,6 +222,7 @@ final class JitTranslator implements Translator {
     if (s == null) {
       s = compiler.prepareSlow(b, i);
     }
+    if (HIST) hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
     core.execute(s);
     return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
   }
@@ -442,6 +462,7 @@ final class JitTranslator implements Translator {
           translated, instructionsTranslated, cache.used(), links,
           Arrays.toString(exits));
     }
+    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
     cache.close();
   }
 }

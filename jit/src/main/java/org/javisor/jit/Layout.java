@@ -77,6 +77,36 @@ final class Layout {
   /** DF alone. */
   static final int DF_ONLY = WORDS + 136;
 
+  /** All bits of the system flags but IF; but AC; what PUSHF shows of them; the arithmetic flags. */
+  static final int NOT_IF = WORDS + 144;
+
+  static final int NOT_AC = WORDS + 152;
+  static final int PUSHED_SYSTEM = WORDS + 160;
+  static final int ARITHMETIC = WORDS + 168;
+
+  // What the page walk needs to know, and where it saves registers.
+  /** The address of an access's last byte. */
+  static final int LAST_BYTE = WORDS + 176;
+
+  /** The guest-physical map, how many frames it has, and the flags of machine frames. */
+  static final int MAP = WORDS + 184;
+
+  static final int MAP_FRAMES = WORDS + 192;
+  static final int FRAME_FLAGS = WORDS + 200;
+
+  /** The host address of machine frame 0. */
+  static final int ARENA = WORDS + 208;
+
+  /** Address bits of a page-table entry, and reserved ones. */
+  static final int PHYSICAL_MASK = WORDS + 216;
+
+  static final int RESERVED_BITS = WORDS + 224;
+
+  /** Not zero if there are other vCPUs. */
+  static final int SEVERAL = WORDS + 232;
+
+  static final int WALK_SAVED = WORDS + 240;
+
   // The jump caches, one for each part of the TLB: negated addresses, then code.
   static final int JUMP_ENTRIES = 1 << 13;
   static final int JUMP_SHIFT = 2;

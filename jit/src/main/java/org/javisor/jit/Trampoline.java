@@ -41,6 +41,7 @@ final class Trampoline {
   private static final int[] SAVED = {RBP, RBX, R12, R13, R14, R15};
 
   private final long enter;
+  private final long[] walks = new long[6];
 
   /** Where translated code jumps to with the number of the exit in ECX. */
   final long exit;
@@ -75,7 +76,19 @@ final class Trampoline {
     e.land(unmasked);
     e.gsLoad32(RCX, Layout.VECTORS_SITE);
     e.land(e.jump(), (int) (exit - enter));
+    for (int part = 0; part < 3; part++) {
+      for (int write = 0; write < 2; write++) {
+        e.alignTo(16);
+        walks[part * 2 + write] = enter + e.length();
+        new PageWalk(e, part, write == 1).emit((int) (exit - enter));
+      }
+    }
     cache.append(e.code(), e.length());
+  }
+
+  /** The page walk for accesses of a part of the TLB. */
+  long walk(int part, boolean write) {
+    return walks[part * 2 + (write ? 1 : 0)];
   }
 
   private static void loadVectors(Emitter e) {
