@@ -26,6 +26,7 @@ final class InterpVm implements Vm {
   private final CodeHolders holders;
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
+  private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
 
   /** Makes what executes most of a vCPU's code, or null. */
   private final Translator.Factory translators;
@@ -45,6 +46,7 @@ final class InterpVm implements Vm {
     this.trace = trace;
     holders = new CodeHolders(memory.arena());
     memory.arena().addCodeWriteListener(listener);
+    memory.addMapListener(mapListener);
   }
 
   @Override
@@ -138,8 +140,19 @@ final class InterpVm implements Vm {
     }
   }
 
+  /**
+   * Guest-physical addresses lead elsewhere now. The vCPU that made it so sees it with its next
+   * access, the others before their next block.
+   */
+  private void mapChanged() {
+    for (InterpVcpu v : vcpus) {
+      v.mapChanged();
+    }
+  }
+
   @Override
   public void close() {
+    memory.removeMapListener(mapListener);
     memory.arena().removeCodeWriteListener(listener);
     vcpus.forEach(InterpVcpu::close);
   }
