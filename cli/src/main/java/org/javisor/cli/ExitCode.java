@@ -19,7 +19,8 @@ public enum ExitCode {
       "the host does not give what was asked for: a port, a socket, an accelerator, an image that"
           + " another process uses"),
   BUILD_FAILED(10, "the first build failed (said by the launcher)"),
-  IMAGE_LEAKS(11, "the disk image is sound, but wastes space (said by image check)");
+  IMAGE_LEAKS(11, "the disk image is sound, but wastes space (said by image check)"),
+  BENCH_FAILED(12, "a subject of the benchmark failed, or their results differ (said by bench)");
 
   private final int code;
   private final String meaning;

@@ -21,6 +21,7 @@ public final class Javisor extends Verb {
         .footer(
             "",
             "javisor run boots Debian's kernel to a shell; Ctrl-A h helps there, Ctrl-A x leaves.",
+            "javisor bench --help: measures Javisor beside QEMU.",
             "javisor VERB --help says more. Exit codes are listed in README.md.");
     options(
         OptionSpec.builder("--version")
