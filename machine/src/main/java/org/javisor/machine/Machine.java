@@ -25,7 +25,6 @@ import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
-import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -54,15 +53,16 @@ public final class Machine implements AutoCloseable {
   private final CountDownLatch done = new CountDownLatch(1);
   private volatile Throwable failure;
   private Timers timers;
-  private Disks disks;
   private Vm vm;
   private MachineDebugger debugger;
   private GdbServer gdb;
 
   private final String accelerator;
+  private final MachineDevices devices;
 
-  private Machine(String accelerator) {
+  private Machine(String accelerator, MachineDevices devices) {
     this.accelerator = accelerator;
+    this.devices = devices;
   }
 
   /**
@@ -76,18 +76,29 @@ public final class Machine implements AutoCloseable {
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
-    if (config.disks().stream().anyMatch(d -> d.iface() == DiskConfig.Interface.VIRTIO)
-        || !config.nets().isEmpty()
-        || !config.shares().isEmpty()) {
-      throw new MachineException(
-          Reason.HOST_REFUSED,
-          "there is no device for VirtIO disks, networks and shared folders yet");
-    }
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();
-    Machine machine = new Machine(accelerator.name());
     Clock clock = Clock.host();
+    MachineDevices devices = MachineDevices.open(config, clock, listener);
+    try {
+      return start(config, accelerator, clock, devices, console, debug, listener);
+    } catch (MachineException | RuntimeException | Error e) {
+      devices.close();
+      throw e;
+    }
+  }
+
+  private static Machine start(
+      MachineConfig config,
+      Accelerator accelerator,
+      Clock clock,
+      MachineDevices devices,
+      Console console,
+      Optional<Console> debug,
+      MachineListener listener)
+      throws MachineException {
+    Machine machine = new Machine(accelerator.name(), devices);
     Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
         PcConfig.of(config.cpus(), config.memory())
@@ -104,7 +115,6 @@ public final class Machine implements AutoCloseable {
         rom.isPresent()
             ? Optional.empty()
             : Optional.of(load(config, pcConfig, memory, e820));
-    machine.disks = Disks.open(config.disks());
     machine.timers = new Timers(clock);
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.add(new VcpuThread(machine, i));
@@ -129,7 +139,7 @@ public final class Machine implements AutoCloseable {
     } else {
       new BiosServices(memory, e820, debugOutput).install(pc.devices());
     }
-    machine.attachIde(pc, memory);
+    devices.attach(pc, memory, trace);
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
@@ -149,34 +159,6 @@ public final class Machine implements AutoCloseable {
     }
     machine.vcpus.forEach(VcpuThread::start);
     return machine;
-  }
-
-  /** Puts the disks that want it on the board's ATA controller, in their order. */
-  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
-    List<Disks.Disk> drives =
-        disks.all().stream()
-            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
-            .toList();
-    if (drives.isEmpty()) {
-      return;
-    }
-    if (drives.size() > PiixIde.DRIVES) {
-      abandon();
-      throw new MachineException(
-          Reason.BAD_OPTION,
-          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
-              + " expected; put others on VirtIO");
-    }
-    PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
-    for (int i = 0; i < drives.size(); i++) {
-      DiskConfig config = drives.get(i).config();
-      if (config.iface() == DiskConfig.Interface.CDROM) {
-        ide.attachCdrom(i, drives.get(i).device(), config.serial());
-      } else {
-        ide.attachDisk(i, drives.get(i).device(), config.serial());
-      }
-    }
-    pc.pci().attach(1, PiixIde.FUNCTION, ide);
   }
 
   private void debug(InetSocketAddress address, GuestMemory memory, MachineListener listener)
@@ -199,7 +181,6 @@ public final class Machine implements AutoCloseable {
   /** Gives back what a machine that will not start holds. */
   private void abandon() {
     timers.close();
-    disks.close();
     if (vm != null) {
       vm.close();
     }
@@ -415,8 +396,8 @@ public final class Machine implements AutoCloseable {
         gdb = null;
       }
     }
+    devices.close();
     timers.close();
-    disks.close();
     vm.close();
     if (interrupted) {
       Thread.currentThread().interrupt();
