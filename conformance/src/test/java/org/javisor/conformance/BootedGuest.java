@@ -28,7 +28,7 @@ final class BootedGuest implements AutoCloseable {
       Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, int cpus,
       String append)
       throws MachineException {
-    MachineConfig config =
+    this(
         new MachineConfig(
             Optional.of(kernel),
             Optional.empty(),
@@ -45,7 +45,10 @@ final class BootedGuest implements AutoCloseable {
             OptionalInt.empty(),
             List.of(),
             List.of(),
-            List.of());
+            List.of()));
+  }
+
+  BootedGuest(MachineConfig config) throws MachineException {
     machine =
         Machine.start(
             config,

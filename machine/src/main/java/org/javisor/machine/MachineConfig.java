@@ -95,6 +95,13 @@ public record MachineConfig(
         name, trace, gdb, debugExitPort, disks, nets, shares);
   }
 
+  /** The same machine with other firmware in its ROM. */
+  public MachineConfig withFirmware(Path image) {
+    return new MachineConfig(
+        Optional.empty(), Optional.of(image), unpackedKernel, initrd, protocol, commandLine,
+        memory, cpus, cpuModel, accelerator, trace, gdb, debugExitPort, disks, nets, shares);
+  }
+
   /** The same machine with these devices. */
   public MachineConfig withDevices(
       List<DiskConfig> newDisks, List<NetConfig> newNets, List<ShareConfig> newShares) {

@@ -107,6 +107,7 @@ public final class PcPlatform {
   private final PowerManagement power;
   private final PciBus pci;
   private final FwCfg firmware;
+  private final DeviceTimers timers;
 
   /** Builds the whole PC. */
   public PcPlatform(PcConfig config, Environment env) {
@@ -116,7 +117,7 @@ public final class PcPlatform {
       throw new IllegalArgumentException(
           "%d vCPUs given, %d configured".formatted(env.vcpus().size(), config.vcpus()));
     }
-    DeviceTimers timers = env.timers();
+    timers = env.timers();
     Runnable reset = env.actions()::reset;
 
     // Interrupt controllers. The 8259 pair's INTR goes to the first CPU's LINT0 and, as on boards
@@ -203,8 +204,8 @@ public final class PcPlatform {
             (slot, pin) -> pciWire(PcConfig.pciInterrupt(slot, pin), isaBridge),
             fabric::message);
     pci.attach(0, 0, new HostBridge440Fx(env.shadow()));
-    pci.attach(1, 0, isaBridge);
-    pci.attach(1, 3, new PowerPiix4(bus, power, config.pmBase()));
+    pci.attach(PcConfig.ISA_BRIDGE_SLOT, 0, isaBridge);
+    pci.attach(PcConfig.ISA_BRIDGE_SLOT, 3, new PowerPiix4(bus, power, config.pmBase()));
     bus.claimPorts(0xcf8, 8, pci);
 
     // What firmware asks about the machine.
@@ -316,6 +317,11 @@ public final class PcPlatform {
   /** Files for firmware are added here before the guest starts. */
   public FwCfg firmware() {
     return firmware;
+  }
+
+  /** The time of the board's devices. */
+  public DeviceTimers timers() {
+    return timers;
   }
 
   public InterruptLines lines() {
