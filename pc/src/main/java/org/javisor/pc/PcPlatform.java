@@ -3,11 +3,15 @@ package org.javisor.pc;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.acpi.PowerManagement;
 import org.javisor.pc.bus.Bus;
@@ -107,6 +111,7 @@ public final class PcPlatform {
   private final PowerManagement power;
   private final PciBus pci;
   private final FwCfg firmware;
+  private final Optional<TestInterrupts> testInterrupts;
 
   /** Builds the whole PC. */
   public PcPlatform(PcConfig config, Environment env) {
@@ -172,11 +177,10 @@ public final class PcPlatform {
     bus.claimPorts(0x80, 1, systemPorts.diagnostic());
     bus.claimPorts(0x92, 1, systemPorts.controlA());
     bus.claimPorts(0xcf9, 1, systemPorts.resetControl());
-    if (config.debugExitPort() != 0) {
+    testInterrupts = config.debugExitPort() != 0 ? Optional.of(testInterrupts()) : Optional.empty();
+    if (testInterrupts.isPresent()) {
       bus.claimPorts(config.debugExitPort(), 4, new DebugExit(env.actions()::debugExit));
-      TestInterrupts test =
-          new TestInterrupts(
-              IntStream.range(0, 16).mapToObj(i -> i == 2 ? IrqLine.NONE : lines.isa(i)).toList());
+      TestInterrupts test = testInterrupts.get();
       bus.claimPorts(TestInterrupts.PORT, test.ports(), test);
     }
 
@@ -214,6 +218,11 @@ public final class PcPlatform {
     firmware.set(0x0f, 2, config.vcpus());
     firmware.addFile("etc/e820", ramMap());
     bus.claimPorts(0x510, FwCfg.PORTS, firmware);
+  }
+
+  private TestInterrupts testInterrupts() {
+    return new TestInterrupts(
+        IntStream.range(0, 16).mapToObj(i -> i == 2 ? IrqLine.NONE : lines.isa(i)).toList());
   }
 
   /** The RAM as firmware reads it: address, length and type 1, packed. */
@@ -280,6 +289,38 @@ public final class PcPlatform {
     pic.reset();
     ioApic.reset();
     platforms.forEach(PcVcpuPlatform::reset);
+  }
+
+  /**
+   * Every part that has state, by name, in the order in which they are restored: what pulls at an
+   * interrupt line before the controller at its end, and what decides about addresses first.
+   *
+   * @throws UnsupportedOperationException if there is a PCI function that cannot be saved; the message
+   *     names it
+   */
+  public Map<String, Snapshottable<?>> parts() {
+    Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();
+    parts.put("pci", pci);
+    parts.putAll(pci.parts());
+    parts.put("fw-cfg", firmware);
+    parts.put("pm", power);
+    for (int i = 0; i < serial.size(); i++) {
+      parts.put("serial." + i, serial.get(i));
+    }
+    parts.put("keyboard", keyboard);
+    parts.put("system-ports", systemPorts);
+    if (hpet != null) {
+      parts.put("hpet", hpet);
+    }
+    parts.put("rtc", rtc);
+    parts.put("pit", pit);
+    testInterrupts.ifPresent(test -> parts.put("test-interrupts", test));
+    parts.put("pic", pic);
+    parts.put("ioapic", ioApic);
+    for (int i = 0; i < platforms.size(); i++) {
+      platforms.get(i).addParts(i, parts);
+    }
+    return parts;
   }
 
   public PcConfig config() {

@@ -1,5 +1,10 @@
 package org.javisor.pc.pci;
 
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.PortDevice;
@@ -8,7 +13,7 @@ import org.javisor.pc.bus.PortDevice;
  * PCI bus 0 and the host bridge's configuration mechanism 1: an address register at port 0xcf8 and
  * a window at 0xcfc (PCI Local Bus Specification 3.0, section 3.2.2.3.2).
  */
-public final class PciBus implements PortDevice {
+public final class PciBus implements PortDevice, Snapshottable<PciBus.State> {
   public static final int SLOTS = 32;
   public static final int FUNCTIONS = 8;
 
@@ -66,6 +71,52 @@ public final class PciBus implements PortDevice {
         device.reset();
       }
     }
+  }
+
+  /**
+   * Every function by its name, {@code pci.SLOT.FUNCTION}.
+   *
+   * @throws UnsupportedOperationException if one cannot be saved; the message names it
+   */
+  public Map<String, Snapshottable<?>> parts() {
+    Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();
+    for (int i = 0; i < devices.length; i++) {
+      if (devices[i] == null) {
+        continue;
+      }
+      String name = "pci.%02x.%d".formatted(i / FUNCTIONS, i % FUNCTIONS);
+      if (!(devices[i] instanceof Snapshottable<?> part)) {
+        throw new UnsupportedOperationException(
+            "%s (%04x:%04x) cannot be saved".formatted(
+                name, devices[i].readConfig(0, 2), devices[i].readConfig(2, 2)));
+      }
+      parts.put(name, part);
+    }
+    return parts;
+  }
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("pci", 1, State.class);
+
+  /** The saved state of the bus itself: the address register. */
+  public record State(int address) {
+    public State {
+      StateCheck.bits("the address register", address & 0xffff_ffffL, 0x80ff_fffcL);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(address);
+  }
+
+  @Override
+  public void restoreState(State state) {
+    address = state.address;
   }
 
   @Override

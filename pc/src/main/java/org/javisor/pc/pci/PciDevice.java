@@ -2,6 +2,8 @@ package org.javisor.pc.pci;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.MmioDevice;
@@ -202,6 +204,51 @@ public abstract class PciDevice {
     synchronized (configLock) {
       System.arraycopy(initial, 0, config, 0, CONFIG_SIZE);
       intxWanted = false;
+      remap();
+      driveIntx();
+    }
+    configChanged(0, CONFIG_SIZE);
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  /**
+   * The saved state that all functions have.
+   *
+   * @param config the configuration space, 256 bytes
+   * @param intx whether the function wants its interrupt pin asserted
+   */
+  public record State(byte[] config, boolean intx) {
+    public State {
+      StateCheck.length("the configuration space", config.length, CONFIG_SIZE);
+    }
+  }
+
+  /** The state of the configuration space and the pin, for a function's own record. */
+  protected final State savePci() {
+    synchronized (configLock) {
+      return new State(config.clone(), intxWanted);
+    }
+  }
+
+  /**
+   * Takes over the configuration space, maps the base addresses and drives the pin.
+   *
+   * @throws StateException if the state is another kind of function's
+   */
+  protected final void restorePci(State state) throws StateException {
+    synchronized (configLock) {
+      for (int i = 0; i < FIRST_BAR; i++) {
+        boolean identity = i < COMMAND || i >= 0x08 && i < 0x0c || i == HEADER_TYPE;
+        if (identity && state.config[i] != config[i]) {
+          throw new StateException(
+              "it is of PCI function %04x:%04x, not of %04x:%04x".formatted(
+                  state.config[0] & 0xff | (state.config[1] & 0xff) << 8,
+                  state.config[2] & 0xff | (state.config[3] & 0xff) << 8, get16(0), get16(2)));
+        }
+      }
+      System.arraycopy(state.config, 0, config, 0, CONFIG_SIZE);
+      intxWanted = state.intx;
       remap();
       driveIntx();
     }
