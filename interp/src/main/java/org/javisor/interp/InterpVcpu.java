@@ -57,6 +57,9 @@ final class InterpVcpu implements Vcpu {
   @SuppressWarnings("unused") // by ATTENTION
   private volatile int attention;
 
+  /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
+  private volatile Thread runner;
+
   /** Epochs of mappings: a block found under either is where it was. Drawn from one counter. */
   private long epochs = 2;
 
@@ -130,6 +133,16 @@ final class InterpVcpu implements Vcpu {
   /** Another thread has written code; from any thread. */
   void codeWritten(int frame, int offset, int length) {
     betweenBlocks(() -> invalidate(frame, offset, length));
+  }
+
+  /** Guest-physical addresses lead elsewhere now; from any thread. */
+  void mapChanged() {
+    if (Thread.currentThread() == runner) {
+      // In the middle of an instruction that wrote a register of the board.
+      flushTlb();
+    } else {
+      betweenBlocks(this::flushTlb);
+    }
   }
 
   /** Has this vCPU do something when it is between two blocks; from any thread. */
@@ -255,9 +268,11 @@ final class InterpVcpu implements Vcpu {
   @Override
   public VmExit run() {
     vm.exclusion().enter(this);
+    runner = Thread.currentThread();
     try {
       return runInside();
     } finally {
+      runner = null;
       vm.exclusion().leave(this);
       runNotices();
     }

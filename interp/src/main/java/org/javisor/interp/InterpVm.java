@@ -25,6 +25,7 @@ final class InterpVm implements Vm {
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
+  private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
 
   InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
     this.memory = memory;
@@ -33,6 +34,7 @@ final class InterpVm implements Vm {
     this.clock = clock;
     this.trace = trace;
     memory.arena().addCodeWriteListener(listener);
+    memory.addMapListener(mapListener);
   }
 
   @Override
@@ -118,8 +120,19 @@ final class InterpVm implements Vm {
     }
   }
 
+  /**
+   * Guest-physical addresses lead elsewhere now. The vCPU that made it so sees it with its next
+   * access, the others before their next block.
+   */
+  private void mapChanged() {
+    for (InterpVcpu v : vcpus) {
+      v.mapChanged();
+    }
+  }
+
   @Override
   public void close() {
+    memory.removeMapListener(mapListener);
     memory.arena().removeCodeWriteListener(listener);
   }
 }

@@ -259,8 +259,9 @@ final class Mmu {
       return;
     }
     if (!memory.writable(gpa)) {
-      fill(va, part, frame, false);
-      return; // ROM: the write is lost
+      // ROM. The board may have RAM beneath it that takes the write.
+      c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
+      return;
     }
     boolean code = (arena.flags(frame) & FrameArena.CODE) != 0;
     if (code) {
