@@ -101,6 +101,7 @@ public final class Javisor extends Verb {
       case UNREADABLE_FILE -> ExitCode.FILE;
       case NOT_A_KERNEL -> ExitCode.NOT_A_KERNEL;
       case TOO_LITTLE_MEMORY -> ExitCode.MEMORY;
+      case NOT_RESTORABLE -> ExitCode.NOT_A_KERNEL;
       case HOST_REFUSED -> ExitCode.HOST_REFUSED;
     };
   }

@@ -11,6 +11,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.state.Pausable;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.acpi.PowerManagement;
@@ -321,6 +322,11 @@ public final class PcPlatform {
       platforms.get(i).addParts(i, parts);
     }
     return parts;
+  }
+
+  /** Every part that acts on its own. */
+  public List<Pausable> pausables() {
+    return pci.pausables();
   }
 
   public PcConfig config() {

@@ -1,7 +1,10 @@
 package org.javisor.pc.pci;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.javisor.accelerator.state.Pausable;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateFormat;
@@ -93,6 +96,17 @@ public final class PciBus implements PortDevice, Snapshottable<PciBus.State> {
       parts.put(name, part);
     }
     return parts;
+  }
+
+  /** The functions that act on their own. */
+  public List<Pausable> pausables() {
+    List<Pausable> found = new ArrayList<>();
+    for (PciDevice device : devices) {
+      if (device instanceof Pausable pausable) {
+        found.add(pausable);
+      }
+    }
+    return found;
   }
 
   private static final StateFormat<State> FORMAT = StateFormat.of("pci", 1, State.class);
