@@ -11,6 +11,7 @@ import org.javisor.accelerator.TraceCategory;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateFormat;
 import org.javisor.accelerator.state.StateReader;
+import org.javisor.machine.control.RuntimeFolder;
 import org.javisor.pc.loader.BootProtocol;
 
 /**
@@ -43,6 +44,9 @@ record SavedConfig(
   static final String SECTION = "machine";
 
   SavedConfig {
+    if (!RuntimeFolder.isName(name)) {
+      throw new IllegalArgumentException("'" + name + "' is no name of a machine");
+    }
     if (clock < 0) {
       throw new IllegalArgumentException("the clock is " + clock + ": 0 or more expected");
     }

@@ -62,7 +62,12 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   }
 
   void start() {
-    thread = Thread.ofPlatform().name("javisor-vcpu-" + id).start(this::loop);
+    thread = Thread.ofPlatform().name(threadName(id)).start(this::loop);
+  }
+
+  /** The name of a vCPU's thread, here and for the host. */
+  static String threadName(int id) {
+    return "javisor-vcpu-" + id;
   }
 
   Thread thread() {
