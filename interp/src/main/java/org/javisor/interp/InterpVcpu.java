@@ -4,8 +4,6 @@ import static org.javisor.accelerator.TraceCategory.BLOCKS;
 import static org.javisor.accelerator.TraceCategory.IRQ;
 import static org.javisor.accelerator.TraceCategory.UNKNOWN;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
@@ -31,17 +29,6 @@ final class InterpVcpu implements Vcpu {
   private static final int NOTICE = 8;
   private static final int ASIDE = 16;
 
-  private static final VarHandle ATTENTION;
-
-  static {
-    try {
-      ATTENTION =
-          MethodHandles.lookup().findVarHandle(InterpVcpu.class, "attention", int.class);
-    } catch (ReflectiveOperationException e) {
-      throw new AssertionError(e);
-    }
-  }
-
   private static final int CACHE = 1 << 14;
 
   private final InterpVm vm;
@@ -53,9 +40,6 @@ final class InterpVcpu implements Vcpu {
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
   private final Set<Long> breakpoints = new HashSet<>();
-
-  @SuppressWarnings("unused") // by ATTENTION
-  private volatile int attention;
 
   /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
   private volatile Thread runner;
@@ -74,6 +58,10 @@ final class InterpVcpu implements Vcpu {
   /** An interrupt acknowledged before the state came here, or {@link CpuState#NO_INTERRUPT}. */
   private int pendingInterrupt = CpuState.NO_INTERRUPT;
 
+  /** What executes most code, or null. */
+  private final Translator translator;
+
+  private final Core core;
   private boolean stepping;
   private boolean singleStep;
 
@@ -92,6 +80,8 @@ final class InterpVcpu implements Vcpu {
     this.pages = new CodePage[arena.frames()];
     this.c = new Cpu(this, id, vm, platform);
     this.builder = new BlockBuilder(c, arena);
+    this.core = new Core(this, c, vm, builder.decoder());
+    this.translator = vm.translators() == null ? null : vm.translators().create(core);
     reset();
   }
 
@@ -103,7 +93,7 @@ final class InterpVcpu implements Vcpu {
   // ---- requests from other threads --------------------------------------------------------
 
   private void request(int bits) {
-    ATTENTION.getAndBitwiseOr(this, bits);
+    RawMemory.getAndOr32(c.block + VcpuBlock.ATTENTION, bits);
   }
 
   @Override
@@ -127,7 +117,7 @@ final class InterpVcpu implements Vcpu {
   }
 
   boolean interrupted() {
-    return attention != 0;
+    return RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) != 0;
   }
 
   /** Another thread has written code; from any thread. */
@@ -180,12 +170,15 @@ final class InterpVcpu implements Vcpu {
   }
 
   private boolean invalidate(int frame, int offset, int length) {
-    CodePage page = pages[frame];
-    if (page == null || !page.touches(offset, length)) {
-      return false;
+    if (translator != null) {
+      translator.invalidate(frame, offset, length);
     }
-    boolean own = page.invalidate(offset, length, c.rip);
-    if (page.empty() && vm.singleVcpu()) {
+    CodePage page = pages[frame];
+    boolean own =
+        page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
+    if (vm.singleVcpu()
+        && (page == null || page.empty())
+        && (translator == null || !translator.holds(frame))) {
       arena.clearFlags(frame, FrameArena.CODE);
       pages[frame] = null;
     }
@@ -195,10 +188,16 @@ final class InterpVcpu implements Vcpu {
   void flushCode() {
     localEpoch = ++epochs;
     globalEpoch = ++epochs;
+    if (translator != null) {
+      translator.flush(true);
+    }
   }
 
   void flushCodeNonGlobal() {
     localEpoch = ++epochs;
+    if (translator != null) {
+      translator.flush(false);
+    }
   }
 
   void flushCodePage(long va, boolean everything) {
@@ -208,6 +207,8 @@ final class InterpVcpu implements Vcpu {
     }
     if (everything) {
       flushCode();
+    } else if (translator != null) {
+      translator.flushPage(va);
     }
   }
 
@@ -303,7 +304,7 @@ final class InterpVcpu implements Vcpu {
 
   /** An instruction that writes its own block is run again, unless something comes before it. */
   private void runAgain() {
-    if (attention == 0) {
+    if (!interrupted()) {
       try {
         runAlone();
       } catch (Restart again) {
@@ -314,11 +315,15 @@ final class InterpVcpu implements Vcpu {
 
   private VmExit loop() {
     while (true) {
-      if (attention != 0 || halted || singleStep) {
+      if (interrupted() || halted || singleStep) {
         VmExit exit = service();
         if (exit != null) {
           return exit;
         }
+      }
+      if (translator != null && core.translatable()) {
+        translator.run();
+        continue;
       }
       long linear = c.codeSize == 64 ? c.rip : c.linearRip();
       Block b = cache[slot(linear)];
@@ -351,8 +356,19 @@ final class InterpVcpu implements Vcpu {
         BLOCKS, "vcpu %d cpl %d rip %#x: %d instructions", c.id, c.cpl, b.rip, b.count);
   }
 
+  /** Runs a step whose stores may hit its own block. */
+  void executeAlone(Step step) {
+    alone = true;
+    step.run(c);
+    alone = false;
+  }
+
+  boolean hasBreakpoints() {
+    return !breakpoints.isEmpty();
+  }
+
   /** Runs exactly one instruction, whatever it writes. */
-  private void runAlone() {
+  void runAlone() {
     long linear = c.linearRip();
     long gpa = c.mmu.fetch(linear);
     int frame = vm.memory().frame(gpa);
@@ -371,7 +387,7 @@ final class InterpVcpu implements Vcpu {
     if (!c.stackShadow) {
       c.debug.raisePending();
     }
-    int bits = (int) ATTENTION.getAndSet(this, 0);
+    int bits = RawMemory.getAndAnd32(c.block + VcpuBlock.ATTENTION, 0);
     if ((bits & ASIDE) != 0) {
       vm.exclusion().yield(this);
     }
@@ -400,7 +416,7 @@ final class InterpVcpu implements Vcpu {
         return null;
       }
     }
-    if ((c.flags & Cpu.IF) != 0
+    if ((c.flags() & Cpu.IF) != 0
         && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt())) {
       int vector = takeInterrupt();
       if (vector >= 0) {
@@ -416,7 +432,7 @@ final class InterpVcpu implements Vcpu {
     if (halted) {
       return VmExit.Halt.INSTANCE;
     }
-    if ((c.flags & Cpu.TF) != 0 || (c.flags & Cpu.RF) != 0 && c.debug.watchesCode()) {
+    if ((c.flags() & Cpu.TF) != 0 || (c.flags() & Cpu.RF) != 0 && c.debug.watchesCode()) {
       request(EVENT);
       c.debug.raiseAt(c.linearRip());
       runStepped();
@@ -431,8 +447,8 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
-    boolean step = (c.flags & Cpu.TF) != 0;
-    c.flags &= ~Cpu.RF;
+    boolean step = (c.flags() & Cpu.TF) != 0;
+    c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;
     c.stepDecided = false;
     runAlone();
@@ -549,7 +565,7 @@ final class InterpVcpu implements Vcpu {
     s.pendingInterrupt = pendingInterrupt;
     s.halted = halted;
     s.interruptShadow = c.shadow;
-    s.nmiPending = (attention & NMI) != 0;
+    s.nmiPending = (RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) & NMI) != 0;
     s.nmiBlocked = c.delivery.nmiBlocked;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
@@ -635,6 +651,9 @@ final class InterpVcpu implements Vcpu {
   void forgetBlocks() {
     Arrays.fill(cache, null);
     Arrays.fill(pages, null);
+    if (translator != null) {
+      translator.forget();
+    }
   }
 
   /** Whether a block must begin at an address, to stop there. */
@@ -644,6 +663,13 @@ final class InterpVcpu implements Vcpu {
 
   boolean hasBreakpoint(long linear) {
     return !breakpoints.isEmpty() && breakpoints.contains(linear);
+  }
+
+  /** Gives back the translator's memory; after the last run. */
+  void close() {
+    if (translator != null) {
+      translator.close();
+    }
   }
 
   // ---- helpers of others ------------------------------------------------------------------

@@ -27,7 +27,17 @@ final class InterpVm implements Vm {
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
   private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
 
-  InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
+  /** Makes what executes most of a vCPU's code, or null. */
+  private final Translator.Factory translators;
+
+  InterpVm(
+      GuestMemory memory,
+      GuestBus bus,
+      CpuModel model,
+      Clock clock,
+      Trace trace,
+      Translator.Factory translators) {
+    this.translators = translators;
     this.memory = memory;
     this.bus = bus;
     this.model = model;
@@ -40,6 +50,10 @@ final class InterpVm implements Vm {
   @Override
   public GuestMemory memory() {
     return memory;
+  }
+
+  Translator.Factory translators() {
+    return translators;
   }
 
   GuestBus bus() {
@@ -134,5 +148,6 @@ final class InterpVm implements Vm {
   public void close() {
     memory.removeMapListener(mapListener);
     memory.arena().removeCodeWriteListener(listener);
+    vcpus.forEach(InterpVcpu::close);
   }
 }

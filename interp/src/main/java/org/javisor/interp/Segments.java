@@ -1,6 +1,7 @@
 package org.javisor.interp;
 
 import org.javisor.isa.Instruction;
+import org.javisor.memory.RawMemory;
 
 /**
  * Segment registers with their hidden parts, descriptor tables, and the checks of segmentation.
@@ -96,9 +97,9 @@ final class Segments {
   void setBase(int segment, long newBase) {
     base[segment] = newBase;
     if (segment == Instruction.FS) {
-      c.fsBase = newBase;
+      RawMemory.put64(c.block + VcpuBlock.FS_BASE, newBase);
     } else if (segment == Instruction.GS) {
-      c.gsBase = newBase;
+      RawMemory.put64(c.block + VcpuBlock.GS_BASE, newBase);
     }
     int a = attributes[segment];
     flat[segment] =
@@ -120,8 +121,8 @@ final class Segments {
   long linear(int segment, long offset, int size, boolean write) {
     if (c.codeSize == 64) {
       return segment == Instruction.FS
-          ? offset + c.fsBase
-          : segment == Instruction.GS ? offset + c.gsBase : offset;
+          ? offset + c.fsBase()
+          : segment == Instruction.GS ? offset + c.gsBase() : offset;
     }
     if (!flat[segment]) {
       check(segment, offset, size, write);

@@ -347,8 +347,8 @@ final class SystemHandlers {
     }
     int size = in.rexW ? 8 : 4;
     switch (in.form.op()) {
-      case RDFSBASE -> c.put(in.rm << 3, size, c.fsBase);
-      case RDGSBASE -> c.put(in.rm << 3, size, c.gsBase);
+      case RDFSBASE -> c.put(in.rm << 3, size, c.fsBase());
+      case RDGSBASE -> c.put(in.rm << 3, size, c.gsBase());
       default -> {
         long v = Cpu.zeroExtend(c.reg(in.rm), size);
         if (v << 16 >> 16 != v) {

@@ -339,9 +339,9 @@ final class SystemRegisters {
       case MSR_SFMASK:
         return sfmask;
       case MSR_FS_BASE:
-        return c.fsBase;
+        return c.fsBase();
       case MSR_GS_BASE:
-        return c.gsBase;
+        return c.gsBase();
       case MSR_KERNEL_GS_BASE:
         return kernelGsBase;
       case MSR_TSC_AUX:
@@ -671,7 +671,7 @@ final class SystemRegisters {
   }
 
   void swapgs() {
-    long old = c.gsBase;
+    long old = c.gsBase();
     c.segments.setBase(Instruction.GS, kernelGsBase);
     kernelGsBase = old;
   }

@@ -17,6 +17,14 @@ public final class VcpuBlock {
   /** RFLAGS, where emitted code reads and leaves the arithmetic flags. */
   public static final int RFLAGS = 144;
 
+  /** RFLAGS without the arithmetic flags, which wherever they are kept are not here; 4 bytes. */
+  public static final int SYSTEM_FLAGS = 152;
+
+  /** Bases of FS and GS in 64-bit mode. */
+  public static final int FS_BASE = 160;
+
+  public static final int GS_BASE = 168;
+
   /** FXSAVE64 image, 16-byte aligned (Intel SDM volume 1, table 10-2). */
   public static final int FX = 512;
 
@@ -37,7 +45,36 @@ public final class VcpuBlock {
   /** Room for emitted one-instruction stubs: saved host control words, results. */
   public static final int STUB = 2112;
 
-  public static final int SIZE = 4096;
+  /** Where what is architectural ends: a reset clears up to here. */
+  private static final int ARCHITECTURAL = 4096;
+
+  /**
+   * What other threads want of this vCPU before its next block; 4 bytes, changed atomically.
+   * The translator has words of its own on both sides of it.
+   */
+  public static final int ATTENTION = 4096 + 4;
+
+  /** Words of the translator. */
+  public static final int TRANSLATOR = 4096 + 64;
+
+  /** The software TLB: its parts, as {@link Mmu} lays them out. */
+  public static final int TLB = 8192;
+
+  public static final int TLB_PART_BYTES = Mmu.PART_BYTES;
+
+  public static final int TLB_ENTRIES = Mmu.ENTRIES;
+
+  /** Offsets in a part of the TLB, whose first table is the tags for reading. */
+  public static final int TLB_WRITE = Mmu.WRITE;
+
+  public static final int TLB_ADDEND = Mmu.ADDEND;
+
+  /** The translator's tables, of {@link #TABLES_SIZE} bytes. */
+  public static final int TABLES = TLB + Mmu.TLB_BYTES;
+
+  public static final int TABLES_SIZE = 1 << 20;
+
+  public static final int SIZE = TABLES + TABLES_SIZE;
 
   private VcpuBlock() {}
 
@@ -47,6 +84,6 @@ public final class VcpuBlock {
   }
 
   static void clear(long block) {
-    RawMemory.fill(block, SIZE, 0);
+    RawMemory.fill(block, ARCHITECTURAL, 0);
   }
 }
