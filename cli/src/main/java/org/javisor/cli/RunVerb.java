@@ -30,12 +30,15 @@ import picocli.CommandLine.TypeConversionException;
 final class RunVerb extends Verb {
   /** How long a machine may take to end after it was told to. */
 
+  /** The default guest's kernel, for a machine whose disk is not to be booted. */
+  private static final String DEFAULT_KERNEL = "default";
+
   /** What {@code --firmware} means without a value. */
   private static final String SEABIOS = "seabios";
 
 
   private final OptionSpec kernel =
-      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF.")
+      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF; 'default' is the kernel of the default guest.")
           .build();
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
@@ -44,7 +47,8 @@ final class RunVerb extends Verb {
           "--firmware",
           "FILE",
           Path.class,
-          "Start a firmware image instead of a kernel, as a PC does; without FILE, SeaBIOS.")
+          "Start a firmware image instead of a kernel, as a PC does; without FILE, SeaBIOS. Implied"
+              + " by --disk and --cdrom without --kernel and --initrd.")
           .arity("0..1")
           .fallbackValue(SEABIOS)
           .build();
@@ -95,6 +99,10 @@ final class RunVerb extends Verb {
   private final OptionSpec disk =
       option("--disk", DiskConfig.SYNTAX, String[].class,
           "A disk: an image, raw or qcow2. May be given again.")
+          .build();
+  private final OptionSpec cdrom =
+      option("--cdrom", "FILE", Path[].class,
+          "A disc in a CD-ROM drive, as --disk FILE,if=cdrom. May be given again.")
           .build();
   private final OptionSpec net =
       option("--net", "NETWORK", String[].class,
@@ -162,7 +170,7 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, net,
+        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, cdrom, net,
         share, onDiskError, console,
         debugConsole, debugExit, noReboot, gdb, trace, control.name, control.detach,
         control.detached, control.startPaused);
@@ -201,7 +209,7 @@ final class RunVerb extends Verb {
     }
     if (rom.isPresent()) {
       // Whatever the firmware finds to boot.
-    } else if (image == null) {
+    } else if (image == null || image.toString().equals(DEFAULT_KERNEL)) {
       DefaultGuest.GuestFiles files = defaultGuest(messages);
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
@@ -250,6 +258,10 @@ final class RunVerb extends Verb {
     for (String text : texts(disk)) {
       disks.add(DiskConfig.parse(text).withOnError(onError));
     }
+    Path[] discs = cdrom.getValue();
+    for (Path disc : discs == null ? new Path[0] : discs) {
+      disks.add(DiskConfig.of(disc).on(DiskConfig.Interface.CDROM).withOnError(onError));
+    }
     return disks;
   }
 
@@ -279,7 +291,11 @@ final class RunVerb extends Verb {
   private Optional<Path> firmware(Messages messages) throws UserError {
     Path file = firmware.getValue();
     if (file == null) {
-      return Optional.empty();
+      boolean fromDisk = disk.getValue() != null || cdrom.getValue() != null;
+      if (!fromDisk || kernel.getValue() != null || initrd.getValue() != null) {
+        return Optional.empty();
+      }
+      file = Path.of(SEABIOS);
     }
     for (OptionSpec other : List.of(kernel, initrd)) {
       if (other.getValue() != null) {

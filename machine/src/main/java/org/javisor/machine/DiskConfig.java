@@ -38,7 +38,9 @@ public record DiskConfig(
     /** A VirtIO block device on the PCI bus. */
     VIRTIO,
     /** A disk on the ATA controller of the board. */
-    IDE;
+    IDE,
+    /** A disc in a CD-ROM drive on the ATA controller of the board. */
+    CDROM;
 
     /** The name as users write it. */
     public String label() {
@@ -53,7 +55,7 @@ public record DiskConfig(
 
   /** The option's syntax in one line, for help and messages. */
   public static final String SYNTAX =
-      "FILE[,if=virtio|ide][,format=raw|qcow2][,ro][,snapshot][,serial=TEXT][,queues=N]";
+      "FILE[,if=virtio|ide|cdrom][,format=raw|qcow2][,ro][,snapshot][,serial=TEXT][,queues=N]";
 
   public DiskConfig {
     Objects.requireNonNull(image, "image");
@@ -75,6 +77,12 @@ public record DiskConfig(
     return new DiskConfig(
         image, Optional.empty(), Interface.VIRTIO, false, false, Optional.empty(), 0,
         OnDiskError.REPORT);
+  }
+
+  /** The same image, attached to something else. */
+  public DiskConfig on(Interface other) {
+    return new DiskConfig(
+        image, format, other, readOnly, snapshot, serial, queues, onError);
   }
 
   /** The same disk with another answer to errors of the host. */

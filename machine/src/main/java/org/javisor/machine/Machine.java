@@ -36,6 +36,7 @@ import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -64,6 +65,7 @@ public final class Machine implements AutoCloseable {
   private final CountDownLatch done = new CountDownLatch(1);
   private volatile Throwable failure;
   private Timers timers;
+  private Disks disks;
   private Vm vm;
   private MachineDebugger debugger;
   private GdbServer gdb;
@@ -134,9 +136,12 @@ public final class Machine implements AutoCloseable {
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener,
       Optional<SavedMachine> saved, boolean paused)
       throws MachineException, StateException, IOException {
-    if (!config.disks().isEmpty() || !config.nets().isEmpty() || !config.shares().isEmpty()) {
+    if (config.disks().stream().anyMatch(d -> d.iface() == DiskConfig.Interface.VIRTIO)
+        || !config.nets().isEmpty()
+        || !config.shares().isEmpty()) {
       throw new MachineException(
-          Reason.HOST_REFUSED, "there is no device for disks, networks and shared folders yet");
+          Reason.HOST_REFUSED,
+          "there is no device for VirtIO disks, networks and shared folders yet");
     }
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
@@ -164,6 +169,7 @@ public final class Machine implements AutoCloseable {
             ? Optional.empty()
             : Optional.of(load(config, pcConfig, memory, e820));
     machine.memory = memory;
+    machine.disks = Disks.open(config.disks());
     machine.timers = new Timers(clock);
     machine.holdTimers();
     for (int i = 0; i < config.cpus(); i++) {
@@ -190,6 +196,7 @@ public final class Machine implements AutoCloseable {
       new BiosServices(memory, e820, debugOutput).install(pc.devices(), saved.isEmpty());
     }
     machine.pc = pc;
+    machine.attachIde(pc, memory);
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
@@ -338,6 +345,34 @@ public final class Machine implements AutoCloseable {
     return clock.nanos();
   }
 
+  /** Puts the disks that want it on the board's ATA controller, in their order. */
+  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
+    List<Disks.Disk> drives =
+        disks.all().stream()
+            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
+            .toList();
+    if (drives.isEmpty()) {
+      return;
+    }
+    if (drives.size() > PiixIde.DRIVES) {
+      abandon();
+      throw new MachineException(
+          Reason.BAD_OPTION,
+          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
+              + " expected; put others on VirtIO");
+    }
+    PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
+    for (int i = 0; i < drives.size(); i++) {
+      DiskConfig config = drives.get(i).config();
+      if (config.iface() == DiskConfig.Interface.CDROM) {
+        ide.attachCdrom(i, drives.get(i).device(), config.serial());
+      } else {
+        ide.attachDisk(i, drives.get(i).device(), config.serial());
+      }
+    }
+    pc.pci().attach(1, PiixIde.FUNCTION, ide);
+  }
+
   private void debug(InetSocketAddress address, GuestMemory memory, MachineListener listener)
       throws MachineException {
     debugger = new MachineDebugger(this, vcpus, memory);
@@ -358,6 +393,7 @@ public final class Machine implements AutoCloseable {
   /** Gives back what a machine that will not start holds. */
   private void abandon() {
     timers.close();
+    disks.close();
     if (vm != null) {
       vm.close();
     }
@@ -575,6 +611,7 @@ public final class Machine implements AutoCloseable {
       }
     }
     timers.close();
+    disks.close();
     vm.close();
     if (interrupted) {
       Thread.currentThread().interrupt();

@@ -1,5 +1,6 @@
 package org.javisor.memory;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.List;
@@ -268,6 +269,49 @@ public final class GuestMemory {
   /** Writes the whole of {@code source}. */
   public void write(long gpa, byte[] source) {
     write(gpa, source, 0, source.length);
+  }
+
+  /** Whether all of a range is memory; {@code write}: that the guest could write. */
+  public boolean contains(long gpa, long length, boolean write) {
+    if (length < 0 || gpa < 0 || gpa + length < 0) {
+      return false;
+    }
+    int need = write ? WRITABLE : PRESENT;
+    for (long page = gpa & -FrameArena.FRAME_SIZE; page < gpa + length;
+        page += FrameArena.FRAME_SIZE) {
+      if ((entry(page) & need) == 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Reads guest memory into {@code target}, a native segment. */
+  public void read(long gpa, MemorySegment target, long offset, long length) {
+    // Checks the target once for all parts.
+    long to = target.asSlice(offset, length).address();
+    while (length > 0) {
+      long chunk =
+          Math.min(length, FrameArena.FRAME_SIZE - (gpa & (FrameArena.FRAME_SIZE - 1)));
+      RawMemory.copy(readable(gpa), to, chunk);
+      gpa += chunk;
+      to += chunk;
+      length -= chunk;
+    }
+  }
+
+  /** Writes {@code source}, a native segment, into guest memory. */
+  public void write(long gpa, MemorySegment source, long offset, long length) {
+    long from = source.asSlice(offset, length).address();
+    while (length > 0) {
+      int chunk =
+          (int) Math.min(length, FrameArena.FRAME_SIZE - (gpa & (FrameArena.FRAME_SIZE - 1)));
+      RawMemory.copy(from, writableAddress(gpa), chunk);
+      written(gpa, chunk);
+      gpa += chunk;
+      from += chunk;
+      length -= chunk;
+    }
   }
 
   private void check(long gpa, int length, int need) {
