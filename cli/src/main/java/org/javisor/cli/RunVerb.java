@@ -268,6 +268,9 @@ final class RunVerb extends Verb {
   private List<NetConfig> nets() throws MachineException {
     List<NetConfig> nets = new ArrayList<>();
     Entropy entropy = Entropy.host();
+    if (texts(net).isEmpty()) {
+      return List.of(NetConfig.byDefault().withMac(entropy));
+    }
     for (String text : texts(net)) {
       NetConfig.parse(text).map(card -> card.withMac(entropy)).ifPresent(nets::add);
     }

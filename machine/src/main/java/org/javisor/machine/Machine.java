@@ -65,7 +65,6 @@ public final class Machine implements AutoCloseable {
   private final CountDownLatch done = new CountDownLatch(1);
   private volatile Throwable failure;
   private Timers timers;
-  private Disks disks;
   private Vm vm;
   private MachineDebugger debugger;
   private GdbServer gdb;
@@ -79,11 +78,15 @@ public final class Machine implements AutoCloseable {
   private PcPlatform pc;
   private boolean paused;
 
+  private final MachineDevices devices;
+
   private Machine(
-      MachineConfig config, Accelerator accelerator, MachineClock clock, boolean paused) {
+      MachineConfig config, Accelerator accelerator, MachineClock clock, MachineDevices devices,
+      boolean paused) {
     this.config = config;
     this.accelerator = accelerator.name();
     this.clock = clock;
+    this.devices = devices;
     this.paused = paused;
     tscHertz = accelerator.tscHertz();
     gate = new VcpuGate(this, vcpus, paused);
@@ -136,13 +139,6 @@ public final class Machine implements AutoCloseable {
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener,
       Optional<SavedMachine> saved, boolean paused)
       throws MachineException, StateException, IOException {
-    if (config.disks().stream().anyMatch(d -> d.iface() == DiskConfig.Interface.VIRTIO)
-        || !config.nets().isEmpty()
-        || !config.shares().isEmpty()) {
-      throw new MachineException(
-          Reason.HOST_REFUSED,
-          "there is no device for VirtIO disks, networks and shared folders yet");
-    }
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();
@@ -151,7 +147,29 @@ public final class Machine implements AutoCloseable {
     }
     MachineClock clock =
         new MachineClock(Clock.host(), saved.map(SavedMachine::clock).orElse(0L));
-    Machine machine = new Machine(config, accelerator, clock, paused || saved.isPresent());
+    MachineDevices devices = MachineDevices.open(config, clock, listener);
+    boolean built = false;
+    try {
+      Machine machine =
+          new Machine(config, accelerator, clock, devices, paused || saved.isPresent());
+      machine.build(accelerator, console, debug, listener, saved);
+      if (saved.isPresent() && !paused) {
+        machine.resume();
+      }
+      built = true;
+      return machine;
+    } finally {
+      if (!built) {
+        devices.close();
+      }
+    }
+  }
+
+  /** Puts everything together, and starts the vCPUs: at work or standing. */
+  private void build(
+      Accelerator accelerator, Console console, Optional<Console> debug,
+      MachineListener listener, Optional<SavedMachine> saved)
+      throws MachineException, StateException, IOException {
     Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
         PcConfig.of(config.cpus(), config.memory())
@@ -161,33 +179,31 @@ public final class Machine implements AutoCloseable {
     if (config.firmware().isPresent()) {
       firmware = Optional.of(Firmware.read(config.firmware().get()));
     }
-    GuestMemory memory = memory(config, pcConfig, firmware.map(f -> f.length).orElse(0));
+    memory = memory(config, pcConfig, firmware.map(f -> f.length).orElse(0));
     Optional<FirmwareRom> rom = firmware.map(image -> new FirmwareRom(memory, image));
     List<E820Entry> e820 = memoryMap(pcConfig);
     Optional<LoadedKernel> kernel =
         rom.isPresent() || saved.isPresent()
             ? Optional.empty()
             : Optional.of(load(config, pcConfig, memory, e820));
-    machine.memory = memory;
-    machine.disks = Disks.open(config.disks());
-    machine.timers = new Timers(clock);
-    machine.holdTimers();
+    timers = new Timers(clock);
+    holdTimers();
     for (int i = 0; i < config.cpus(); i++) {
-      machine.vcpus.add(new VcpuThread(machine, i));
+      vcpus.add(new VcpuThread(this, i));
     }
     CharacterBackend debugOutput = debug.map(Machine::backend).orElse(CharacterBackend.NONE);
-    PcPlatform pc =
+    pc =
         new PcPlatform(
             pcConfig,
             new PcPlatform.Environment(
                 memory,
-                DeviceTimers.of(machine.timers),
-                machine.vcpus,
+                DeviceTimers.of(timers),
+                vcpus,
                 rom.<HostBridge440Fx.ShadowControl>map(r -> r)
                     .orElse(HostBridge440Fx.ShadowControl.NONE),
                 List.of(backend(console)),
                 debugOutput,
-                machine.actions(),
+                actions(),
                 trace));
     if (rom.isPresent()) {
       rom.get().install(pc.devices());
@@ -195,39 +211,34 @@ public final class Machine implements AutoCloseable {
     } else {
       new BiosServices(memory, e820, debugOutput).install(pc.devices(), saved.isEmpty());
     }
-    machine.pc = pc;
-    machine.attachIde(pc, memory);
+    devices.attach(pc, memory, trace);
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
-      machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
+      vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
       for (int i = 0; i < config.cpus(); i++) {
-        machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
+        vcpus.get(i).attach(pc, vm.createVcpu(i, pc.platform(i)));
       }
       if (kernel.isPresent()) {
-        machine.vcpus.get(0).vcpu().setState(kernel.get().state());
+        vcpus.get(0).vcpu().setState(kernel.get().state());
       }
     } catch (KvmException e) {
-      machine.abandon();
+      abandon();
       throw new MachineException(
           Reason.HOST_REFUSED, e.getMessage() + "; --accel interp does without it", e);
     }
     if (saved.isPresent()) {
-      machine.load(saved.get());
+      load(saved.get());
     }
     if (config.gdb().isPresent()) {
-      machine.debug(config.gdb().get(), memory, listener);
+      debug(config.gdb().get(), memory, listener);
     }
-    if (machine.paused) {
-      machine.vcpus.forEach(VcpuThread::rememberTsc);
+    if (paused) {
+      vcpus.forEach(VcpuThread::rememberTsc);
     } else {
       clock.resume();
-      machine.timers.resume();
+      timers.resume();
     }
-    machine.vcpus.forEach(VcpuThread::start);
-    if (saved.isPresent() && !paused) {
-      machine.resume();
-    }
-    return machine;
+    vcpus.forEach(VcpuThread::start);
   }
 
   /** Timers rest until the clock runs; none is under way yet. */
@@ -345,34 +356,6 @@ public final class Machine implements AutoCloseable {
     return clock.nanos();
   }
 
-  /** Puts the disks that want it on the board's ATA controller, in their order. */
-  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
-    List<Disks.Disk> drives =
-        disks.all().stream()
-            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
-            .toList();
-    if (drives.isEmpty()) {
-      return;
-    }
-    if (drives.size() > PiixIde.DRIVES) {
-      abandon();
-      throw new MachineException(
-          Reason.BAD_OPTION,
-          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
-              + " expected; put others on VirtIO");
-    }
-    PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
-    for (int i = 0; i < drives.size(); i++) {
-      DiskConfig config = drives.get(i).config();
-      if (config.iface() == DiskConfig.Interface.CDROM) {
-        ide.attachCdrom(i, drives.get(i).device(), config.serial());
-      } else {
-        ide.attachDisk(i, drives.get(i).device(), config.serial());
-      }
-    }
-    pc.pci().attach(1, PiixIde.FUNCTION, ide);
-  }
-
   private void debug(InetSocketAddress address, GuestMemory memory, MachineListener listener)
       throws MachineException {
     debugger = new MachineDebugger(this, vcpus, memory);
@@ -393,7 +376,6 @@ public final class Machine implements AutoCloseable {
   /** Gives back what a machine that will not start holds. */
   private void abandon() {
     timers.close();
-    disks.close();
     if (vm != null) {
       vm.close();
     }
@@ -610,8 +592,8 @@ public final class Machine implements AutoCloseable {
         gdb = null;
       }
     }
+    devices.close();
     timers.close();
-    disks.close();
     vm.close();
     if (interrupted) {
       Thread.currentThread().interrupt();

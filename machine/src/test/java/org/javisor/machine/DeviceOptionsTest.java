@@ -30,8 +30,8 @@ class DeviceOptionsTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-          "", ",ro", "d,if=scsi", "d,format=vmdk", "d,serial=", "d,serial=123456789012345678901",
-          "d,queues=0", "d,queues=65", "d,queues=x", "d,rw", "d,ro=1", "d,if"
+        "", ",ro", "d,if=scsi", "d,format=vmdk", "d,serial=", "d,serial=123456789012345678901",
+        "d,queues=0", "d,queues=65", "d,queues=x", "d,rw", "d,ro=1", "d,if"
       })
   void aDiskThatIsNoneIsRefusedInOneLine(String text) {
     assertBad("--disk " + text, () -> DiskConfig.parse(text));
@@ -57,8 +57,8 @@ class DeviceOptionsTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-          "", "bridge", "user,model=rtl8139", "user,mac=1", "user,mac=01:00:5e:00:00:01",
-          "user,mac=00:00:00:00:00:00", "none,model=virtio", "user,forward=tcp:1"
+        "", "bridge", "user,model=rtl8139", "user,mac=1", "user,mac=01:00:5e:00:00:01",
+        "user,mac=00:00:00:00:00:00", "none,model=virtio", "user,forward=tcp:1"
       })
   void aCardThatIsNoneIsRefusedInOneLine(String text) {
     assertBad("--net ", () -> NetConfig.parse(text));
@@ -74,8 +74,8 @@ class DeviceOptionsTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-          "", "/a", ":tag", "/a:", "/a:b c", "/a:tag,x",
-          "/a:0123456789012345678901234567890123456"
+        "", "/a", ":tag", "/a:", "/a:b c", "/a:tag,x",
+        "/a:0123456789012345678901234567890123456"
       })
   void aShareThatIsNoneIsRefusedInOneLine(String text) {
     assertBad("--share " + text, () -> ShareConfig.parse(text));

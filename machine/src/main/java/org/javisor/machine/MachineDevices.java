@@ -1,0 +1,217 @@
+package org.javisor.machine;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.time.Clock;
+import org.javisor.accelerator.time.Entropy;
+import org.javisor.machine.MachineException.Reason;
+import org.javisor.memory.GuestMemory;
+import org.javisor.network.MacAddress;
+import org.javisor.network.NetworkException;
+import org.javisor.network.NetworkPort;
+import org.javisor.pc.PcPlatform;
+import org.javisor.pc.ata.PiixIde;
+import org.javisor.storage.block.BlockDevice;
+import org.javisor.storage.block.BlockException;
+import org.javisor.storage.block.BlockWorkers;
+import org.javisor.storage.block.DiskImage;
+import org.javisor.storage.block.HoldingDevice;
+import org.javisor.storage.block.ImageDevice;
+import org.javisor.storage.block.OnDiskError;
+import org.javisor.storage.block.file.HostFile.Access;
+import org.javisor.storage.block.tool.Images;
+import org.javisor.virtio.block.VirtioBlock;
+import org.javisor.virtio.device.VirtioDevice;
+import org.javisor.virtio.entropy.VirtioEntropy;
+import org.javisor.virtio.net.VirtioNet;
+import org.javisor.virtio.transport.VirtioPci;
+
+/**
+ * The disks, networks and other devices that a {@link MachineConfig} names, and what is behind them.
+ * Everything of the host's is opened before there is a machine, so that what is missing is said at
+ * once; {@link #attach} puts the devices onto the board.
+ */
+final class MachineDevices implements AutoCloseable {
+  private record Disk(DiskConfig config, BlockDevice back) {}
+
+  private record Card(NetConfig config, NetworkPort port) {}
+
+  private final MachineConfig config;
+  private final MachineListener listener;
+  private final Entropy entropy = Entropy.host();
+  private final BlockWorkers workers = new BlockWorkers();
+  private final List<Disk> disks = new ArrayList<>();
+  private final List<HoldingDevice> holding = new ArrayList<>();
+  private final List<Card> cards = new ArrayList<>();
+  private final List<VirtioPci> functions = new ArrayList<>();
+
+  private MachineDevices(MachineConfig config, MachineListener listener) {
+    this.config = config;
+    this.listener = listener;
+  }
+
+  /**
+   * Opens what is behind the devices.
+   *
+   * @throws MachineException if something cannot be had; nothing is left open then
+   */
+  static MachineDevices open(MachineConfig config, Clock clock, MachineListener listener)
+      throws MachineException {
+    MachineDevices devices = new MachineDevices(config, listener);
+    boolean opened = false;
+    try {
+      for (DiskConfig disk : config.disks()) {
+        devices.openDisk(disk);
+      }
+      for (NetConfig net : config.nets()) {
+        devices.openNetwork(net, clock);
+      }
+      opened = true;
+      return devices;
+    } finally {
+      if (!opened) {
+        devices.close();
+      }
+    }
+  }
+
+  private void openDisk(DiskConfig disk) throws MachineException {
+    try {
+      boolean written =
+          !disk.readOnly() && !disk.snapshot() && disk.iface() != DiskConfig.Interface.CDROM;
+      DiskImage image =
+          Images.open(
+              disk.image(), disk.format().orElse(null), written ? Access.WRITE : Access.READ);
+      if (disk.snapshot()) {
+        image = Images.openTemporaryOverlay(image, Path.of(System.getProperty("java.io.tmpdir")));
+      }
+      BlockDevice back = new ImageDevice(image, workers);
+      if (disk.onError() == OnDiskError.STOP) {
+        HoldingDevice held = new HoldingDevice(back, this::held);
+        holding.add(held);
+        back = held;
+      }
+      disks.add(new Disk(disk, back));
+    } catch (BlockException e) {
+      Reason reason =
+          switch (e.reason()) {
+            case IN_USE -> Reason.HOST_REFUSED;
+            case DAMAGED, WRONG_FORMAT, NOT_SUPPORTED -> Reason.NOT_A_KERNEL;
+            case TOO_LARGE -> Reason.TOO_LITTLE_MEMORY;
+            case INVALID, OUT_OF_RANGE -> Reason.BAD_OPTION;
+            default -> Reason.UNREADABLE_FILE;
+          };
+      throw new MachineException(reason, "--disk: " + e.getMessage(), e);
+    }
+  }
+
+  private void held(BlockException failure) {
+    listener.message(failure.getMessage() + "; the guest's request waits until then");
+  }
+
+  private void openNetwork(NetConfig net, Clock clock) throws MachineException {
+    if (net.model() != NetConfig.Model.VIRTIO) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "--net model=" + net.model().label() + ": there is no such card yet; model=virtio"
+              + " expected");
+    }
+    try {
+      Optional<NetworkPort> port = net.network().open(clock, entropy);
+      port.ifPresent(p -> cards.add(new Card(net, p)));
+    } catch (NetworkException e) {
+      Reason reason =
+          switch (e.reason()) {
+            case BAD_OPTION -> Reason.BAD_OPTION;
+            case UNWRITABLE_FILE -> Reason.UNREADABLE_FILE;
+            case PORT_TAKEN, HOST_REFUSED -> Reason.HOST_REFUSED;
+          };
+      String message = e.getMessage();
+      throw new MachineException(
+          reason, message.startsWith("--net") ? message : "--net: " + message, e);
+    }
+  }
+
+  /** Puts the devices onto the board, in the order in which the guest is to find them. */
+  void attach(PcPlatform pc, GuestMemory memory, Trace trace) throws MachineException {
+    attachIde(pc, memory);
+    for (Disk disk : disks) {
+      if (disk.config().iface() != DiskConfig.Interface.VIRTIO) {
+        continue;
+      }
+      int queues =
+          disk.config().queues() > 0
+              ? disk.config().queues()
+              : Math.min(config.cpus(), DiskConfig.MAX_QUEUES);
+      VirtioBlock.Config block =
+          new VirtioBlock.Config(queues, disk.config().serial().orElse(""));
+      add(pc, new VirtioBlock(block, disk.back(), memory), memory, trace);
+    }
+    for (Card card : cards) {
+      MacAddress mac = card.config().mac().orElseGet(() -> MacAddress.random(entropy));
+      add(pc, new VirtioNet(card.port(), mac, memory), memory, trace);
+    }
+    add(pc, new VirtioEntropy(entropy, workers::run, memory), memory, trace);
+  }
+
+  /** Puts the disks that want it on the board's ATA controller, in their order. */
+  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
+    List<Disk> drives =
+        disks.stream()
+            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
+            .toList();
+    if (drives.isEmpty()) {
+      return;
+    }
+    if (drives.size() > PiixIde.DRIVES) {
+      throw new MachineException(
+          Reason.BAD_OPTION,
+          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
+              + " expected; put others on VirtIO");
+    }
+    PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
+    for (int i = 0; i < drives.size(); i++) {
+      DiskConfig drive = drives.get(i).config();
+      if (drive.iface() == DiskConfig.Interface.CDROM) {
+        ide.attachCdrom(i, drives.get(i).back(), drive.serial());
+      } else {
+        ide.attachDisk(i, drives.get(i).back(), drive.serial());
+      }
+    }
+    pc.pci().attach(1, PiixIde.FUNCTION, ide);
+  }
+
+  private void add(PcPlatform pc, VirtioDevice device, GuestMemory memory, Trace trace) {
+    VirtioPci function = new VirtioPci(device, memory, trace);
+    functions.add(function);
+    pc.pci().attach(function);
+  }
+
+  /** Has disks try again what the host could not do. */
+  void retryDisks() {
+    holding.forEach(HoldingDevice::retry);
+  }
+
+  /** Ends the use of everything; what the guest wrote is made durable. The vCPUs must be gone. */
+  @Override
+  public void close() {
+    for (VirtioPci function : functions) {
+      function.core().reset();
+    }
+    for (Card card : cards) {
+      card.port().close();
+    }
+    for (Disk disk : disks) {
+      try {
+        disk.back().close();
+      } catch (IOException e) {
+        listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
+      }
+    }
+    workers.close();
+  }
+}
