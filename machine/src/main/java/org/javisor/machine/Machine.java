@@ -14,6 +14,7 @@ import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.state.NotSavableException;
 import org.javisor.accelerator.state.Pausable;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateException;
@@ -262,6 +263,7 @@ public final class Machine implements AutoCloseable {
   private void load(SavedMachine saved) throws StateException, IOException {
     boolean loaded = false;
     try {
+      pc.pausables().forEach(Pausable::pause);
       StateReader reader = saved.state();
       saved.loadMemory(memory.arena());
       for (Map.Entry<String, Snapshottable<?>> part : parts().entrySet()) {
@@ -330,13 +332,21 @@ public final class Machine implements AutoCloseable {
     if (!paused) {
       throw new IllegalStateException("a running machine cannot be saved");
     }
+    for (DiskConfig disk : config.disks()) {
+      if (disk.snapshot()) {
+        throw new MachineException(
+            Reason.HOST_REFUSED,
+            "what the guest wrote to " + disk.image() + " is thrown away when the machine ends:"
+                + " without ',snapshot' it could be saved");
+      }
+    }
     StateWriter writer = new StateWriter();
     writer.section(
         SavedConfig.SECTION, SavedConfig.FORMAT,
         SavedConfig.of(name, config, accelerator, clock.nanos(), tscHertz));
     try {
       parts().forEach(writer::section);
-    } catch (UnsupportedOperationException e) {
+    } catch (NotSavableException e) {
       throw new MachineException(Reason.HOST_REFUSED, e.getMessage(), e);
     }
     return SaveFileWriter.write(target, writer.finish(), memory.arena());

@@ -20,7 +20,6 @@ import org.javisor.pc.loader.BootProtocol;
  * @param clock what the machine's clock showed, in nanoseconds
  * @param tscHertz of the guest's time-stamp counter, which a restored guest must find again
  * @param debugExitPort 0 for none
- * @param disks values of {@code --disk}, and so on
  */
 record SavedConfig(
     String name,
@@ -36,7 +35,8 @@ record SavedConfig(
     int cpus,
     String cpuModel,
     String accelerator,
-    int debugExitPort) {
+    int debugExitPort,
+    SavedDevices devices) {
   static final StateFormat<SavedConfig> FORMAT =
       StateFormat.of("machine", 1, SavedConfig.class);
 
@@ -75,7 +75,8 @@ record SavedConfig(
         config.cpus(),
         config.cpuModel(),
         accelerator,
-        config.debugExitPort().orElse(0));
+        config.debugExitPort().orElse(0),
+        SavedDevices.of(config));
   }
 
   private static String absolute(Path path) {
@@ -96,7 +97,7 @@ record SavedConfig(
       Optional<String> otherAccelerator, Set<TraceCategory> trace,
       Optional<InetSocketAddress> gdb) throws StateException {
     try {
-      return new MachineConfig(
+      return devices.addTo(new MachineConfig(
           kernel.map(Path::of),
           firmware.map(Path::of),
           unpackedKernel.map(Path::of),
@@ -112,7 +113,7 @@ record SavedConfig(
           debugExitPort == 0 ? OptionalInt.empty() : OptionalInt.of(debugExitPort),
           List.of(),
           List.of(),
-          List.of());
+          List.of()));
     } catch (InvalidPathException e) {
       throw new StateException("it names a file that cannot be: " + e.getMessage(), e);
     } catch (IllegalArgumentException e) {

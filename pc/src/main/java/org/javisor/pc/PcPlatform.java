@@ -296,8 +296,8 @@ public final class PcPlatform {
    * Every part that has state, by name, in the order in which they are restored: what pulls at an
    * interrupt line before the controller at its end, and what decides about addresses first.
    *
-   * @throws UnsupportedOperationException if there is a PCI function that cannot be saved; the message
-   *     names it
+   * @throws org.javisor.accelerator.state.NotSavableException if there is a PCI function that cannot
+   *     be saved
    */
   public Map<String, Snapshottable<?>> parts() {
     Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();

@@ -13,7 +13,11 @@ public interface Snapshottable<R extends Record> extends Pausable {
   /** How this part's state is written. */
   StateFormat<R> stateFormat();
 
-  /** The state of now, sharing nothing with the part: arrays are copies. */
+  /**
+   * The state of now, sharing nothing with the part: arrays are copies.
+   *
+   * @throws NotSavableException if there is something under way that no record can hold
+   */
   R saveState();
 
   /**

@@ -77,23 +77,16 @@ public final class PciBus implements PortDevice, Snapshottable<PciBus.State> {
   }
 
   /**
-   * Every function by its name, {@code pci.SLOT.FUNCTION}.
+   * Every part of every function, the names beginning with {@code pci.SLOT.FUNCTION}.
    *
-   * @throws UnsupportedOperationException if one cannot be saved; the message names it
+   * @throws org.javisor.accelerator.state.NotSavableException if one cannot be saved
    */
   public Map<String, Snapshottable<?>> parts() {
     Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();
     for (int i = 0; i < devices.length; i++) {
-      if (devices[i] == null) {
-        continue;
+      if (devices[i] != null) {
+        devices[i].addParts("pci.%02x.%d".formatted(i / FUNCTIONS, i % FUNCTIONS), parts);
       }
-      String name = "pci.%02x.%d".formatted(i / FUNCTIONS, i % FUNCTIONS);
-      if (!(devices[i] instanceof Snapshottable<?> part)) {
-        throw new UnsupportedOperationException(
-            "%s (%04x:%04x) cannot be saved".formatted(
-                name, devices[i].readConfig(0, 2), devices[i].readConfig(2, 2)));
-      }
-      parts.put(name, part);
     }
     return parts;
   }

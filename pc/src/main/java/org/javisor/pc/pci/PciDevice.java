@@ -2,6 +2,9 @@ package org.javisor.pc.pci;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import org.javisor.accelerator.state.NotSavableException;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.pc.bus.Bus;
@@ -222,6 +225,21 @@ public abstract class PciDevice {
     public State {
       StateCheck.length("the configuration space", config.length, CONFIG_SIZE);
     }
+  }
+
+  /**
+   * Adds what is to be saved of this function: itself, if it can be.
+   *
+   * @param name of the function
+   * @throws NotSavableException if it cannot
+   */
+  public void addParts(String name, Map<String, Snapshottable<?>> parts) {
+    if (!(this instanceof Snapshottable<?> part)) {
+      throw new NotSavableException(
+          "PCI function %s (%04x:%04x) cannot be saved".formatted(
+              name.substring(name.indexOf('.') + 1), readConfig(0, 2), readConfig(2, 2)));
+    }
+    parts.put(name, part);
   }
 
   /** The state of the configuration space and the pin, for a function's own record. */
