@@ -15,17 +15,17 @@ public record ControlEvent(String name, Map<String, Object> data) {
 
   /** The machine has ended. */
   public static ControlEvent shutdown(boolean guest, String reason) {
-    return new ControlEvent("SHUTDOWN", Map.of("guest", guest, "reason", reason));
+    return new ControlEvent("SHUTDOWN", Json.object("guest", guest, "reason", reason));
   }
 
   /** The machine was reset. */
   public static ControlEvent reset(boolean guest, String reason) {
-    return new ControlEvent("RESET", Map.of("guest", guest, "reason", reason));
+    return new ControlEvent("RESET", Json.object("guest", guest, "reason", reason));
   }
 
   /** A device has gone, as device_del asked. */
   public static ControlEvent deviceDeleted(String id) {
     return new ControlEvent(
-        "DEVICE_DELETED", Map.of("device", id, "path", "/machine/peripheral/" + id));
+        "DEVICE_DELETED", Json.object("device", id, "path", "/machine/peripheral/" + id));
   }
 }

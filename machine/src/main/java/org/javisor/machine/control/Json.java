@@ -41,6 +41,15 @@ public final class Json {
     }
   }
 
+  /** An object of names and values in turn, which keep their order. */
+  public static Map<String, Object> object(Object... namesAndValues) {
+    Map<String, Object> object = new LinkedHashMap<>();
+    for (int i = 0; i < namesAndValues.length; i += 2) {
+      object.put((String) namesAndValues[i], namesAndValues[i + 1]);
+    }
+    return object;
+  }
+
   /** Reads exactly one value. */
   public static Object parse(String text) throws Invalid {
     try (JsonParser parser = FACTORY.createParser(text)) {

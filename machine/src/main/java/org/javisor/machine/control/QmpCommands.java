@@ -85,7 +85,8 @@ final class QmpCommands {
     }
     Map<String, Object> version = new LinkedHashMap<>();
     version.put(
-        "qemu", Map.of("major", numbers[0], "minor", numbers[1], "micro", numbers[2]));
+        "qemu",
+        Json.object("major", numbers[0], "minor", numbers[1], "micro", numbers[2]));
     version.put("package", "Javisor" + (text == null ? "" : " " + text));
     return version;
   }
@@ -101,7 +102,7 @@ final class QmpCommands {
 
   private Object kvm() {
     boolean enabled = target.info().accelerator().equals("kvm");
-    return Map.of("enabled", enabled, "present", enabled);
+    return Json.object("enabled", enabled, "present", enabled);
   }
 
   private Object names() {
@@ -118,7 +119,7 @@ final class QmpCommands {
       each.put("qom-path", "/machine/unattached/device[" + cpu.index() + "]");
       each.put("thread-id", cpu.thread().orElse(-1));
       each.put("target", "x86_64");
-      each.put("props", Map.of("core-id", cpu.index(), "thread-id", 0, "socket-id", 0));
+      each.put("props", Json.object("core-id", cpu.index(), "thread-id", 0, "socket-id", 0));
       cpus.add(each);
     }
     return cpus;
