@@ -14,6 +14,7 @@ import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.state.Pausable;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.memory.GuestMemory;
+import org.javisor.pc.acpi.GeneralEvents;
 import org.javisor.pc.acpi.PowerManagement;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
@@ -36,6 +37,7 @@ import org.javisor.pc.paravirt.StealTime;
 import org.javisor.pc.pci.HostBridge440Fx;
 import org.javisor.pc.pci.IsaBridgePiix3;
 import org.javisor.pc.pci.PciBus;
+import org.javisor.pc.pci.PciHotplug;
 import org.javisor.pc.pci.PowerPiix4;
 import org.javisor.pc.serial.CharacterBackend;
 import org.javisor.pc.serial.DebugConsole;
@@ -110,6 +112,8 @@ public final class PcPlatform {
   private final I8042 keyboard;
   private final SystemPorts systemPorts;
   private final PowerManagement power;
+  private final GeneralEvents events;
+  private final PciHotplug hotplug;
   private final PciBus pci;
   private final FwCfg firmware;
   private final Optional<TestInterrupts> testInterrupts;
@@ -201,6 +205,10 @@ public final class PcPlatform {
     power =
         new PowerManagement(
             timers, lines.isa(PcConfig.SCI), config.pmTimerBits(), env.actions()::powerOff);
+    events = new GeneralEvents(lines.isa(PcConfig.SCI));
+    bus.claimPorts(GeneralEvents.BASE, GeneralEvents.SIZE, events);
+    hotplug = new PciHotplug(events::raise);
+    bus.claimPorts(PciHotplug.BASE, PciHotplug.SIZE, hotplug);
     IsaBridgePiix3 isaBridge = new IsaBridgePiix3(lines::isa);
     pci =
         new PciBus(
@@ -279,6 +287,8 @@ public final class PcPlatform {
     pci.reset();
     firmware.reset();
     power.reset();
+    events.reset();
+    hotplug.reset();
     serial.forEach(Uart16550::reset);
     keyboard.reset();
     systemPorts.reset();
@@ -305,6 +315,8 @@ public final class PcPlatform {
     parts.putAll(pci.parts());
     parts.put("fw-cfg", firmware);
     parts.put("pm", power);
+    parts.put("general-events", events);
+    parts.put("hotplug", hotplug);
     for (int i = 0; i < serial.size(); i++) {
       parts.put("serial." + i, serial.get(i));
     }
@@ -358,6 +370,11 @@ public final class PcPlatform {
 
   public PciBus pci() {
     return pci;
+  }
+
+  /** Devices that come and go while the machine runs. */
+  public PciHotplug hotplug() {
+    return hotplug;
   }
 
   /** Files for firmware are added here before the guest starts. */

@@ -30,7 +30,9 @@ public final class PciBus implements PortDevice, Snapshottable<PciBus.State> {
   private final Bus bus;
   private final InterruptRouting routing;
   private final PciDevice.MessageTarget messages;
-  private final PciDevice[] devices = new PciDevice[SLOTS * FUNCTIONS];
+  /** Replaced as a whole: vCPUs read it while devices come and go. */
+  private volatile PciDevice[] devices = new PciDevice[SLOTS * FUNCTIONS];
+
   private volatile int address;
 
   public PciBus(Bus bus, InterruptRouting routing, PciDevice.MessageTarget messages) {
@@ -39,8 +41,8 @@ public final class PciBus implements PortDevice, Snapshottable<PciBus.State> {
     this.messages = messages;
   }
 
-  /** Puts a device into a slot, while the machine is being built. */
-  public void attach(int slot, int function, PciDevice device) {
+  /** Puts a device into a slot. */
+  public synchronized void attach(int slot, int function, PciDevice device) {
     int index = slot * FUNCTIONS + function;
     if (slot < 0 || slot >= SLOTS || function < 0 || function >= FUNCTIONS) {
       throw new IllegalArgumentException("PCI %02x.%d: no such slot".formatted(slot, function));
@@ -50,21 +52,43 @@ public final class PciBus implements PortDevice, Snapshottable<PciBus.State> {
     }
     int pin = device.interruptPin();
     device.connect(bus, pin == 0 ? IrqLine.NONE : routing.line(slot, pin), messages);
-    devices[index] = device;
+    PciDevice[] next = devices.clone();
+    next[index] = device;
+    devices = next;
     if (function != 0 && devices[slot * FUNCTIONS] != null) {
       devices[slot * FUNCTIONS].setMultiFunction();
     }
   }
 
   /** Puts a device into the first free slot and returns its number. */
-  public int attach(PciDevice device) {
-    for (int slot = 0; slot < SLOTS; slot++) {
+  public synchronized int attach(PciDevice device) {
+    int slot = freeSlot(0);
+    if (slot < 0) {
+      throw new IllegalStateException("all 32 PCI slots are taken");
+    }
+    attach(slot, 0, device);
+    return slot;
+  }
+
+  /** The first slot from {@code from} on with nothing in it, or -1. */
+  public int freeSlot(int from) {
+    for (int slot = from; slot < SLOTS; slot++) {
       if (devices[slot * FUNCTIONS] == null) {
-        attach(slot, 0, device);
         return slot;
       }
     }
-    throw new IllegalStateException("all 32 PCI slots are taken");
+    return -1;
+  }
+
+  /** Takes the device out of a slot, if there is one: it answers no more. */
+  public synchronized void detach(int slot) {
+    PciDevice device = devices[slot * FUNCTIONS];
+    if (device != null) {
+      PciDevice[] next = devices.clone();
+      next[slot * FUNCTIONS] = null;
+      devices = next;
+      device.disconnect();
+    }
   }
 
   public void reset() {

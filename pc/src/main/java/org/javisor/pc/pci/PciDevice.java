@@ -163,6 +163,16 @@ public abstract class PciDevice {
     System.arraycopy(config, 0, initial, 0, CONFIG_SIZE);
   }
 
+  /** It was taken out: its ranges and its wire are free. */
+  final void disconnect() {
+    synchronized (configLock) {
+      config[COMMAND] = 0;
+      intxWanted = false;
+      remap();
+      driveIntx();
+    }
+  }
+
   final void setMultiFunction() {
     config[HEADER_TYPE] |= (byte) 0x80;
     initial[HEADER_TYPE] |= (byte) 0x80;
