@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import org.javisor.conformance.boot.BootedGuest;
 import org.javisor.machine.DiskConfig;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
