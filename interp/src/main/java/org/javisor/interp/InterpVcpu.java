@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
@@ -52,6 +53,9 @@ final class InterpVcpu implements Vcpu {
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
+  /** Whether the notice that the guest-physical map has changed is among them. */
+  private final AtomicBoolean flushNoticed = new AtomicBoolean();
+
   private final Set<Long> breakpoints = new HashSet<>();
 
   @SuppressWarnings("unused") // by ATTENTION
@@ -136,6 +140,17 @@ final class InterpVcpu implements Vcpu {
   void betweenBlocks(Runnable notice) {
     notices.add(notice);
     request(NOTICE);
+  }
+
+  /** The guest-physical map has changed; from any thread. */
+  void flushTlbBetweenBlocks() {
+    if (!flushNoticed.getAndSet(true)) {
+      betweenBlocks(
+          () -> {
+            flushNoticed.set(false);
+            flushTlb();
+          });
+    }
   }
 
   private void runNotices() {
@@ -286,8 +301,12 @@ final class InterpVcpu implements Vcpu {
     }
   }
 
-  /** An instruction that writes its own block is run again, unless something comes before it. */
+  /**
+   * An instruction that writes its own block, or has not done all of its work, is run again, unless
+   * something comes before it.
+   */
   private void runAgain() {
+    alone = false;
     if (attention == 0) {
       try {
         runAlone();

@@ -25,6 +25,7 @@ final class InterpVm implements Vm {
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
+  private final GuestMemory.MapListener mapListener = this::mapChanged;
 
   InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
     this.memory = memory;
@@ -33,6 +34,17 @@ final class InterpVm implements Vm {
     this.clock = clock;
     this.trace = trace;
     memory.arena().addCodeWriteListener(listener);
+    memory.addMapListener(mapListener);
+  }
+
+  /**
+   * Translations end in machine frames: each vCPU drops its own before its next block. Whoever gives
+   * a frame to somebody else first waits until every vCPU has been out of {@link Vcpu#run}.
+   */
+  private void mapChanged(long gpa, long size) {
+    for (InterpVcpu v : vcpus) {
+      v.flushTlbBetweenBlocks();
+    }
   }
 
   @Override
@@ -120,6 +132,7 @@ final class InterpVm implements Vm {
 
   @Override
   public void close() {
+    memory.removeMapListener(mapListener);
     memory.arena().removeCodeWriteListener(listener);
   }
 }
