@@ -192,7 +192,7 @@ public final class PvhDomain implements DomainPort {
       AtomicLong tscOffset = new AtomicLong();
       GuestTsc tsc = new GuestTsc(hypervisor.tscHertz(), tscOffset::get);
       LocalApic apic = fabric.add(vcpu, () -> -1, timers, tsc);
-      vcpu.wire(new ApicPlatform(apic, tscOffset), fabric, () -> windows.enter(v.id()));
+      vcpu.wire(new ApicPlatform(apic, tscOffset), apic, () -> windows.enter(v.id()));
       vcpus.add(vcpu);
     }
     Vm vm =

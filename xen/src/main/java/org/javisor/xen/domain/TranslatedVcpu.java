@@ -8,7 +8,7 @@ import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
-import org.javisor.pc.interrupt.ApicFabric;
+import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.VcpuPort;
@@ -39,7 +39,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   private final int id;
   private final ConcurrentLinkedQueue<Request> requests = new ConcurrentLinkedQueue<>();
   private VcpuPlatform board;
-  private ApicFabric fabric;
+  private LocalApic apic;
   private Runnable enter;
   private Vcpu cpu;
 
@@ -68,12 +68,12 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
    * Puts it into its surroundings.
    *
    * @param platform local APIC and MSRs of the machine
-   * @param apics takes interrupts of its own for events; null where events pass by
+   * @param localApic has its interrupts for events delivered
    * @param onEnter called on the thread that is about to run it
    */
-  void wire(VcpuPlatform platform, ApicFabric apics, Runnable onEnter) {
+  void wire(VcpuPlatform platform, LocalApic localApic, Runnable onEnter) {
     board = platform;
-    fabric = apics;
+    apic = localApic;
     enter = onEnter;
   }
 
@@ -93,7 +93,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   public void upcall() {
     int vector = upcallVector;
     if (vector != 0) {
-      fabric.deliver(id, false, true, 0, vector, false);
+      apic.request(vector);
     } else {
       interruptPending();
     }
@@ -106,7 +106,10 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
 
   @Override
   public void setUpcallVector(int vector) {
-    upcallVector = fabric == null ? 0 : vector;
+    upcallVector = vector;
+    if (vcpu.eventPending()) {
+      upcall();
+    }
   }
 
   @Override
