@@ -31,6 +31,9 @@ public final class Javisor extends Verb {
     spec().addSubcommand("inspect", new InspectVerb().spec());
     spec().addSubcommand("doctor", new DoctorVerb().spec());
     spec().addSubcommand("image", new ImageVerb().spec());
+    spec().addSubcommand("create", new CreateVerb().spec());
+    spec().addSubcommand("xl", new XlVerb().spec());
+    spec().addSubcommand("xen-host", new XenHostVerb().spec());
   }
 
   public static void main(String[] args) {
@@ -46,7 +49,7 @@ public final class Javisor extends Verb {
   @Override
   public Integer call() {
     throw new ParameterException(spec().commandLine(),
-        "no verb given: run, inspect, doctor or image expected");
+        "no verb given: run, inspect, doctor, image, create or xl expected");
   }
 
   private static int misused(ParameterException e, String[] args) {

@@ -128,14 +128,22 @@ public final class XenHost implements AutoCloseable {
           "a domain " + config.name() + " exists already: destroy it, or give another name");
     }
     GuestDomain guest = new GuestDomain(this, config, config.uuid().orElseGet(this::randomUuid));
-    return start(guest);
+    boolean started = false;
+    try {
+      start(guest);
+      started = true;
+      return guest;
+    } finally {
+      if (!started) {
+        worker.execute(this::endIfEmpty);
+      }
+    }
   }
 
-  private GuestDomain start(GuestDomain guest) throws ToolException {
+  private void start(GuestDomain guest) throws ToolException {
     guest.build((domain, reason) -> worker.execute(() -> stopped(guest, domain, reason)));
     guests.put(guest.id(), guest);
     hypervisor().console().log("(XEN) d" + guest.id() + " is " + guest.name());
-    return guest;
   }
 
   private UUID randomUuid() {
@@ -162,7 +170,8 @@ public final class XenHost implements AutoCloseable {
     }
   }
 
-  private void endIfEmpty() {
+  /** Says that the last domain has gone, if there is none: nobody has given it one. */
+  public void endIfEmpty() {
     Runnable action;
     synchronized (this) {
       if (!guests.isEmpty() || closed) {

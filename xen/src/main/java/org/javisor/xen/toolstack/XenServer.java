@@ -16,6 +16,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
 /** Takes command lines on a UNIX socket and has {@link XlCommands} carry them out. */
@@ -27,6 +29,7 @@ public final class XenServer implements AutoCloseable {
   private final XlCommands commands;
   private final Path path;
   private final ServerSocketChannel server;
+  private final AtomicInteger serving = new AtomicInteger();
 
   private XenServer(XenHost host, Path path, ServerSocketChannel server) {
     this.host = host;
@@ -64,11 +67,14 @@ public final class XenServer implements AutoCloseable {
   }
 
   private void serve(SocketChannel channel) {
+    serving.incrementAndGet();
     try (channel) {
       new Client(channel).serve();
     } catch (IOException e) {
       // The client is gone; it does not wait for an answer any more.
       assert !channel.isConnected() || e != null;
+    } finally {
+      serving.decrementAndGet();
     }
   }
 
@@ -181,9 +187,13 @@ public final class XenServer implements AutoCloseable {
     }
   }
 
+  /** Ends, when the answers under way have been given or a while has passed. */
   @Override
   public void close() throws IOException {
     server.close();
+    for (int i = 0; i < 40 && serving.get() > 0; i++) {
+      LockSupport.parkNanos(this, 50_000_000);
+    }
     Files.deleteIfExists(path);
   }
 }
