@@ -42,6 +42,9 @@ public final class Javisor extends Verb {
     spec().addSubcommand("inspect", new InspectVerb().spec());
     spec().addSubcommand("doctor", new DoctorVerb().spec());
     spec().addSubcommand("image", new ImageVerb().spec());
+    spec().addSubcommand("create", new CreateVerb().spec());
+    spec().addSubcommand("xl", new XlVerb().spec());
+    spec().addSubcommand("xen-host", new XenHostVerb().spec());
   }
 
   private void addControl(String verb, String description, String command) {

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
@@ -43,6 +44,9 @@ final class InterpVcpu implements Vcpu {
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
+  /** Whether the notice that the guest-physical map has changed is among them. */
+  private final AtomicBoolean flushNoticed = new AtomicBoolean();
+
   private final Set<Long> breakpoints = new HashSet<>();
 
   /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
@@ -135,8 +139,12 @@ final class InterpVcpu implements Vcpu {
     if (Thread.currentThread() == runner) {
       // In the middle of an instruction that wrote a register of the board.
       flushTlb();
-    } else {
-      betweenBlocks(this::flushTlb);
+    } else if (!flushNoticed.getAndSet(true)) {
+      betweenBlocks(
+          () -> {
+            flushNoticed.set(false);
+            flushTlb();
+          });
     }
   }
 
@@ -324,8 +332,12 @@ final class InterpVcpu implements Vcpu {
     }
   }
 
-  /** An instruction that writes its own block is run again, unless something comes before it. */
+  /**
+   * An instruction that writes its own block, or has not done all of its work, is run again, unless
+   * something comes before it.
+   */
   private void runAgain() {
+    alone = false;
     if (!interrupted()) {
       try {
         runAlone();

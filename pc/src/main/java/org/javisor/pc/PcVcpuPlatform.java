@@ -2,6 +2,7 @@ package org.javisor.pc;
 
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.pc.interrupt.LocalApic;
@@ -98,8 +99,9 @@ public final class PcVcpuPlatform implements VcpuPlatform {
   }
 
   @Override
-  public long hypercall(long number, long a0, long a1, long a2, long a3) {
-    return hypercalls.call(number, a0, a1, a2, a3);
+  public boolean hypercall(HypercallRegisters registers) {
+    hypercalls.call(registers);
+    return true;
   }
 
   @Override
