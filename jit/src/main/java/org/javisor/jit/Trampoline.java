@@ -11,6 +11,7 @@ import static org.javisor.jit.Emitter.RCX;
 
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import org.javisor.interp.VcpuBlock;
@@ -22,6 +23,14 @@ final class Trampoline {
   private static final CodeCache JUMP_MEMORY = new CodeCache(4096);
 
   private static final MethodHandle ENTER;
+
+  /** Address of the C library's clock_gettime, or 0. */
+  private static final long CLOCK_GETTIME =
+      Linker.nativeLinker()
+          .defaultLookup()
+          .find("clock_gettime")
+          .map(MemorySegment::address)
+          .orElse(0L);
 
   static {
     long at = JUMP_MEMORY.next();
@@ -39,6 +48,9 @@ final class Trampoline {
   }
 
   private static final int[] SAVED = {RBP, RBX, R12, R13, R14, R15};
+
+  /** Reads the time-stamp counter and goes on where TEMPORARY says; 0 if it cannot be. */
+  final long readClock;
 
   private final long[] walks = new long[6];
 
@@ -104,6 +116,9 @@ final class Trampoline {
     e.land(absent);
     loadX87(e);
     e.gsJump(Layout.TEMPORARY);
+    e.alignTo(16);
+    readClock = CLOCK_GETTIME == 0 ? 0 : enter + e.length();
+    readClock(e);
     for (int part = 0; part < 3; part++) {
       for (int write = 0; write < 2; write++) {
         e.alignTo(16);
@@ -126,6 +141,42 @@ final class Trampoline {
     }
     e.gsLdmxcsr(VcpuBlock.MXCSR);
     e.gsStore32Immediate(Layout.VECTORS_ABSENT, 0);
+  }
+
+  /** What the C library's functions may change, beside RAX and the scratch registers: guest registers. */
+  private static final int[] CALLER_SAVED = {2, 6, 7, 8, 9, 10, 11};
+
+  private static final int CLOCK_MONOTONIC = 1;
+
+  /** RDTSC: the host's clock in nanoseconds, and what the guest's counter is ahead of it. */
+  private static void readClock(Emitter e) {
+    e.b(0x0f, 0x90, 0xc0); // seto al
+    e.b(0x9f); // lahf
+    e.gsStore32(RAX, Layout.FLAGS);
+    for (int g : CALLER_SAVED) {
+      e.gsStore(Layout.host(g), Layout.slot(g));
+    }
+    e.movImmediate(Emitter.RDI, CLOCK_MONOTONIC);
+    e.b(0xf3, 0x48, 0x0f);
+    e.b(0xae, 0xce); // rdgsbase rsi
+    e.lea(true, Emitter.RSI, Emitter.RSI, Emitter.NONE, 0, Layout.TIME);
+    e.movImmediate(RAX, CLOCK_GETTIME);
+    e.b(0xff, 0xd0); // call rax
+    e.gsLoad(RCX, Layout.TIME);
+    e.b(0x48, 0x69, 0xc9);
+    e.i32(1_000_000_000); // imul rcx, rcx, 10^9
+    e.gs(true, 0x03, RCX, Layout.TIME + 8);
+    e.gs(true, 0x03, RCX, Layout.TSC_AHEAD);
+    e.gsLoad32(RAX, Layout.FLAGS);
+    e.b(0x04, 0x7f); // add al, 7f
+    e.b(0x9e); // sahf
+    for (int g : CALLER_SAVED) {
+      e.gsLoad(Layout.host(g), Layout.slot(g));
+    }
+    e.mov32(RAX, RCX);
+    e.rorx(true, Emitter.RDX, RCX, 32);
+    e.mov32(Emitter.RDX, Emitter.RDX);
+    e.gsJump(Layout.TEMPORARY);
   }
 
   private static void storeVectors(Emitter e) {
@@ -154,8 +205,12 @@ final class Trampoline {
     for (int r : SAVED) {
       push(e, r);
     }
+    // Aligned as a call wants it: the return address and six registers are above.
     e.b(0x48, 0x83, 0xec);
-    e.b(8); // sub rsp, 8: aligned as a call leaves it
+    e.b(Layout.STACK_BYTES + 16); // sub rsp, imm8
+    constant(e, Layout.STACK_TLB_MASK, VcpuBlock.TLB_ENTRIES - 1L << 12);
+    constant(e, Layout.STACK_PAGE_MASK, -4096L);
+    constant(e, Layout.STACK_JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     e.b(0xf3, 0x48, 0x0f);
     e.b(0xae, 0xde); // wrgsbase rsi
     e.gsStore32Immediate(Layout.VECTORS_ABSENT, 1);
@@ -211,12 +266,17 @@ final class Trampoline {
     e.land(stored);
     e.land(absent);
     e.b(0x48, 0x83, 0xc4);
-    e.b(8); // add rsp, 8
+    e.b(Layout.STACK_BYTES + 16); // add rsp, imm8
     for (int i = SAVED.length - 1; i >= 0; i--) {
       pop(e, SAVED[i]);
     }
     e.b(0xfc); // cld
     e.b(0xc3);
+  }
+
+  private static void constant(Emitter e, int offset, long value) {
+    e.memory(true, 0xc7, 0, Emitter.RSP, Emitter.NONE, 0, offset);
+    e.i32((int) value);
   }
 
   private static void push(Emitter e, int register) {
