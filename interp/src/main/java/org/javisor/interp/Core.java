@@ -1,5 +1,6 @@
 package org.javisor.interp;
 
+import org.javisor.accelerator.time.Clock;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Instruction;
 import org.javisor.memory.FrameArena;
@@ -121,6 +122,15 @@ public final class Core {
   public void adopt() {
     c.system.adoptPrivilege();
     c.updateTlb();
+  }
+
+  /**
+   * What to add to the host's CLOCK_MONOTONIC, in nanoseconds, for the guest's time-stamp counter, or
+   * {@link Clock#NOT_MONOTONIC} if the machine's time is another.
+   */
+  public long tscAhead() {
+    long start = c.clock.monotonicStart();
+    return start == Clock.NOT_MONOTONIC ? start : c.system.tscOffset() - start;
   }
 
   public int cpl() {

@@ -211,14 +211,19 @@ final class InterpVcpu implements Vcpu {
     localEpoch = ++epochs;
     globalEpoch = ++epochs;
     if (translator != null) {
-      translator.flush(true);
+      translator.flush();
     }
   }
 
-  void flushCodeNonGlobal() {
+  /**
+   * Goes over to another address space.
+   *
+   * @param keep its mappings are those it had when it was left
+   */
+  void switchAddressSpace(int pcid, boolean keep) {
     localEpoch = ++epochs;
     if (translator != null) {
-      translator.flush(false);
+      translator.switchAddressSpace(pcid, keep);
     }
   }
 

@@ -40,7 +40,6 @@ final class SystemRegisters {
   long lstar;
   long cstar;
   long sfmask;
-  long tscAux;
   private final Trace trace;
   private long tscOffset;
   private long tscAdjust;
@@ -98,6 +97,19 @@ final class SystemRegisters {
     sysenterCs = 0;
   }
 
+  long tscAux() {
+    return RawMemory.get64(c.block + VcpuBlock.TSC_AUX);
+  }
+
+  private void tscAux(long value) {
+    RawMemory.put64(c.block + VcpuBlock.TSC_AUX, value);
+  }
+
+  /** How far the time-stamp counter is ahead of the machine's clock. */
+  long tscOffset() {
+    return tscOffset;
+  }
+
   private long kernelGsBase() {
     return RawMemory.get64(c.block + VcpuBlock.KERNEL_GS_BASE);
   }
@@ -122,6 +134,13 @@ final class SystemRegisters {
         c.longMode() && (c.efer & Cpu.EFER_NXE) != 0 && (c.cr0 & Cpu.CR0_WP) != 0;
     RawMemory.put32(b + VcpuBlock.GLOBAL_BIT, (c.cr4 & Cpu.CR4_PGE) != 0 ? 1 << 8 : 0);
     RawMemory.put32(b + VcpuBlock.NO_FSGSBASE, (c.cr4 & Cpu.CR4_FSGSBASE) != 0 ? 0 : 1);
+    int kernel = (int) (star >>> 32) & 0xfffc;
+    int user = (int) (star >>> 48) & 0xffff;
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS, kernel);
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS + 4, kernel + 8 & 0xffff);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS, user + 16 & 0xffff | 3);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS + 4, user + 8 & 0xffff | 3);
+    RawMemory.put32(b + VcpuBlock.NO_USER_TSC, (c.cr4 & Cpu.CR4_TSD) != 0 ? 1 : 0);
     RawMemory.put64(b + VcpuBlock.WALK_ROOT, walk ? c.cr3 & Mmu.PHYSICAL_MASK : -1);
   }
 
@@ -150,7 +169,7 @@ final class SystemRegisters {
     s.cstar = cstar;
     s.sfmask = sfmask;
     s.kernelGsBase = kernelGsBase();
-    s.tscAux = tscAux;
+    s.tscAux = tscAux();
     s.sysenterCs = sysenterCs;
     s.sysenterEsp = sysenterEsp;
     s.sysenterEip = sysenterEip;
@@ -163,7 +182,7 @@ final class SystemRegisters {
     cstar = s.cstar;
     sfmask = s.sfmask;
     kernelGsBase(s.kernelGsBase);
-    tscAux = s.tscAux;
+    tscAux(s.tscAux);
     sysenterCs = s.sysenterCs;
     sysenterEsp = s.sysenterEsp;
     sysenterEip = s.sysenterEip;
@@ -243,10 +262,10 @@ final class SystemRegisters {
     }
     c.cr3 = value;
     publish();
-    // PCID or not, mappings of one address space are never kept for another, so "keep" is moot.
+    // The TLB never keeps mappings of one address space for another; where code is may be kept.
     if ((c.cr4 & Cpu.CR4_PGE) != 0) {
       c.mmu.flushNonGlobal();
-      c.vcpu.flushCodeNonGlobal();
+      c.vcpu.switchAddressSpace((c.cr4 & Cpu.CR4_PCIDE) != 0 ? (int) value & 0xfff : 0, keep);
     } else {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -338,7 +357,7 @@ final class SystemRegisters {
       case MSR_KERNEL_GS_BASE:
         return kernelGsBase();
       case MSR_TSC_AUX:
-        return tscAux;
+        return tscAux();
       case 0x174:
         return sysenterCs;
       case 0x175:
@@ -440,7 +459,7 @@ final class SystemRegisters {
         kernelGsBase(canonical(value));
         return;
       case MSR_TSC_AUX:
-        tscAux = value & 0xffff_ffffL;
+        tscAux(value & 0xffff_ffffL);
         return;
       case 0x174:
         sysenterCs = value & 0xffff_ffffL;
@@ -529,7 +548,8 @@ final class SystemRegisters {
 
   private void writeEfer(long value) {
     long allowed =
-        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | (long) Cpu.EFER_FFXSR;
+        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | Cpu.EFER_FFXSR
+            | (long) Cpu.EFER_AIBRSE;
     if ((value & ~allowed) != 0) {
       throw c.gp0();
     }

@@ -45,12 +45,16 @@ final class BlockCompiler {
   private final Trampoline trampoline;
   private final Decoder decoder;
   private final Emitter e = new Emitter();
+
+  /** Exits. */
+  private final Emitter cold = new Emitter();
   private final byte[] bytes = new byte[WINDOW + 16];
   private final Instruction in = new Instruction();
 
   // The block under way.
   private JitBlock block;
   private long start;
+  private long coldStart;
   private int part;
   private int index;
   private int position;
@@ -69,6 +73,8 @@ final class BlockCompiler {
 
   /** The guest's vector registers are in the host's from here on. */
   private boolean vectorsLoaded;
+
+  private boolean x87Loaded;
 
   // Links: the offset of the final jump of each and where it goes.
   private final short[] codeOffsets = new short[MAX + 1];
@@ -111,11 +117,14 @@ final class BlockCompiler {
     }
     this.part = part;
     start = cache.next();
+    coldStart = cache.nextCold();
     e.reset();
+    cold.reset();
     exits = 0;
     index = 0;
     position = 0;
     vectorsLoaded = false;
+    x87Loaded = false;
     if (block.secondFrame >= 0) {
       guardSecondPage();
     }
@@ -157,7 +166,7 @@ final class BlockCompiler {
 
   String nameOf(JitBlock b, int i) {
     decode(b, i);
-    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "");
+    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "") + (in.form.operands().size() == 2 && in.form.operand(1) == Operand.Sw ? " sreg" + in.reg + " mod" + in.mod + " os" + in.operandSize : "") + (in.isMemory() ? " mem" : "");
   }
 
   private void decode(JitBlock b, int i) {
@@ -205,12 +214,12 @@ final class BlockCompiler {
     while (e.length() < 5) {
       e.b(0x90);
     }
-    int stale = e.length();
-    exitTo(sites.add(block, Sites.STALE, 0, block.rip));
+    int stale = coldOffset();
+    coldExit(sites.add(block, Sites.STALE, 0, block.rip));
     for (int i = 0; i < exits; i++) {
-      e.land(exitJumps[i]);
+      e.land(exitJumps[i], coldOffset());
       if (exitRetries[i] < 0) {
-        exitTo(exitSites[i]);
+        coldExit(exitSites[i]);
       } else {
         walk(exitSites[i], exitRetries[i], exitSizes[i]);
       }
@@ -223,9 +232,25 @@ final class BlockCompiler {
       throw new AssertionError("block of " + e.length() + " bytes");
     }
     cache.append(e.code(), e.length());
+    cache.appendCold(cold.code(), cold.length());
   }
 
   // ---- exits ------------------------------------------------------------------------------
+
+  /** Where the next exit will be, from the block's start. */
+  private int coldOffset() {
+    return (int) (coldStart + cold.length() - start);
+  }
+
+  private void coldExit(int site) {
+    cold.movImmediate(S0, site);
+    coldJump(trampoline.exit);
+  }
+
+  private void coldJump(long target) {
+    int jump = cold.jump();
+    cold.patch32(jump, (int) (target - (coldStart + cold.length())));
+  }
 
   private void exitTo(int site) {
     e.movImmediate(S0, site);
@@ -243,13 +268,12 @@ final class BlockCompiler {
   /** Walks the page tables and checks again; what the walk does not do is an exit. */
   private void walk(int site, int retry, int access) {
     boolean write = (access & 1) != 0;
-    e.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
-    e.gsStore(S1, Layout.LAST_BYTE);
-    e.movImmediate(S0, site);
-    e.b(0x4c, 0x8d, 0x25); // lea r12, [rip + retry]
-    e.i32(retry - e.length() - 4);
-    int jump = e.jump();
-    e.patch32(jump, (int) (trampoline.walk(part, write) - (start + e.length())));
+    cold.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
+    cold.gsStore(S1, Layout.LAST_BYTE);
+    cold.movImmediate(S0, site);
+    cold.b(0x4c, 0x8d, 0x25); // lea r12, [rip + retry]
+    cold.i32((int) (start + retry - (coldStart + cold.length() + 4)));
+    coldJump(trampoline.walk(part, write));
   }
 
   private boolean slow() {
@@ -286,7 +310,7 @@ final class BlockCompiler {
   private void indirect() {
     e.gsLoad32(S0, Layout.ATTENTION);
     int attention = e.unlessRcxZero();
-    e.gsPext(S1, S2, Layout.JUMP_MASK);
+    e.stackPext(S1, S2, Layout.STACK_JUMP_MASK);
     e.gsLoadIndexed(S0, S1, Layout.jumpTags(part));
     e.lea(true, S0, S0, S2, 0, 0);
     int miss = e.unlessRcxZero();
@@ -351,10 +375,10 @@ final class BlockCompiler {
   /** Looks the address in S2 up in the TLB and leaves in S1 what to add to it. */
   private void check(int size, boolean write) {
     int retry = e.length();
-    e.gsPext(S1, S2, Layout.TLB_MASK);
+    e.stackPext(S1, S2, Layout.STACK_TLB_MASK);
     e.gsLoadIndexed(S0, S1, Layout.tlbTags(part, write));
     e.lea(true, S0, S0, S2, 0, size - 1);
-    e.gsPext(S0, S0, Layout.PAGE_MASK);
+    e.stackPext(S0, S0, Layout.STACK_PAGE_MASK);
     int miss = e.unlessRcxZero();
     exitFrom(
         miss, sites.add(block, Sites.MISS, Sites.access(index, size, write), 0));
@@ -399,6 +423,9 @@ final class BlockCompiler {
         return in.isMemory() && form.operand(1).kind() == Operand.Kind.REG
             ? bitString()
             : generic();
+      }
+      case X87, MMX -> {
+        return x87();
       }
       case SIMD -> {
         return vector();
@@ -501,11 +528,45 @@ final class BlockCompiler {
         segmentBase();
         return false;
       }
-      case MOVSREG -> {
-        // Translated code does not keep CS and SS up to date.
-        boolean kept = in.reg == 0 || in.reg >= 3 && in.reg < 6;
-        if (form.operand(0) == Operand.Sw || in.isMemory() || in.operandSize == 2 || !kept) {
+      case RDTSC, RDTSCP -> {
+        if (trampoline.readClock == 0) {
           return slow();
+        }
+        e.gsLoad32(S0, Layout.NO_CLOCK);
+        slowFrom(e.unlessRcxZero());
+        if (part == Core.USER) {
+          e.gsLoad32(S0, VcpuBlock.NO_USER_TSC);
+          slowFrom(e.unlessRcxZero());
+        }
+        e.b(0x48, 0x8d, 0x0d);
+        e.i32(14); // lea rcx, [rip + 14]
+        e.gsStore(S0, Layout.TEMPORARY);
+        int jump = e.jump();
+        e.patch32(jump, (int) (trampoline.readClock - (start + e.length())));
+        if (form.op() == Op.RDTSCP) {
+          e.gsLoad(GUEST_RCX, VcpuBlock.TSC_AUX);
+        }
+        return false;
+      }
+      case MOVSREG -> {
+        if (form.operand(0) == Operand.Sw || in.reg > 5) {
+          return slow();
+        }
+        if (in.isMemory()) {
+          address();
+          check(2, true);
+          e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
+          e.b(0x66);
+          e.memory(false, 0x89, S0, S2, S1, 0, 0);
+          return false;
+        }
+        if (in.operandSize == 2) {
+          int host = read(in.rm, S1);
+          e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
+          e.b(0x66);
+          e.rr(false, 0x8b, host, S0);
+          written(in.rm, host);
+          return false;
         }
         int host = target(in.rm, S0);
         e.gsLoad32(host, VcpuBlock.SELECTORS + 4 * in.reg);
@@ -611,12 +672,12 @@ final class BlockCompiler {
     for (int i = 0; i < form.operands().size(); i++) {
       Operand o = form.operand(i);
       switch (o.kind()) {
-        case XMM_REG -> vectorReg = true;
-        case XMM_RM, XMM_RM_REGISTER -> {
+        case XMM_REG, MMX_REG -> vectorReg = true;
+        case XMM_RM, XMM_RM_REGISTER, MMX_RM, MMX_RM_REGISTER -> {
           rmIndex = i;
           vectorRm = true;
         }
-        case XMM_FIXED -> {}
+        case XMM_FIXED, ST -> {}
         case RM, MEMORY, RM_REGISTER -> rmIndex = i;
         case REG -> regIndex = i;
         case VVVV -> vvvvIndex = i;
@@ -832,6 +893,66 @@ final class BlockCompiler {
     return ended;
   }
 
+  /** x87 and MMX on the host's registers, with all exceptions masked. */
+  private boolean x87() {
+    Form form = in.form;
+    boolean computes = form.op() == Op.X87;
+    switch (form.mnemonic()) {
+      case "fldenv", "fnstenv", "frstor", "fnsave", "vzeroupper", "vzeroall" -> {
+        return slow();
+      }
+      case "fldcw", "fnstcw", "fnstsw", "fnclex", "emms", "fneni", "fndisi", "fnsetpm" ->
+          computes = false;
+      default -> {}
+    }
+    boolean loadsControl = form.mnemonic().equals("fldcw");
+    if ((block.mode & JitTranslator.MODE_SSE) == 0
+        || !hostHas(form)
+        || form.vex()
+        || in.isMemory() && usesSegment()) {
+      return slow();
+    }
+    if (!x87Loaded) {
+      x87Loaded = true;
+      block.x87From = index;
+      load(Layout.X87_ABSENT, trampoline.loadX87);
+    }
+    boolean inMemory = in.isMemory() && form.hasModRm();
+    if (loadsControl) {
+      address();
+      check(2, false);
+      e.b(0x43, 0x0f, 0xb7);
+      e.operand(S0, S2, S1, 0, 0); // movzx ecx, word
+      e.not(S0);
+      e.gsPext(S0, S0, Layout.X87_PLAIN);
+      slowFrom(e.unlessRcxZero());
+      e.b(0x43, 0xd9);
+      e.operand(5, S2, S1, 0, 0);
+      return false;
+    }
+    if (!form.hasModRm() || form.op() == Op.X87 && !inMemory) {
+      verbatim();
+    } else if (generic()) {
+      return true;
+    }
+    if (form.mnemonic().equals("fninit")) {
+      e.movImmediate(S0, 0);
+      e.gsStore32(S0, Layout.X87_FOP);
+      e.gsStore(S0, Layout.X87_FIP);
+      e.gsStore(S0, Layout.X87_FDP);
+    } else if (computes) {
+      e.gsStore32Immediate(
+          Layout.X87_FOP,
+          (in.opcode & 7) << 8 | in.mod << 6 | (in.reg & 7) << 3 | in.rm & 7);
+      e.movImmediate(S0, rip);
+      e.gsStore(S0, Layout.X87_FIP);
+      if (inMemory) {
+        e.gsStore(S2, Layout.X87_FDP);
+      }
+    }
+    return false;
+  }
+
   private static boolean hostHas(Form form) {
     return form.feature() == null || SiliconUnit.hostFeatures().contains(form.feature());
   }
@@ -843,19 +964,18 @@ final class BlockCompiler {
     }
     vectorsLoaded = true;
     block.vectorsFrom = index;
-    e.gsLoad32(S0, Layout.VECTORS_ABSENT);
-    e.jumpIfRcxZero(33);
-    // 33 bytes: where to go on, which instruction the interpreter has if it cannot be, and there.
-    int begin = e.length();
-    e.gsStore32Immediate(Layout.VECTORS_SITE, sites.add(block, Sites.SLOW, index, 0));
-    e.b(0x48, 0x8d, 0x0d);
-    e.i32(14); // lea rcx, [rip + 14]
-    e.gsStore(S0, Layout.TEMPORARY);
-    int jump = e.jump();
-    e.patch32(jump, (int) (trampoline.loadVectors - (start + e.length())));
-    if (e.length() - begin != 33) {
-      throw new AssertionError("vector check of " + (e.length() - begin));
-    }
+    load(Layout.VECTORS_ABSENT, trampoline.loadVectors);
+  }
+
+  private void load(int absent, long stub) {
+    e.gsLoad32(S0, absent);
+    int away = e.unlessRcxZero();
+    e.land(away, coldOffset());
+    cold.gsStore32Immediate(Layout.VECTORS_SITE, sites.add(block, Sites.SLOW, index, 0));
+    cold.b(0x48, 0x8d, 0x0d); // lea rcx, [rip + what follows]
+    cold.i32((int) (start + e.length() - (coldStart + cold.length() + 4)));
+    cold.gsStore(S0, Layout.TEMPORARY);
+    coldJump(stub);
   }
 
   // ---- strings ----------------------------------------------------------------------------
@@ -1125,7 +1245,7 @@ final class BlockCompiler {
     e.alu(false, 1, R11, 2);
     e.gs(false, 0x23, S0, VcpuBlock.SYSCALL_KEEPS);
     e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
-    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSCALL);
+    privilege(VcpuBlock.BY_SYSCALL, VcpuBlock.KERNEL_SELECTORS);
     e.movImmediate(S0, 1);
     e.alu(false, 0, S0, 0); // all arithmetic flags become 0
     e.gsLoad(S2, VcpuBlock.LSTAR);
@@ -1134,6 +1254,13 @@ final class BlockCompiler {
     indirect();
     part = user;
     return true;
+  }
+
+  /** Notes a change of privilege; CS and SS are neighbours. */
+  private void privilege(int change, int selectors) {
+    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, change);
+    e.gsLoad(S0, selectors);
+    e.gsStore(S0, VcpuBlock.SELECTORS + 4);
   }
 
   private boolean systemReturn() {
@@ -1145,7 +1272,7 @@ final class BlockCompiler {
     e.gsLoad32(S0, Layout.ATTENTION);
     slowFrom(e.unlessRcxZero());
     // Looked up first: a return to a wrong address has its fault in the right place.
-    e.gsPext(S1, GUEST_RCX, Layout.JUMP_MASK);
+    e.stackPext(S1, GUEST_RCX, Layout.STACK_JUMP_MASK);
     e.gsLoadIndexed(S0, S1, Layout.jumpTags(Core.USER));
     e.lea(true, S0, S0, GUEST_RCX, 0, 0);
     slowFrom(e.unlessRcxZero());
@@ -1157,7 +1284,7 @@ final class BlockCompiler {
     e.mov32(S0, R11);
     e.alu(false, 4, S0, 0x600);
     e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
-    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSRET);
+    privilege(VcpuBlock.BY_SYSRET, VcpuBlock.USER_SELECTORS);
     e.loadFlags(R11, S0, Layout.SAVED_RAX);
     e.gsJump(Layout.TEMPORARY);
     return true;
@@ -1192,7 +1319,7 @@ final class BlockCompiler {
 
   /** BT, BTS, BTR and BTC of a bit of memory that a register numbers, however far away. */
   private boolean bitString() {
-    if (in.operandSize == 2) {
+    if (in.operandSize == 2 || in.addressSize != 8) {
       return slow();
     }
     boolean wide = in.operandSize == 8;
@@ -1358,7 +1485,7 @@ final class BlockCompiler {
     loadTarget();
     e.gsLoad32(S0, Layout.ATTENTION);
     int attention = e.unlessRcxZero();
-    e.gsPext(S1, S2, Layout.JUMP_MASK);
+    e.stackPext(S1, S2, Layout.STACK_JUMP_MASK);
     e.gsLoadIndexed(S0, S1, Layout.jumpTags(part));
     e.lea(true, S0, S0, S2, 0, 0);
     int miss = e.unlessRcxZero();

@@ -303,6 +303,13 @@ final class Emitter {
     gsOperand(register, offset);
   }
 
+  /** fxsave64 (0) or fxrstor64 (1) of the block's image. */
+  void gsFx(int digit) {
+    b(0x65, 0x48, 0x0f);
+    b(0xae);
+    gsOperand(digit, org.javisor.interp.VcpuBlock.FX);
+  }
+
   void gsLdmxcsr(int offset) {
     gsVector(0xae, 2, offset);
   }
@@ -325,6 +332,13 @@ final class Emitter {
     vex(to, 0, 0, 2, true, from, 2);
     b(0xf5);
     gsOperand(to, mask);
+  }
+
+  /** pext to, from, [rsp + offset]. */
+  void stackPext(int to, int from, int offset) {
+    vex(to, 0, 0, 2, true, from, 2);
+    b(0xf5);
+    operand(to, RSP, NONE, 0, offset);
   }
 
   /** pdep to, from, gs:[mask]: bits spread to where a mask in the block has ones. */

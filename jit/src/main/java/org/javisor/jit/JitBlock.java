@@ -38,6 +38,9 @@ final class JitBlock {
   /** Instructions that the interpreter executes, as they are needed. */
   Core.Slow[] slow;
 
+  /** The same for the x87 registers. */
+  int x87From = Integer.MAX_VALUE;
+
   boolean valid = true;
 
   /** Its code is no longer in the cache. */

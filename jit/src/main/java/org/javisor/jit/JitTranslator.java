@@ -1,6 +1,7 @@
 package org.javisor.jit;
 
 import java.util.Arrays;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.Core;
 import org.javisor.interp.Translator;
 import org.javisor.interp.VcpuBlock;
@@ -25,6 +26,9 @@ final class JitTranslator implements Translator {
   private static final int OF = 1 << 11;
   private static final int MXCSR_MASKS = 0x1f80;
 
+  /** Exception masks of FCW. */
+  private static final int X87_PLAIN = 0x3f;
+
   private final Core core;
   private final long block;
   private final CodeCache cache = new CodeCache(CACHE_SIZE);
@@ -39,14 +43,20 @@ final class JitTranslator implements Translator {
 
   private int localEpoch = 1;
   private int globalEpoch = 1;
+  private int epochs = 1;
+
+  /** What was known of address spaces when they were left, and which one is in use. */
+  private final AddressSpaces spaces = new AddressSpaces();
+
+  private int currentSpace;
 
   /** Entries of the jump caches that are filled: of pages that are not global, and of global ones. */
   private final SlotList localJumps = new SlotList();
 
   private final SlotList globalJumps = new SlotList();
 
-  /** What is entered next expects the guest's vector registers in the host's. */
-  private boolean vectors;
+  /** What of the guest's registers the code that is entered next expects in the host's. */
+  private int loaded = Trampoline.NOTHING;
 
   private boolean lastSse;
   private boolean lastSmap;
@@ -72,10 +82,6 @@ final class JitTranslator implements Translator {
     this.trampoline = new Trampoline(cache);
     this.permanent = cache.used();
     this.compiler = new BlockCompiler(core, cache, sites, trampoline);
-    RawMemory.put64(block + Layout.TLB_MASK, VcpuBlock.TLB_ENTRIES - 1L << 12);
-    RawMemory.put64(block + Layout.PAGE_MASK, -4096L);
-    RawMemory.put64(
-        block + Layout.JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
     RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
@@ -87,6 +93,7 @@ final class JitTranslator implements Translator {
     RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
     RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
     RawMemory.put64(block + Layout.MXCSR_MASKS, MXCSR_MASKS);
+    RawMemory.put64(block + Layout.X87_PLAIN, X87_PLAIN);
     for (int i = 1; i <= 6; i++) {
       RawMemory.put64(block + Layout.LOW_BITS + 8L * (i - 1), (1L << i) - 1);
     }
@@ -112,7 +119,7 @@ final class JitTranslator implements Translator {
     boolean sse = core.sseEnabled();
     if (sse != lastSse) {
       lastSse = sse;
-      flush(true);
+      flush();
     }
     if (core.smap() != lastSmap) {
       lastSmap = core.smap();
@@ -120,6 +127,11 @@ final class JitTranslator implements Translator {
     }
     RawMemory.put64(block + Layout.MAP, core.memory().table());
     RawMemory.put64(block + Layout.MAP_FRAMES, core.memory().tableFrames());
+    long ahead = core.tscAhead();
+    RawMemory.put64(block + Layout.TSC_AHEAD, ahead);
+    RawMemory.put32(
+        block + Layout.NO_CLOCK,
+        ahead == Clock.NOT_MONOTONIC || trampoline.readClock == 0 ? 1 : 0);
     RawMemory.put32(block + Layout.SEVERAL, core.alone() ? 0 : 1);
     long code = known(core.rip(), part);
     if (code == 0) {
@@ -129,13 +141,13 @@ final class JitTranslator implements Translator {
       core.interpret();
       return;
     }
-    vectors = false;
+    loaded = Trampoline.NOTHING;
     while (code != 0) {
       int flags = core.arithmeticFlags();
       RawMemory.put32(
           block + Layout.FLAGS, (flags & AF_AND_OTHERS) << 8 | (flags & OF) >> 11);
-      int site = trampoline.run(code, block, vectors);
-      vectors = false;
+      int site = trampoline.run(code, block, loaded);
+      loaded = Trampoline.NOTHING;
       int ax = RawMemory.get32(block + Layout.FLAGS);
       core.setArithmeticFlags(ax >> 8 & AF_AND_OTHERS | (ax & 1) << 11);
       core.adopt();
@@ -229,12 +241,14 @@ final class JitTranslator implements Translator {
 
   /** Goes on in a block at an instruction, if its expectations can be met. */
   private long resume(JitBlock b, int i) {
-    vectors = i > b.vectorsFrom;
-    if (vectors && (~RawMemory.get32(block + VcpuBlock.MXCSR) & MXCSR_MASKS) != 0) {
+    boolean x87 = i > b.x87From;
+    boolean vectors = i > b.vectorsFrom;
+    if ((x87 || vectors) && (~RawMemory.get32(block + VcpuBlock.MXCSR) & MXCSR_MASKS) != 0
+        || x87 && (~RawMemory.get32(block + VcpuBlock.FCW) & X87_PLAIN) != 0) {
       core.setRip(i < b.count ? b.ripOf(i) : b.rip + b.length);
-      vectors = false;
       return 0;
     }
+    loaded = x87 ? Trampoline.X87 : vectors ? Trampoline.VECTORS : Trampoline.NOTHING;
     return b.codeOf(i);
   }
 
@@ -387,20 +401,40 @@ final class JitTranslator implements Translator {
     RawMemory.put32(block + Layout.EPOCH_GLOBAL, globalEpoch);
   }
 
-  @Override
-  public void flush(boolean global) {
-    localEpoch = localEpoch + 1 & Integer.MAX_VALUE;
-    clear(localJumps);
-    if (global) {
-      globalEpoch = globalEpoch + 1 & Integer.MAX_VALUE;
-      clear(globalJumps);
-      codePages.clear();
+  /** A number that no link has been made with. */
+  private int newEpoch() {
+    if (++epochs == Integer.MAX_VALUE) {
+      epochs = 1;
+      forget(); // a link made two thousand million flushes ago would be followed
     }
-    if (localEpoch == 0 || globalEpoch == 0) {
-      // A link made two thousand million flushes ago would be followed.
-      localEpoch = 1;
-      globalEpoch = 1;
-      forget();
+    return epochs;
+  }
+
+  @Override
+  public void flush() {
+    spaces.clear();
+    localEpoch = newEpoch();
+    globalEpoch = newEpoch();
+    clear(localJumps);
+    clear(globalJumps);
+    codePages.clear();
+    storeEpochs();
+  }
+
+  @Override
+  public void switchAddressSpace(int pcid, boolean keep) {
+    if (!localJumps.overflowed()) {
+      spaces.save(currentSpace, localEpoch, localJumps, block);
+    }
+    clear(localJumps);
+    currentSpace = pcid;
+    AddressSpaces.Space space = keep ? spaces.find(pcid) : null;
+    if (space == null) {
+      spaces.remove(pcid);
+      localEpoch = newEpoch();
+    } else {
+      localEpoch = space.epoch();
+      space.restore(localJumps, block);
     }
     storeEpochs();
   }
@@ -408,7 +442,7 @@ final class JitTranslator implements Translator {
   @Override
   public void flushPage(long va) {
     if (codePages.contains(va >> 12)) {
-      flush(true);
+      flush();
     }
   }
 
@@ -452,17 +486,29 @@ final class JitTranslator implements Translator {
     localJumps.clear();
     globalJumps.clear();
     codePages.clear();
+    spaces.clear();
   }
 
   @Override
   public void close() {
     if (Boolean.getBoolean("javisor.jit.statistics")) {
       System.err.printf(
-          "jit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
+          "jitbase " + Long.toHexString(trampoline.exit - 0x320) + "%njit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
           translated, instructionsTranslated, cache.used(), links,
           Arrays.toString(exits));
     }
     hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
+    if (System.getProperty("javisor.jit.map") != null) {
+      try (java.io.PrintWriter w = new java.io.PrintWriter(System.getProperty("javisor.jit.map"))) {
+        for (CodePage page : pages) {
+          if (page != null) {
+            page.forEach(b -> w.printf("%x %x %d %d%n", b.entry - trampoline.exit + 0x320, b.rip, b.mode, b.count));
+          }
+        }
+      } catch (java.io.IOException e) {
+        throw new AssertionError(e);
+      }
+    }
     cache.close();
   }
 }

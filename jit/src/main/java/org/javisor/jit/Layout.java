@@ -44,15 +44,24 @@ final class Layout {
   /** A value across two accesses of one instruction. */
   static final int TEMPORARY = WORDS + 16;
 
-  // Masks of PEXT.
+  // Masks of PEXT that are used most: on the host's stack, at offsets from RSP, for shorter code.
   /** The bits of a linear address that choose a TLB entry. */
-  static final int TLB_MASK = WORDS + 24;
+  static final int STACK_TLB_MASK = 0;
 
   /** The bits of the page number. */
-  static final int PAGE_MASK = WORDS + 32;
+  static final int STACK_PAGE_MASK = 8;
 
   /** The bits of an address that choose an entry of the jump cache. */
-  static final int JUMP_MASK = WORDS + 40;
+  static final int STACK_JUMP_MASK = 16;
+
+  static final int STACK_BYTES = 24;
+
+  /** What to add to the addresses of groups of accesses, 8 bytes each. */
+  static final int GROUPS = WORDS + 368;
+
+  static final int GROUPS_MAX = 8;
+
+  // Masks of PEXT in the block.
 
   /** All bits of the system flags but DF. */
   static final int NOT_DF = WORDS + 48;
@@ -106,6 +115,27 @@ final class Layout {
   static final int SEVERAL = WORDS + 232;
 
   static final int WALK_SAVED = WORDS + 240;
+
+  /** Zero while the guest's x87 registers are in the host's; the vector registers are, too, then. */
+  static final int X87_ABSENT = WORDS + 288;
+
+  /** Opcode, address and operand of the last x87 instruction while its registers are loaded. */
+  static final int X87_FOP = WORDS + 296;
+
+  static final int X87_FIP = WORDS + 304;
+  static final int X87_FDP = WORDS + 312;
+
+  /** What to add to the host's clock for the guest's time-stamp counter. */
+  static final int TSC_AHEAD = WORDS + 328;
+
+  /** Zero if the guest's time is that clock's. */
+  static final int NO_CLOCK = WORDS + 336;
+
+  /** A struct timespec. */
+  static final int TIME = WORDS + 344;
+
+  /** The exception masks of FCW. */
+  static final int X87_PLAIN = WORDS + 320;
 
   // The jump caches, one for each part of the TLB: negated addresses, then code.
   static final int JUMP_ENTRIES = 1 << 13;
