@@ -77,6 +77,9 @@ final class InterpVcpu implements Vcpu {
   /** The instruction under way runs alone, so its stores may hit its own block. */
   private boolean alone;
 
+  /** An instruction has run alone since it was last looked what may come between two. */
+  private boolean ranAlone;
+
   private volatile long instructions;
   private long executed;
   long blocksBuilt;
@@ -275,6 +278,7 @@ final class InterpVcpu implements Vcpu {
         }
       } catch (GuestFault f) {
         alone = false;
+        halted = false; // the step over a HLT ends it
         c.debug.forgetPending();
         if (!c.delivery.exception(f.vector, f.errorCode)) {
           instructions = executed;
@@ -303,6 +307,11 @@ final class InterpVcpu implements Vcpu {
         VmExit exit = service();
         if (exit != null) {
           return exit;
+        }
+        if (ranAlone) {
+          // What that instruction changed may come before the next one.
+          ranAlone = false;
+          continue;
         }
       }
       long linear = c.codeSize == 64 ? c.rip : c.linearRip();
@@ -416,6 +425,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
+    ranAlone = true;
     boolean step = (c.flags & Cpu.TF) != 0;
     c.flags &= ~Cpu.RF;
     c.stackShadow = false;
