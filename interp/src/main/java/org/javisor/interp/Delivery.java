@@ -500,7 +500,7 @@ final class Delivery {
   }
 
   private void iretLong(int size) {
-    if ((c.flags & Cpu.NT) != 0) {
+    if ((c.flags() & Cpu.NT) != 0) {
       throw c.gp0();
     }
     Segments s = c.segments;
@@ -590,7 +590,7 @@ final class Delivery {
 
   private void iretProtected(int size) {
     Segments s = c.segments;
-    if ((c.flags & Cpu.NT) != 0) {
+    if ((c.flags() & Cpu.NT) != 0) {
       int link = (int) c.mmu.loadSystem(s.base(Segments.TR), 2) & 0xffff;
       long next = c.rip + c.vcpu.lengthAt(c.rip, scratch);
       new TaskSwitch(c).bySelector(link, TaskSwitch.Cause.IRET, next, 0);

@@ -1,6 +1,7 @@
 package org.javisor.conformance.boot;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -62,7 +63,8 @@ public record DebianBoot(
   public BootedGuest start() throws Exception {
     return new BootedGuest(
         new MachineConfig(
-            kernel,
+            Optional.of(kernel),
+            Optional.empty(),
             unpacked,
             Optional.of(initrd),
             protocol,
@@ -73,7 +75,10 @@ public record DebianBoot(
             accelerator,
             Set.of(),
             Optional.empty(),
-            OptionalInt.empty()));
+            OptionalInt.empty(),
+            List.of(),
+            List.of(),
+            List.of()));
   }
 
   /** Waits for the shell; returns where the console is then. */

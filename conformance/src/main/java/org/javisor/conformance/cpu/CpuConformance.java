@@ -30,7 +30,7 @@ public final class CpuConformance {
         --seed S           another sequence (default 1)
         --only MNEMONIC    only this instruction; may be given several times
         --mode 64|32       only 64-bit or only compatibility mode
-        --accel NAME       the accelerator under test: interp (default) or kvm
+        --accel NAME       the accelerator under test: interp (default), jit or kvm
         --cpu MODEL        its CPU model (default x86-64-v3)
         --foreign N        instead, N random encodings that are no instruction here
         --replay R:M:SEED  runs one case, as a mismatch names it, and shows all of it

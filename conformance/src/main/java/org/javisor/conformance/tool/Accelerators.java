@@ -2,6 +2,7 @@ package org.javisor.conformance.tool;
 
 import org.javisor.accelerator.Accelerator;
 import org.javisor.interp.InterpAccelerator;
+import org.javisor.jit.JitAccelerator;
 import org.javisor.kvm.KvmAccelerator;
 import org.javisor.kvm.host.KvmUnavailable;
 
@@ -13,8 +14,9 @@ public final class Accelerators {
   public static Accelerator of(String name) throws UsageException {
     return switch (name) {
       case "interp" -> new InterpAccelerator();
+      case "jit" -> new JitAccelerator();
       case "kvm" -> kvm();
-      default -> throw new UsageException("--accel " + name + ": interp or kvm expected");
+      default -> throw new UsageException("--accel " + name + ": interp, jit or kvm expected");
     };
   }
 
