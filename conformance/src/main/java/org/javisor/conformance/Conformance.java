@@ -9,7 +9,9 @@ import org.javisor.conformance.litmus.LitmusConformance;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.UsageException;
 import org.javisor.conformance.tool.Verb;
+import org.javisor.conformance.vectors.MooConformance;
 import org.javisor.conformance.vectors.RomConformance;
+import org.javisor.conformance.vectors.XedConformance;
 
 /** {@code javisor-conformance}: the proofs that take longer than a build has, or data from outside. */
 public final class Conformance {
@@ -25,6 +27,10 @@ public final class Conformance {
                   CpuConformance::run, "every user-mode instruction against the host's CPU"),
               "rom",
               new Entry(RomConformance::run, "a ROM that tests its CPU, as test386.asm"),
+              "moo",
+              new Entry(MooConformance::run, "instructions as an 80286 was recorded to do them"),
+              "xed",
+              new Entry(XedConformance::run, "the decoder against XED's own tests"),
               "litmus",
               new Entry(
                   LitmusConformance::run, "several vCPUs against the memory model of x86")));

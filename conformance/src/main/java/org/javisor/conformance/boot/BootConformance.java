@@ -32,6 +32,7 @@ public final class BootConformance {
         --arch NAME      amd64 (default) or i386: the architecture of kernel and userland
         --idle SECONDS   before it powers off, each guest stands at its prompt so long, and what of
                          a core the whole process took is told (default 0)
+        --seconds N      how long a boot may take (default 300); more on a busy host
         --accel NAME     the accelerator (default interp)
         --cpu MODEL      the CPU model (default x86-64-v2)
       """;
@@ -43,6 +44,7 @@ public final class BootConformance {
   private long times = 20;
   private long cpus = 4;
   private long idle;
+  private long seconds = DebianBoot.BOOT_SECONDS;
   private String kernel = "";
   private String architecture = AptFetcher.AMD64;
   private String accelerator = "interp";
@@ -67,6 +69,7 @@ public final class BootConformance {
     switch (option) {
       case "--times" -> times = Options.number(option, value);
       case "--cpus" -> cpus = Options.number(option, value);
+      case "--seconds" -> seconds = Options.number(option, value);
       case "--idle" -> idle = Options.number(option, value);
       case "--kernel" -> kernel = value;
       case "--arch" -> architecture = value;
@@ -118,7 +121,7 @@ public final class BootConformance {
     Clock clock = Clock.host();
     try (BootedGuest guest = boot.start()) {
       try {
-        int at = boot.awaitShell(guest);
+        int at = boot.awaitShell(guest, (int) seconds);
         double shell = clock.nanos() / 1e9;
         boot.use(guest, at);
         String share = idle > 0 ? idle(clock) : "";

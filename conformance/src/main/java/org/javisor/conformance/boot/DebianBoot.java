@@ -25,10 +25,11 @@ public record DebianBoot(
     String cpuModel,
     long memory) {
 
-  /** How long a guest may take to its shell, and to each answer. */
-  private static final int BOOT_SECONDS = 300;
+  /** How long a guest may take to its shell, unless somebody knows better. */
+  public static final int BOOT_SECONDS = 300;
 
-  private static final int ANSWER_SECONDS = 60;
+  /** How long it may take to an answer; not what is computed, but that it hangs is to be found. */
+  private static final int ANSWER_SECONDS = 120;
 
   private static final long MEMORY = 512L << 20;
 
@@ -82,7 +83,13 @@ public record DebianBoot(
 
   /** Waits for the shell; returns where the console is then. */
   public int awaitShell(BootedGuest guest) throws InterruptedException, TimeoutException {
-    int at = guest.await("Javisor guest ready: Linux", 0, BOOT_SECONDS);
+    return awaitShell(guest, BOOT_SECONDS);
+  }
+
+  /** The same, for at most so long. */
+  public int awaitShell(BootedGuest guest, int seconds)
+      throws InterruptedException, TimeoutException {
+    int at = guest.await("Javisor guest ready: Linux", 0, seconds);
     return guest.await("~ #", at, ANSWER_SECONDS);
   }
 

@@ -188,7 +188,7 @@ public final class AptFetcher {
    * linux-image-6.1.0-NN-cloud-amd64}.
    */
   public Optional<AptPackage> findKernel(String name) throws IOException {
-    Pattern real = Pattern.compile("linux-image-(unsigned-)?\\d.*");
+    Pattern real = Pattern.compile("linux-image-(unsigned-)?\\d+\\..*");
     String wanted = name;
     for (int depth = 0; depth < 4; depth++) {
       Optional<AptPackage> found = find(wanted);
