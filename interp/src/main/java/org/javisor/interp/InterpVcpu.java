@@ -4,8 +4,6 @@ import static org.javisor.accelerator.TraceCategory.BLOCKS;
 import static org.javisor.accelerator.TraceCategory.IRQ;
 import static org.javisor.accelerator.TraceCategory.UNKNOWN;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
@@ -31,17 +29,6 @@ final class InterpVcpu implements Vcpu {
   private static final int NOTICE = 8;
   private static final int ASIDE = 16;
 
-  private static final VarHandle ATTENTION;
-
-  static {
-    try {
-      ATTENTION =
-          MethodHandles.lookup().findVarHandle(InterpVcpu.class, "attention", int.class);
-    } catch (ReflectiveOperationException e) {
-      throw new AssertionError(e);
-    }
-  }
-
   private static final int CACHE = 1 << 14;
 
   private final InterpVm vm;
@@ -49,13 +36,14 @@ final class InterpVcpu implements Vcpu {
   private final FrameArena arena;
   private final BlockBuilder builder;
   private final CodePage[] pages;
+
+  /** For each frame, stores to it while it held code; above, how often it was given up for them. */
+  private final short[] codeWrites;
+
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
   private final Set<Long> breakpoints = new HashSet<>();
-
-  @SuppressWarnings("unused") // by ATTENTION
-  private volatile int attention;
 
   /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
   private volatile Thread runner;
@@ -74,6 +62,10 @@ final class InterpVcpu implements Vcpu {
   /** An interrupt acknowledged before the state came here, or {@link CpuState#NO_INTERRUPT}. */
   private int pendingInterrupt = CpuState.NO_INTERRUPT;
 
+  /** What executes most code, or null. */
+  private final Translator translator;
+
+  private final Core core;
   private boolean stepping;
   private boolean singleStep;
 
@@ -90,8 +82,11 @@ final class InterpVcpu implements Vcpu {
     this.trace = vm.trace();
     this.traceBlocks = trace.wants(BLOCKS);
     this.pages = new CodePage[arena.frames()];
+    this.codeWrites = new short[arena.frames()];
     this.c = new Cpu(this, id, vm, platform);
     this.builder = new BlockBuilder(c, arena);
+    this.core = new Core(this, c, vm, builder.decoder());
+    this.translator = vm.translators() == null ? null : vm.translators().create(core);
     reset();
   }
 
@@ -103,7 +98,7 @@ final class InterpVcpu implements Vcpu {
   // ---- requests from other threads --------------------------------------------------------
 
   private void request(int bits) {
-    ATTENTION.getAndBitwiseOr(this, bits);
+    RawMemory.getAndOr32(c.block + VcpuBlock.ATTENTION, bits);
   }
 
   @Override
@@ -127,7 +122,7 @@ final class InterpVcpu implements Vcpu {
   }
 
   boolean interrupted() {
-    return attention != 0;
+    return RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) != 0;
   }
 
   /** Another thread has written code; from any thread. */
@@ -174,31 +169,57 @@ final class InterpVcpu implements Vcpu {
 
   /** A store of this vCPU hits a CODE frame; restarts the instruction if it hits its own block. */
   void codeWrittenBySelf(int frame, int offset, int length) {
-    if (invalidate(frame, offset, length) && !alone) {
+    boolean drop = alone && worthDropping(frame);
+    if (drop) {
+      vm.codeWrittenByCpu(this, frame, 0, FrameArena.FRAME_SIZE);
+    }
+    if (invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length) && !alone) {
       throw Restart.INSTANCE;
     }
   }
 
   private boolean invalidate(int frame, int offset, int length) {
-    CodePage page = pages[frame];
-    if (page == null || !page.touches(offset, length)) {
-      return false;
+    if (translator != null) {
+      translator.invalidate(frame, offset, length);
     }
-    boolean own = page.invalidate(offset, length, c.rip);
-    if (page.empty() && vm.singleVcpu()) {
-      arena.clearFlags(frame, FrameArena.CODE);
+    CodePage page = pages[frame];
+    boolean own =
+        page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
+    if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
       pages[frame] = null;
+      vm.frameHoldsNoCode(this, frame);
     }
     return own;
+  }
+
+  /**
+   * Counts stores to a frame with code. Each is slow, whether it hits code or data beside it; when
+   * there have been many, what is translated of the frame is dropped, later each time it comes back.
+   */
+  private boolean worthDropping(int frame) {
+    int counted = codeWrites[frame] + 1;
+    int often = counted >>> 12;
+    if ((counted & 4095) < Math.min(16 << often, 4000)) {
+      codeWrites[frame] = (short) counted;
+      return false;
+    }
+    codeWrites[frame] = (short) (Math.min(often + 1, 7) << 12);
+    return true;
   }
 
   void flushCode() {
     localEpoch = ++epochs;
     globalEpoch = ++epochs;
+    if (translator != null) {
+      translator.flush(true);
+    }
   }
 
   void flushCodeNonGlobal() {
     localEpoch = ++epochs;
+    if (translator != null) {
+      translator.flush(false);
+    }
   }
 
   void flushCodePage(long va, boolean everything) {
@@ -208,6 +229,8 @@ final class InterpVcpu implements Vcpu {
     }
     if (everything) {
       flushCode();
+    } else if (translator != null) {
+      translator.flushPage(va);
     }
   }
 
@@ -303,7 +326,7 @@ final class InterpVcpu implements Vcpu {
 
   /** An instruction that writes its own block is run again, unless something comes before it. */
   private void runAgain() {
-    if (attention == 0) {
+    if (!interrupted()) {
       try {
         runAlone();
       } catch (Restart again) {
@@ -314,11 +337,15 @@ final class InterpVcpu implements Vcpu {
 
   private VmExit loop() {
     while (true) {
-      if (attention != 0 || halted || singleStep) {
+      if (interrupted() || halted || singleStep) {
         VmExit exit = service();
         if (exit != null) {
           return exit;
         }
+      }
+      if (translator != null && core.translatable()) {
+        translator.run();
+        continue;
       }
       long linear = c.codeSize == 64 ? c.rip : c.linearRip();
       Block b = cache[slot(linear)];
@@ -351,8 +378,19 @@ final class InterpVcpu implements Vcpu {
         BLOCKS, "vcpu %d cpl %d rip %#x: %d instructions", c.id, c.cpl, b.rip, b.count);
   }
 
+  /** Runs a step whose stores may hit its own block. */
+  void executeAlone(Step step) {
+    alone = true;
+    step.run(c);
+    alone = false;
+  }
+
+  boolean hasBreakpoints() {
+    return !breakpoints.isEmpty();
+  }
+
   /** Runs exactly one instruction, whatever it writes. */
-  private void runAlone() {
+  void runAlone() {
     long linear = c.linearRip();
     long gpa = c.mmu.fetch(linear);
     int frame = vm.memory().frame(gpa);
@@ -371,7 +409,7 @@ final class InterpVcpu implements Vcpu {
     if (!c.stackShadow) {
       c.debug.raisePending();
     }
-    int bits = (int) ATTENTION.getAndSet(this, 0);
+    int bits = RawMemory.getAndAnd32(c.block + VcpuBlock.ATTENTION, 0);
     if ((bits & ASIDE) != 0) {
       vm.exclusion().yield(this);
     }
@@ -400,7 +438,11 @@ final class InterpVcpu implements Vcpu {
         return null;
       }
     }
-    if ((c.flags & Cpu.IF) != 0
+    RawMemory.put32(
+        c.block + VcpuBlock.WAITING,
+        (c.flags() & Cpu.IF) == 0
+            && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt()) ? 1 : 0);
+    if ((c.flags() & Cpu.IF) != 0
         && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt())) {
       int vector = takeInterrupt();
       if (vector >= 0) {
@@ -416,7 +458,7 @@ final class InterpVcpu implements Vcpu {
     if (halted) {
       return VmExit.Halt.INSTANCE;
     }
-    if ((c.flags & Cpu.TF) != 0 || (c.flags & Cpu.RF) != 0 && c.debug.watchesCode()) {
+    if ((c.flags() & Cpu.TF) != 0 || (c.flags() & Cpu.RF) != 0 && c.debug.watchesCode()) {
       request(EVENT);
       c.debug.raiseAt(c.linearRip());
       runStepped();
@@ -431,8 +473,8 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
-    boolean step = (c.flags & Cpu.TF) != 0;
-    c.flags &= ~Cpu.RF;
+    boolean step = (c.flags() & Cpu.TF) != 0;
+    c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;
     c.stepDecided = false;
     runAlone();
@@ -616,6 +658,9 @@ final class InterpVcpu implements Vcpu {
   void forgetBlocks() {
     Arrays.fill(cache, null);
     Arrays.fill(pages, null);
+    if (translator != null) {
+      translator.forget();
+    }
   }
 
   /** Whether a block must begin at an address, to stop there. */
@@ -625,6 +670,13 @@ final class InterpVcpu implements Vcpu {
 
   boolean hasBreakpoint(long linear) {
     return !breakpoints.isEmpty() && breakpoints.contains(linear);
+  }
+
+  /** Gives back the translator's memory; after the last run. */
+  void close() {
+    if (translator != null) {
+      translator.close();
+    }
   }
 
   // ---- helpers of others ------------------------------------------------------------------

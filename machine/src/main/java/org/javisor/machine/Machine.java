@@ -76,13 +76,28 @@ public final class Machine implements AutoCloseable {
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
+    return start(config, console, debug, List.of(), listener);
+  }
+
+  /**
+   * The same with a VirtIO console.
+   *
+   * @param ports its ports; there is no such device if there are none
+   */
+  public static Machine start(
+      MachineConfig config,
+      Console console,
+      Optional<Console> debug,
+      List<GuestPort> ports,
+      MachineListener listener)
+      throws MachineException {
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();
     Clock clock = Clock.host();
     MachineDevices devices = MachineDevices.open(config, clock, listener);
     try {
-      return start(config, accelerator, clock, devices, console, debug, listener);
+      return start(config, accelerator, clock, devices, console, debug, ports, listener);
     } catch (MachineException | RuntimeException | Error e) {
       devices.close();
       throw e;
@@ -96,6 +111,7 @@ public final class Machine implements AutoCloseable {
       MachineDevices devices,
       Console console,
       Optional<Console> debug,
+      List<GuestPort> ports,
       MachineListener listener)
       throws MachineException {
     Machine machine = new Machine(accelerator.name(), devices);
@@ -139,7 +155,7 @@ public final class Machine implements AutoCloseable {
     } else {
       new BiosServices(memory, e820, debugOutput).install(pc.devices());
     }
-    devices.attach(pc, memory, trace);
+    devices.attach(pc, memory, trace, ports);
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
@@ -250,7 +266,7 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static CharacterBackend backend(Console console) {
+  static CharacterBackend backend(Console console) {
     return new CharacterBackend() {
       @Override
       public boolean write(int value) {

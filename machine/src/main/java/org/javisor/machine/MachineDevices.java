@@ -1,7 +1,6 @@
 package org.javisor.machine;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -17,18 +16,14 @@ import org.javisor.pc.PcPlatform;
 import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.net.E1000;
-import org.javisor.storage.block.BlockDevice;
-import org.javisor.storage.block.BlockException;
-import org.javisor.storage.block.BlockWorkers;
-import org.javisor.storage.block.DiskImage;
-import org.javisor.storage.block.HoldingDevice;
-import org.javisor.storage.block.ImageDevice;
-import org.javisor.storage.block.OnDiskError;
-import org.javisor.storage.block.file.HostFile.Access;
-import org.javisor.storage.block.tool.Images;
+import org.javisor.virtio.balloon.VirtioBalloon;
 import org.javisor.virtio.block.VirtioBlock;
+import org.javisor.virtio.console.ConsolePortConfig;
+import org.javisor.virtio.console.VirtioConsole;
 import org.javisor.virtio.device.VirtioDevice;
 import org.javisor.virtio.entropy.VirtioEntropy;
+import org.javisor.virtio.fs.FuseServer;
+import org.javisor.virtio.fs.VirtioFs;
 import org.javisor.virtio.net.VirtioNet;
 import org.javisor.virtio.transport.VirtioPci;
 
@@ -38,22 +33,24 @@ import org.javisor.virtio.transport.VirtioPci;
  * once; {@link #attach} puts the devices onto the board.
  */
 final class MachineDevices implements AutoCloseable {
-  private record Disk(DiskConfig config, BlockDevice back) {}
+  /** Request queues of a shared folder: that many requests are served side by side. */
+  private static final int MAX_SHARE_QUEUES = 4;
 
   private record Card(NetConfig config, NetworkPort port) {}
 
-  private final MachineConfig config;
-  private final MachineListener listener;
-  private final Entropy entropy = Entropy.host();
-  private final BlockWorkers workers = new BlockWorkers();
-  private final List<Disk> disks = new ArrayList<>();
-  private final List<HoldingDevice> holding = new ArrayList<>();
-  private final List<Card> cards = new ArrayList<>();
-  private final List<VirtioPci> functions = new ArrayList<>();
+  private record Share(ShareConfig config, FuseServer server) {}
 
-  private MachineDevices(MachineConfig config, MachineListener listener) {
+  private final MachineConfig config;
+  private final Entropy entropy = Entropy.host();
+  private final Disks disks;
+  private final List<Card> cards = new ArrayList<>();
+  private final List<Share> shares = new ArrayList<>();
+  private final List<VirtioPci> functions = new ArrayList<>();
+  private VirtioBalloon balloon;
+
+  private MachineDevices(MachineConfig config, Disks disks) {
     this.config = config;
-    this.listener = listener;
+    this.disks = disks;
   }
 
   /**
@@ -63,15 +60,15 @@ final class MachineDevices implements AutoCloseable {
    */
   static MachineDevices open(MachineConfig config, Clock clock, MachineListener listener)
       throws MachineException {
-    MachineDevices devices = new MachineDevices(config, listener);
+    MachineDevices devices =
+        new MachineDevices(config, Disks.open(config.disks(), listener));
     boolean opened = false;
     try {
-      devices.checkIde();
-      for (DiskConfig disk : config.disks()) {
-        devices.openDisk(disk);
-      }
       for (NetConfig net : config.nets()) {
         devices.openNetwork(net, clock);
+      }
+      for (ShareConfig share : config.shares()) {
+        devices.openShare(share);
       }
       opened = true;
       return devices;
@@ -80,56 +77,6 @@ final class MachineDevices implements AutoCloseable {
         devices.close();
       }
     }
-  }
-
-  private static boolean onIde(DiskConfig disk) {
-    return disk.iface() != DiskConfig.Interface.VIRTIO;
-  }
-
-  private void checkIde() throws MachineException {
-    long count = config.disks().stream().filter(MachineDevices::onIde).count();
-    if (count > PiixIde.DRIVES) {
-      throw new MachineException(
-          Reason.BAD_OPTION,
-          count + " disks on IDE: up to " + PiixIde.DRIVES
-              + " expected; if=virtio takes the others");
-    }
-  }
-
-  private void openDisk(DiskConfig disk) throws MachineException {
-    try {
-      boolean written =
-          !disk.readOnly()
-              && !disk.snapshot()
-              && disk.iface() != DiskConfig.Interface.CDROM;
-      DiskImage image =
-          Images.open(
-              disk.image(), disk.format().orElse(null), written ? Access.WRITE : Access.READ);
-      if (disk.snapshot()) {
-        image = Images.openTemporaryOverlay(image, Path.of(System.getProperty("java.io.tmpdir")));
-      }
-      BlockDevice back = new ImageDevice(image, workers);
-      if (disk.onError() == OnDiskError.STOP) {
-        HoldingDevice held = new HoldingDevice(back, this::held);
-        holding.add(held);
-        back = held;
-      }
-      disks.add(new Disk(disk, back));
-    } catch (BlockException e) {
-      Reason reason =
-          switch (e.reason()) {
-            case IN_USE -> Reason.HOST_REFUSED;
-            case DAMAGED, WRONG_FORMAT, NOT_SUPPORTED -> Reason.NOT_A_KERNEL;
-            case TOO_LARGE -> Reason.TOO_LITTLE_MEMORY;
-            case INVALID, OUT_OF_RANGE -> Reason.BAD_OPTION;
-            default -> Reason.UNREADABLE_FILE;
-          };
-      throw new MachineException(reason, "--disk: " + e.getMessage(), e);
-    }
-  }
-
-  private void held(BlockException failure) {
-    listener.message(failure.getMessage() + "; the guest's request waits until then");
   }
 
   private void openNetwork(NetConfig net, Clock clock) throws MachineException {
@@ -149,20 +96,43 @@ final class MachineDevices implements AutoCloseable {
     }
   }
 
-  /** Puts the devices onto the board, in the order in which the guest is to find them. */
-  void attach(PcPlatform pc, GuestMemory memory, Trace trace) {
-    for (Disk disk : disks) {
-      if (!onIde(disk.config())) {
+  private void openShare(ShareConfig share) throws MachineException {
+    try {
+      shares.add(new Share(share, new FuseServer(share.folder(), share.writable())));
+    } catch (IOException e) {
+      throw new MachineException(Reason.UNREADABLE_FILE, "--share: " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Puts the devices onto the board, in the order in which the guest is to find them.
+   *
+   * @throws MachineException if there are more than it has room for
+   */
+  void attach(PcPlatform pc, GuestMemory memory, Trace trace, List<GuestPort> ports)
+      throws MachineException {
+    attachIde(pc, memory);
+    try {
+      attachVirtio(pc, memory, trace, ports);
+    } catch (IllegalStateException e) {
+      throw new MachineException(
+          Reason.BAD_OPTION, "too many disks, cards and folders: " + e.getMessage(), e);
+    }
+  }
+
+  private void attachVirtio(
+      PcPlatform pc, GuestMemory memory, Trace trace, List<GuestPort> ports) {
+    for (Disks.Disk disk : disks.all()) {
+      if (disk.config().iface() == DiskConfig.Interface.VIRTIO) {
         int queues =
             disk.config().queues() > 0
                 ? disk.config().queues()
                 : Math.min(config.cpus(), DiskConfig.MAX_QUEUES);
         VirtioBlock.Config block =
             new VirtioBlock.Config(queues, disk.config().serial().orElse(""));
-        add(pc, new VirtioBlock(block, disk.back(), memory), memory, trace);
+        add(pc, new VirtioBlock(block, disk.device(), memory), memory, trace);
       }
     }
-    attachIde(pc, memory);
     for (Card card : cards) {
       MacAddress mac = card.config().mac().orElseGet(() -> MacAddress.random(entropy));
       switch (card.config().model()) {
@@ -170,25 +140,27 @@ final class MachineDevices implements AutoCloseable {
         case E1000 -> pc.pci().attach(new E1000(memory, pc.timers(), card.port(), mac));
       }
     }
-    add(pc, new VirtioEntropy(entropy, workers::run, memory), memory, trace);
-  }
-
-  /** Puts the disks that want it on the board's ATA controller, in their order. */
-  private void attachIde(PcPlatform pc, GuestMemory memory) {
-    List<Disk> drives = disks.stream().filter(d -> onIde(d.config())).toList();
-    if (drives.isEmpty()) {
-      return;
+    for (Share share : shares) {
+      int queues = Math.min(config.cpus(), MAX_SHARE_QUEUES);
+      add(
+          pc,
+          new VirtioFs(
+              share.config().tag(), queues, share.server(), disks.workers()::run, memory),
+          memory,
+          trace);
     }
-    PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
-    for (int i = 0; i < drives.size(); i++) {
-      Disk drive = drives.get(i);
-      if (drive.config().iface() == DiskConfig.Interface.CDROM) {
-        ide.attachCdrom(i, drive.back(), drive.config().serial());
-      } else {
-        ide.attachDisk(i, drive.back(), drive.config().serial());
-      }
+    add(pc, new VirtioEntropy(entropy, disks.workers()::run, memory), memory, trace);
+    balloon = new VirtioBalloon(disks.workers()::run, memory);
+    add(pc, balloon, memory, trace);
+    if (!ports.isEmpty()) {
+      List<ConsolePortConfig> configs =
+          ports.stream()
+              .map(
+                  port -> new ConsolePortConfig(
+                      port.name(), port.name().isEmpty(), Machine.backend(port.far())))
+              .toList();
+      add(pc, new VirtioConsole(configs, memory), memory, trace);
     }
-    pc.pci().attach(PcConfig.ISA_BRIDGE_SLOT, PiixIde.FUNCTION, ide);
   }
 
   private void add(PcPlatform pc, VirtioDevice device, GuestMemory memory, Trace trace) {
@@ -197,9 +169,40 @@ final class MachineDevices implements AutoCloseable {
     pc.pci().attach(function);
   }
 
-  /** Has disks try again what the host could not do. */
-  void retryDisks() {
-    holding.forEach(HoldingDevice::retry);
+  /** Puts the disks that want it on the board's ATA controller, in their order. */
+  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
+    List<Disks.Disk> drives =
+        disks.all().stream()
+            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
+            .toList();
+    if (drives.isEmpty()) {
+      return;
+    }
+    if (drives.size() > PiixIde.DRIVES) {
+      throw new MachineException(
+          Reason.BAD_OPTION,
+          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
+              + " expected; put others on VirtIO");
+    }
+    PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
+    for (int i = 0; i < drives.size(); i++) {
+      DiskConfig drive = drives.get(i).config();
+      if (drive.iface() == DiskConfig.Interface.CDROM) {
+        ide.attachCdrom(i, drives.get(i).device(), drive.serial());
+      } else {
+        ide.attachDisk(i, drives.get(i).device(), drive.serial());
+      }
+    }
+    pc.pci().attach(PcConfig.ISA_BRIDGE_SLOT, PiixIde.FUNCTION, ide);
+  }
+
+  Disks disks() {
+    return disks;
+  }
+
+  /** The memory balloon, from {@link #attach} on. */
+  VirtioBalloon balloon() {
+    return balloon;
   }
 
   /** Ends the use of everything; what the guest wrote is made durable. The vCPUs must be gone. */
@@ -211,13 +214,9 @@ final class MachineDevices implements AutoCloseable {
     for (Card card : cards) {
       card.port().close();
     }
-    for (Disk disk : disks) {
-      try {
-        disk.back().close();
-      } catch (IOException e) {
-        listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
-      }
+    disks.close();
+    for (Share share : shares) {
+      share.server().close();
     }
-    workers.close();
   }
 }
