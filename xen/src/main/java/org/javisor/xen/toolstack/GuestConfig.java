@@ -150,11 +150,12 @@ public record GuestConfig(
       String asked = type.orElse("pv");
       return switch (asked) {
         case "pvh" -> DomainKind.PVH;
-        case "pv", "hvm" ->
+        case "hvm" -> DomainKind.HVM;
+        case "pv" ->
             throw new ConfigException(
-                file + ":" + line + ": type: " + asked
+                file + ":" + line + ": type: pv"
                     + (type.isEmpty() ? " (which no type means)" : "")
-                    + " domains are not there yet: type = \"pvh\" expected");
+                    + " domains are not there yet: type = \"pvh\" or \"hvm\" expected");
         default -> throw error("type", "pv, pvh or hvm expected, found '" + asked + "'");
       };
     }
