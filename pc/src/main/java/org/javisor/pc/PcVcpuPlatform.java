@@ -81,6 +81,11 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     apic.writeMmio(offset, size, value);
   }
 
+  /** Requests an interrupt of the local APIC by another way than the bus. From any thread. */
+  public void requestInterrupt(int vector) {
+    apic.request(vector);
+  }
+
   @Override
   public void setTscOffset(long ticks) {
     tscOffset.set(ticks);

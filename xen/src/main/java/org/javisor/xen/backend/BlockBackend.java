@@ -169,8 +169,9 @@ public final class BlockBackend extends XenbusBackend {
       int operation = request.u8(0);
       long id = request.u64(8);
       switch (operation) {
-        case OP_READ, OP_WRITE -> transfer(operation, operation, id, request, false);
-        case OP_INDIRECT -> transfer(request.u8(1), operation, id, request, true);
+        case OP_READ, OP_WRITE -> transfer(operation, id, request, false);
+        // The response names what was done, not how it was asked for.
+        case OP_INDIRECT -> transfer(request.u8(1), id, request, true);
         case OP_FLUSH -> disk.submit(new BlockRequest.Flush(failure -> end(id, operation, failure)));
         case OP_DISCARD -> discard(id, request);
         default -> respond(id, operation, NOT_SUPPORTED);
@@ -194,10 +195,9 @@ public final class BlockBackend extends XenbusBackend {
       return sector >= 0 && count >= 0 && count <= sectors && sector <= sectors - count;
     }
 
-    private void transfer(
-        int direction, int operation, long id, Structure request, boolean indirect) {
-      boolean write = direction == OP_WRITE;
-      if (direction != OP_READ && direction != OP_WRITE || write && disk.isReadOnly()) {
+    private void transfer(int operation, long id, Structure request, boolean indirect) {
+      boolean write = operation == OP_WRITE;
+      if (operation != OP_READ && operation != OP_WRITE || write && disk.isReadOnly()) {
         respond(id, operation, ERROR);
         return;
       }

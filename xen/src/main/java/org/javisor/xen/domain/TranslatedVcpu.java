@@ -1,6 +1,7 @@
 package org.javisor.xen.domain;
 
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.IntConsumer;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.Vcpu;
@@ -8,7 +9,6 @@ import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
-import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.VcpuPort;
@@ -39,7 +39,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   private final int id;
   private final ConcurrentLinkedQueue<Request> requests = new ConcurrentLinkedQueue<>();
   private VcpuPlatform board;
-  private LocalApic apic;
+  private IntConsumer request;
   private Runnable enter;
   private Vcpu cpu;
 
@@ -68,12 +68,12 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
    * Puts it into its surroundings.
    *
    * @param platform local APIC and MSRs of the machine
-   * @param localApic has its interrupts for events delivered
+   * @param requestInterrupt requests a vector of its local APIC, for events
    * @param onEnter called on the thread that is about to run it
    */
-  void wire(VcpuPlatform platform, LocalApic localApic, Runnable onEnter) {
+  void wire(VcpuPlatform platform, IntConsumer requestInterrupt, Runnable onEnter) {
     board = platform;
-    apic = localApic;
+    request = requestInterrupt;
     enter = onEnter;
   }
 
@@ -93,7 +93,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   public void upcall() {
     int vector = upcallVector;
     if (vector != 0) {
-      apic.request(vector);
+      request.accept(vector);
     } else {
       interruptPending();
     }

@@ -361,6 +361,9 @@ public final class Domain {
       dying = true;
     }
     vcpus.forEach(VirtualCpu::destroy);
+    if (port != null) {
+      port.destroyed();
+    }
     events.closeAll();
     foreignMaps.releaseAll();
     grants.destroy();

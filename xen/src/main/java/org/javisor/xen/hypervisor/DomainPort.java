@@ -17,6 +17,9 @@ public interface DomainPort {
    */
   long initialiseVcpu(int vcpu, byte[] context);
 
+  /** The domain is gone; none of its vCPUs runs any more. */
+  default void destroyed() {}
+
   /** Bytes of that structure, or 0 if vCPUs of this kind are not brought up this way. */
   int vcpuContextSize();
 }

@@ -24,6 +24,7 @@ final class VcpuCalls implements HypercallFamily {
       case 10 -> registerInfo(call, vcpu);
       case 11 -> nmi(vcpu);
       case 12 -> physicalId(call, vcpu);
+      case 13 -> registerTime(call, vcpu);
       default -> Errno.ENOSYS;
     };
   }
@@ -65,6 +66,14 @@ final class VcpuCalls implements HypercallFamily {
     }
     vcpu.registerRunstateArea(area);
     return 0;
+  }
+
+  /** A second copy of the time information, which the guest may show to its programs. */
+  private static long registerTime(Call call, VirtualCpu vcpu) throws GuestArguments.BadPointer {
+    if (vcpu != call.vcpu) {
+      return Errno.EINVAL;
+    }
+    return vcpu.registerTimeArea(call.structure(2, 8).u64(0));
   }
 
   /** {@code struct vcpu_set_singleshot_timer}: when, and whether it must not be past. */

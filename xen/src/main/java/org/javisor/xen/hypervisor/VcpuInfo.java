@@ -52,10 +52,7 @@ final class VcpuInfo {
    * time-stamp counter.
    */
   static void setTime(long info, long tsc, long systemTime, int multiplier, int shift) {
-    writeTime(info + TIME, tsc, systemTime, multiplier, shift);
-  }
-
-  static void writeTime(long at, long tsc, long systemTime, int multiplier, int shift) {
+    long at = info + TIME;
     int version = RawMemory.get32(at) | 1;
     RawMemory.put32(at, version);
     VarHandle.fullFence();
@@ -65,6 +62,16 @@ final class VcpuInfo {
     RawMemory.put32(at + 28, shift & 0xff | TSC_STABLE << 8);
     VarHandle.fullFence();
     RawMemory.put32(at, version + 1);
+  }
+
+  /** The same as a structure of its own. */
+  static Structure time(int version, long tsc, TimeScale scale) {
+    Structure s = new Structure(32);
+    s.put32(0, version);
+    s.put64(8, tsc);
+    s.put32(24, scale.multiplier());
+    s.put32(28, scale.shift() & 0xff | TSC_STABLE << 8);
+    return s;
   }
 
   private static final int TSC_STABLE = 1;

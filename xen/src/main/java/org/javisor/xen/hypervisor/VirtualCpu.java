@@ -49,6 +49,9 @@ public final class VirtualCpu implements Guest {
   private long runstateSince;
   private final long[] runstateTimes = new long[4];
   private volatile long runstateArea;
+  private long tscOffset;
+  private long timeArea;
+  private int timeVersion;
 
   VirtualCpu(Hypervisor host, Domain domain, int id) {
     this.host = host;
@@ -299,9 +302,32 @@ public final class VirtualCpu implements Guest {
   }
 
   /** The guest has moved its time-stamp counter ahead by so many ticks in all. */
-  public void writeTime(long tscOffset) {
+  public void writeTime(long newTscOffset) {
+    tscOffset = newTscOffset;
     TimeScale scale = host.timeScale();
     VcpuInfo.setTime(info, tscOffset, 0, scale.multiplier(), scale.shift());
+    writeTimeArea();
+  }
+
+  /** Has the time written to a virtual address, too; 0 for no more. On its own thread. */
+  long registerTimeArea(long address) {
+    timeArea = address;
+    return address == 0 || writeTimeArea() ? 0 : Errno.EFAULT;
+  }
+
+  private boolean writeTimeArea() {
+    if (timeArea == 0) {
+      return true;
+    }
+    try {
+      // An even version, larger than any before: readers take it for complete, or look again.
+      timeVersion += 2;
+      arguments.write(timeArea, VcpuInfo.time(timeVersion, tscOffset, host.timeScale()));
+      return true;
+    } catch (GuestArguments.BadPointer e) {
+      timeArea = 0;
+      return false;
+    }
   }
 
   /** Sets the single-shot timer to a system time; {@link Long#MAX_VALUE} for never. */

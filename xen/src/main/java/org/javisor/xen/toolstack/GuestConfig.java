@@ -2,6 +2,7 @@ package org.javisor.xen.toolstack;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -84,12 +85,14 @@ public record GuestConfig(
   private static final class Reader {
     private final String file;
     private final Map<String, ConfigValue> values;
+    private final Map<String, Integer> lines = new HashMap<>();
     private final Consumer<String> warnings;
 
     Reader(String file, Map<String, ConfigValue> values, Consumer<String> warnings) {
       this.file = file;
       this.values = values;
       this.warnings = warnings;
+      values.forEach((key, value) -> lines.put(key, value.line()));
     }
 
     GuestConfig read() throws ConfigException {
@@ -138,7 +141,7 @@ public record GuestConfig(
     }
 
     private DomainKind kind() throws ConfigException {
-      int line = values.containsKey("type") ? values.get("type").line() : 1;
+      int line = line("type");
       Optional<String> type = text("type");
       Optional<String> builder = text("builder");
       if (type.isEmpty() && builder.isPresent()) {
@@ -147,11 +150,12 @@ public record GuestConfig(
       String asked = type.orElse("pv");
       return switch (asked) {
         case "pvh" -> DomainKind.PVH;
-        case "pv", "hvm" ->
+        case "hvm" -> DomainKind.HVM;
+        case "pv" ->
             throw new ConfigException(
-                file + ":" + line + ": type: " + asked
+                file + ":" + line + ": type: pv"
                     + (type.isEmpty() ? " (which no type means)" : "")
-                    + " domains are not there yet: type = \"pvh\" expected");
+                    + " domains are not there yet: type = \"pvh\" or \"hvm\" expected");
         default -> throw error("type", "pv, pvh or hvm expected, found '" + asked + "'");
       };
     }
@@ -179,7 +183,7 @@ public record GuestConfig(
     }
 
     private List<DiskSpec> disks() throws ConfigException {
-      int line = values.containsKey("disk") ? values.get("disk").line() : 0;
+      int line = line("disk");
       try {
         return DiskSpec.parseAll(texts("disk"));
       } catch (DiskSpec.BadDisk e) {
@@ -188,7 +192,7 @@ public record GuestConfig(
     }
 
     private List<VifSpec> vifs() throws ConfigException {
-      int line = values.containsKey("vif") ? values.get("vif").line() : 0;
+      int line = line("vif");
       List<VifSpec> vifs = new ArrayList<>();
       try {
         for (String text : texts("vif")) {
@@ -299,9 +303,12 @@ public record GuestConfig(
       return number.isPresent() ? OptionalInt.of(number.get().intValue()) : OptionalInt.empty();
     }
 
+    private int line(String key) {
+      return lines.getOrDefault(key, 1);
+    }
+
     private ConfigException error(String key, String what) {
-      int line = values.containsKey(key) ? values.get(key).line() : 1;
-      return new ConfigException(file + ":" + line + ": " + key + ": " + what);
+      return new ConfigException(file + ":" + line(key) + ": " + key + ": " + what);
     }
 
     private ConfigException missing(String key, String what) {

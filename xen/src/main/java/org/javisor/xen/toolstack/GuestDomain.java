@@ -24,6 +24,7 @@ import org.javisor.xen.backend.XenbusBackend;
 import org.javisor.xen.domain.BuildException;
 import org.javisor.xen.domain.BuiltDomain;
 import org.javisor.xen.domain.DomainBoot;
+import org.javisor.xen.domain.HvmDomain;
 import org.javisor.xen.domain.PvhDomain;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainListener;
@@ -117,7 +118,12 @@ public final class GuestDomain {
               Optional.empty(),
               config.ramdisk(),
               config.commandLine());
-      BuiltDomain result = PvhDomain.build(host.machinery(), boot, listener);
+      BuiltDomain result =
+          switch (config.kind()) {
+            case PVH -> PvhDomain.build(host.machinery(), boot, listener);
+            case HVM -> HvmDomain.build(host.machinery(), boot, listener);
+            case PV -> throw new AssertionError("refused when the configuration was read");
+          };
       domain = result.domain();
       introduce(result);
       for (DiskSpec disk : config.disks()) {

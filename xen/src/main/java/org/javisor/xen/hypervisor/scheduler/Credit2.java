@@ -294,11 +294,17 @@ final class Credit2 {
     return max;
   }
 
-  /** All get the same anew; who is far in debt stays where he is in the order. */
+  /**
+   * All get the same anew, so that who is in debt stays behind by it, and who runs now and has some
+   * left stays ahead. Only who sleeps does not save more than one reset gives.
+   */
   private void reset(SchedUnit best) {
     long rounds = 1 + Math.max(0, -best.credit / CREDIT_INIT);
     for (SchedUnit unit : units) {
-      unit.credit = Math.min(CREDIT_INIT, unit.credit + rounds * CREDIT_INIT);
+      unit.credit += rounds * CREDIT_INIT;
+      if (!unit.wantsToRun || unit.pauses > 0) {
+        unit.credit = Math.min(CREDIT_INIT, unit.credit);
+      }
     }
   }
 
