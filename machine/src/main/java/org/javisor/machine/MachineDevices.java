@@ -5,6 +5,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.function.Consumer;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Entropy;
@@ -15,6 +17,8 @@ import org.javisor.network.NetworkException;
 import org.javisor.network.NetworkPort;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.ata.PiixIde;
+import org.javisor.pc.pci.PciBus;
+import org.javisor.pc.pci.PciHotplug;
 import org.javisor.storage.block.BlockDevice;
 import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.BlockWorkers;
@@ -38,6 +42,11 @@ import org.javisor.virtio.transport.VirtioPci;
 final class MachineDevices implements AutoCloseable {
   private record Disk(DiskConfig config, BlockDevice back) {}
 
+  /** A disk that was added while the machine ran. */
+  record Added(String id, int slot, DiskConfig config) {}
+
+  private record AddedDisk(Added added, Disk disk, VirtioPci function) {}
+
   private record Card(NetConfig config, NetworkPort port) {}
 
   private final MachineConfig config;
@@ -47,6 +56,7 @@ final class MachineDevices implements AutoCloseable {
   private final List<Disk> disks = new ArrayList<>();
   private final List<HoldingDevice> holding = new ArrayList<>();
   private final List<Card> cards = new ArrayList<>();
+  private final List<AddedDisk> added = new ArrayList<>();
   private final List<VirtioPci> functions = new ArrayList<>();
 
   private MachineDevices(MachineConfig config, MachineListener listener) {
@@ -80,6 +90,10 @@ final class MachineDevices implements AutoCloseable {
   }
 
   private void openDisk(DiskConfig disk) throws MachineException {
+    disks.add(opened(disk));
+  }
+
+  private Disk opened(DiskConfig disk) throws MachineException {
     try {
       boolean written =
           !disk.readOnly() && !disk.snapshot() && disk.iface() != DiskConfig.Interface.CDROM;
@@ -95,7 +109,7 @@ final class MachineDevices implements AutoCloseable {
         holding.add(held);
         back = held;
       }
-      disks.add(new Disk(disk, back));
+      return new Disk(disk, back);
     } catch (BlockException e) {
       Reason reason =
           switch (e.reason()) {
@@ -147,9 +161,7 @@ final class MachineDevices implements AutoCloseable {
           disk.config().queues() > 0
               ? disk.config().queues()
               : Math.min(config.cpus(), DiskConfig.MAX_QUEUES);
-      VirtioBlock.Config block =
-          new VirtioBlock.Config(queues, disk.config().serial().orElse(""));
-      add(pc, new VirtioBlock(block, disk.back(), memory), memory, trace);
+      add(pc, block(disk, queues, memory), memory, trace);
     }
     for (Card card : cards) {
       MacAddress mac = card.config().mac().orElseGet(() -> MacAddress.random(entropy));
@@ -191,6 +203,101 @@ final class MachineDevices implements AutoCloseable {
     pc.pci().attach(function);
   }
 
+  private static VirtioBlock block(Disk disk, int queues, GuestMemory memory) {
+    return new VirtioBlock(
+        new VirtioBlock.Config(queues, disk.config().serial().orElse("")), disk.back(), memory);
+  }
+
+  // ---- While the machine runs -----------------------------------------------------------------
+
+  /** What was added and not removed, the first first. */
+  synchronized List<Added> added() {
+    return added.stream().map(AddedDisk::added).toList();
+  }
+
+  /**
+   * Adds a VirtIO disk.
+   *
+   * @param slot where to put it; empty for the first that is free
+   * @return its slot
+   */
+  synchronized int addDisk(
+      PcPlatform pc, GuestMemory memory, Trace trace, String id, DiskConfig disk,
+      OptionalInt slot) throws MachineException {
+    if (disk.iface() != DiskConfig.Interface.VIRTIO) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "a disk on " + disk.iface().label() + " cannot be added while the machine runs: if=virtio"
+              + " expected");
+    }
+    if (added.stream().anyMatch(each -> each.added.id.equals(id))) {
+      throw new MachineException(Reason.HOST_REFUSED, "there is a device " + id + " already");
+    }
+    int free = slot.orElseGet(() -> pc.pci().freeSlot(PciHotplug.FIRST_SLOT));
+    if (free < 0) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "all " + (PciBus.SLOTS - PciHotplug.FIRST_SLOT)
+              + " slots for devices that are added are taken");
+    }
+    Disk opened = opened(disk);
+    VirtioPci function = new VirtioPci(block(opened, Math.max(1, disk.queues()), memory), memory, trace);
+    pc.pci().attach(free, 0, function);
+    added.add(new AddedDisk(new Added(id, free, disk), opened, function));
+    return free;
+  }
+
+  /** The slot of what was added under this name, or -1. */
+  synchronized int slotOf(String id) {
+    return added.stream()
+        .filter(each -> each.added.id.equals(id))
+        .mapToInt(each -> each.added.slot)
+        .findFirst()
+        .orElse(-1);
+  }
+
+  /**
+   * The guest gave a slot back: what is in it goes, on a thread that may wait for the host.
+   *
+   * @param gone told the name, when it is gone
+   */
+  void ejected(PcPlatform pc, int slot, Consumer<String> gone) {
+    workers.run(
+        () -> {
+          AddedDisk disk = take(slot);
+          if (disk != null) {
+            pc.pci().detach(slot);
+            disk.function.core().reset();
+            close(disk.disk);
+            gone.accept(disk.added.id);
+          }
+        });
+  }
+
+  private synchronized AddedDisk take(int slot) {
+    for (AddedDisk each : added) {
+      if (each.added.slot == slot) {
+        added.remove(each);
+        return each;
+      }
+    }
+    return null;
+  }
+
+  /** Disks for a list of them: name, configuration and size in bytes. */
+  synchronized List<DiskInfo> disks() {
+    List<DiskInfo> all = new ArrayList<>();
+    for (int i = 0; i < disks.size(); i++) {
+      all.add(new DiskInfo("disk" + i, disks.get(i).config, disks.get(i).back.sizeBytes()));
+    }
+    for (AddedDisk each : added) {
+      all.add(new DiskInfo(each.added.id, each.disk.config, each.disk.back.sizeBytes()));
+    }
+    return all;
+  }
+
+  record DiskInfo(String id, DiskConfig config, long size) {}
+
   /** Has disks try again what the host could not do. */
   void retryDisks() {
     holding.forEach(HoldingDevice::retry);
@@ -205,13 +312,19 @@ final class MachineDevices implements AutoCloseable {
     for (Card card : cards) {
       card.port().close();
     }
-    for (Disk disk : disks) {
-      try {
-        disk.back().close();
-      } catch (IOException e) {
-        listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
-      }
+    disks.forEach(this::close);
+    for (AddedDisk each : added) {
+      each.function.core().reset();
+      close(each.disk);
     }
     workers.close();
+  }
+
+  private void close(Disk disk) {
+    try {
+      disk.back().close();
+    } catch (IOException e) {
+      listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
+    }
   }
 }
