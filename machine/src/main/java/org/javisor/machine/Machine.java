@@ -39,7 +39,6 @@ import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
-import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -97,13 +96,13 @@ public final class Machine implements AutoCloseable {
     gate = new VcpuGate(this, vcpus, paused);
   }
 
-  /** Builds a machine as {@link #start(MachineConfig, Console, Optional, MachineListener, boolean)}
+  /** Builds a machine as {@link #start(MachineConfig, Console, Optional, List, MachineListener, boolean)}
    * does and starts its vCPUs.
    */
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
-    return start(config, console, debug, listener, false);
+    return start(config, console, debug, List.of(), listener, false);
   }
 
   /**
@@ -112,15 +111,16 @@ public final class Machine implements AutoCloseable {
    * @param console the far end of the first serial line; the machine attaches to it, and its owner
    *     closes it
    * @param debug takes what the guest writes to the debug ports 0xe9 and 0x402, if anything does
+   * @param ports of a VirtIO console; there is no such device if there are none
    * @param paused whether it stands until {@link #resume}
    * @throws MachineException if it cannot be built; nothing is left running then
    */
   public static Machine start(
-      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener,
-      boolean paused)
+      MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
+      MachineListener listener, boolean paused)
       throws MachineException {
     try {
-      return build(config, console, debug, listener, Optional.empty(), paused);
+      return build(config, console, debug, ports, listener, Optional.empty(), paused);
     } catch (StateException | IOException e) {
       throw new AssertionError("a new machine has no saved state", e);
     }
@@ -135,14 +135,14 @@ public final class Machine implements AutoCloseable {
    */
   public static Machine restore(
       SavedMachine saved, MachineConfig config, Console console, Optional<Console> debug,
-      MachineListener listener, boolean paused)
+      List<GuestPort> ports, MachineListener listener, boolean paused)
       throws MachineException, StateException, IOException {
-    return build(config, console, debug, listener, Optional.of(saved), paused);
+    return build(config, console, debug, ports, listener, Optional.of(saved), paused);
   }
 
   private static Machine build(
-      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener,
-      Optional<SavedMachine> saved, boolean paused)
+      MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
+      MachineListener listener, Optional<SavedMachine> saved, boolean paused)
       throws MachineException, StateException, IOException {
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
@@ -157,7 +157,7 @@ public final class Machine implements AutoCloseable {
     try {
       Machine machine =
           new Machine(config, accelerator, clock, devices, paused || saved.isPresent());
-      machine.build(accelerator, console, debug, listener, saved);
+      machine.build(accelerator, console, debug, ports, listener, saved);
       if (saved.isPresent() && !paused) {
         machine.resume();
       }
@@ -172,7 +172,7 @@ public final class Machine implements AutoCloseable {
 
   /** Puts everything together, and starts the vCPUs: at work or standing. */
   private void build(
-      Accelerator accelerator, Console console, Optional<Console> debug,
+      Accelerator accelerator, Console console, Optional<Console> debug, List<GuestPort> ports,
       MachineListener listener, Optional<SavedMachine> saved)
       throws MachineException, StateException, IOException {
     trace = new Trace(config.trace(), listener::trace);
@@ -216,7 +216,7 @@ public final class Machine implements AutoCloseable {
     } else {
       new BiosServices(memory, e820, debugOutput).install(pc.devices(), saved.isEmpty());
     }
-    devices.attach(pc, memory, trace);
+    devices.attach(pc, memory, trace, ports);
     pc.hotplug().onEject(slot -> devices.ejected(pc, slot, id -> deviceGone.accept(id)));
     if (saved.isPresent()) {
       for (MachineDevices.Added disk : saved.get().added()) {
@@ -397,7 +397,7 @@ public final class Machine implements AutoCloseable {
   }
 
   List<MachineDevices.DiskInfo> disks() {
-    return devices.disks();
+    return devices.describeDisks();
   }
 
   /** Presses the power button: a guest that listens shuts down. */
@@ -503,7 +503,7 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static CharacterBackend backend(Console console) {
+  static CharacterBackend backend(Console console) {
     return new CharacterBackend() {
       @Override
       public boolean write(int value) {

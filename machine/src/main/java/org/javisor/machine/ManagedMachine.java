@@ -69,7 +69,7 @@ public final class ManagedMachine implements ControlTarget {
   /** Starts the machine. */
   public synchronized void start(boolean startPaused) throws MachineException {
     paused = startPaused;
-    started(Machine.start(config, console, debug, listener, paused));
+    started(Machine.start(config, console, debug, List.of(), listener, paused));
   }
 
   /** Makes a saved machine again; it goes on. */
@@ -77,7 +77,7 @@ public final class ManagedMachine implements ControlTarget {
       throws MachineException {
     paused = startPaused;
     try {
-      started(Machine.restore(saved, config, console, debug, listener, paused));
+      started(Machine.restore(saved, config, console, debug, List.of(), listener, paused));
     } catch (StateException e) {
       throw SavedMachine.invalid(file, e);
     } catch (IOException e) {
@@ -131,7 +131,7 @@ public final class ManagedMachine implements ControlTarget {
 
   /** The same machine again, with what was added to it. */
   private void restart(Map<String, DiskConfig> added) throws MachineException {
-    Machine next = Machine.start(config, console, debug, listener, true);
+    Machine next = Machine.start(config, console, debug, List.of(), listener, true);
     for (Map.Entry<String, DiskConfig> disk : added.entrySet()) {
       next.addDisk(disk.getKey(), disk.getValue());
     }

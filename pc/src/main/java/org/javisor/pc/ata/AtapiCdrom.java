@@ -204,7 +204,7 @@ final class AtapiCdrom extends AtaDevice {
       attention = true;
       return;
     }
-    if (code != REQUEST_SENSE) {
+    if (code != REQUEST_SENSE && senseKey != UNIT_ATTENTION) {
       senseKey = NO_SENSE;
       senseCode = 0;
       attention = false;
