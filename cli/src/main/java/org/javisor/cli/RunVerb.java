@@ -135,6 +135,14 @@ final class RunVerb extends Verb {
           .converters(new ConsoleTarget.Converter())
           .defaultValue("stdio")
           .build();
+  private final OptionSpec virtioConsole =
+      option(
+          "--virtio-console",
+          "WHERE",
+          String[].class,
+          "A VirtIO terminal, /dev/hvc0 in the guest: stdio, file:PATH or socket:PATH. With NAME=WHERE"
+              + " a channel, /dev/virtio-ports/NAME. May be given again.")
+          .build();
   private final OptionSpec debugConsole =
       option(
           "--debug-console",
@@ -176,7 +184,7 @@ final class RunVerb extends Verb {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
         kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, cdrom, net,
-        share, onDiskError, console,
+        share, onDiskError, console, virtioConsole,
         debugConsole, debugExit, noReboot, gdb, trace);
   }
 
@@ -191,10 +199,11 @@ final class RunVerb extends Verb {
               + " expected");
     }
     try (Console far = open(console);
-        Console debug = open(debugConsole)) {
+        Console debug = open(debugConsole);
+        VirtioPorts ports = VirtioPorts.open(texts(virtioConsole), this::quit)) {
       while (true) {
         try (Machine machine =
-            Machine.start(config, far, Optional.ofNullable(debug), messages)) {
+            Machine.start(config, far, Optional.ofNullable(debug), ports.all(), messages)) {
           running.set(machine);
           // A machine that starts again is the same machine, and its choice is no news.
           config = config.withAccelerator(machine.accelerator());
