@@ -1,5 +1,6 @@
 package org.javisor.interp;
 
+import org.javisor.accelerator.time.Clock;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Instruction;
 import org.javisor.memory.FrameArena;
@@ -101,7 +102,7 @@ public final class Core {
   /** Whether code of the current mode is translated and nobody watches single instructions. */
   public boolean translatable() {
     return c.codeSize == 64
-        && (c.flags() & (Cpu.TF | Cpu.RF)) == 0
+        && (c.flags() & Cpu.TF) == 0
         && !c.debug.watchesCode()
         && !c.debug.watchesData()
         && !vcpu.hasBreakpoints();
@@ -110,6 +111,26 @@ public final class Core {
   /** The part of the TLB that accesses use now, or -1 for one that has no translations. */
   public int part() {
     return c.checksAlignment() ? -1 : c.mmu.currentPart();
+  }
+
+  /** Supervisor accesses to user pages depend on AC: CR4.SMAP. */
+  public boolean smap() {
+    return (c.cr4 & Cpu.CR4_SMAP) != 0;
+  }
+
+  /** Adopts what translated code has left in the block: a change of privilege, AC. */
+  public void adopt() {
+    c.system.adoptPrivilege();
+    c.updateTlb();
+  }
+
+  /**
+   * What to add to the host's CLOCK_MONOTONIC, in nanoseconds, for the guest's time-stamp counter, or
+   * {@link Clock#NOT_MONOTONIC} if the machine's time is another.
+   */
+  public long tscAhead() {
+    long start = c.clock.monotonicStart();
+    return start == Clock.NOT_MONOTONIC ? start : c.system.tscOffset() - start;
   }
 
   public int cpl() {

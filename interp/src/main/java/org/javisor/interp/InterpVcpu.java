@@ -36,6 +36,10 @@ final class InterpVcpu implements Vcpu {
   private final FrameArena arena;
   private final BlockBuilder builder;
   private final CodePage[] pages;
+
+  /** For each frame, stores to it while it held code; above, how often it was given up for them. */
+  private final short[] codeWrites;
+
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
@@ -78,6 +82,7 @@ final class InterpVcpu implements Vcpu {
     this.trace = vm.trace();
     this.traceBlocks = trace.wants(BLOCKS);
     this.pages = new CodePage[arena.frames()];
+    this.codeWrites = new short[arena.frames()];
     this.c = new Cpu(this, id, vm, platform);
     this.builder = new BlockBuilder(c, arena);
     this.core = new Core(this, c, vm, builder.decoder());
@@ -164,7 +169,11 @@ final class InterpVcpu implements Vcpu {
 
   /** A store of this vCPU hits a CODE frame; restarts the instruction if it hits its own block. */
   void codeWrittenBySelf(int frame, int offset, int length) {
-    if (invalidate(frame, offset, length) && !alone) {
+    boolean drop = alone && worthDropping(frame);
+    if (drop) {
+      vm.codeWrittenByCpu(this, frame, 0, FrameArena.FRAME_SIZE);
+    }
+    if (invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length) && !alone) {
       throw Restart.INSTANCE;
     }
   }
@@ -176,13 +185,26 @@ final class InterpVcpu implements Vcpu {
     CodePage page = pages[frame];
     boolean own =
         page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
-    if (vm.singleVcpu()
-        && (page == null || page.empty())
-        && (translator == null || !translator.holds(frame))) {
-      arena.clearFlags(frame, FrameArena.CODE);
+    if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
       pages[frame] = null;
+      vm.frameHoldsNoCode(this, frame);
     }
     return own;
+  }
+
+  /**
+   * Counts stores to a frame with code. Each is slow, whether it hits code or data beside it; when
+   * there have been many, what is translated of the frame is dropped, later each time it comes back.
+   */
+  private boolean worthDropping(int frame) {
+    int counted = codeWrites[frame] + 1;
+    int often = counted >>> 12;
+    if ((counted & 4095) < Math.min(16 << often, 4000)) {
+      codeWrites[frame] = (short) counted;
+      return false;
+    }
+    codeWrites[frame] = (short) (Math.min(often + 1, 7) << 12);
+    return true;
   }
 
   void flushCode() {
@@ -416,6 +438,10 @@ final class InterpVcpu implements Vcpu {
         return null;
       }
     }
+    RawMemory.put32(
+        c.block + VcpuBlock.WAITING,
+        (c.flags() & Cpu.IF) == 0
+            && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt()) ? 1 : 0);
     if ((c.flags() & Cpu.IF) != 0
         && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt())) {
       int vector = takeInterrupt();

@@ -23,6 +23,7 @@ final class InterpVm implements Vm {
   private final Clock clock;
   private final Trace trace;
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
+  private final CodeHolders holders;
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
   private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
@@ -43,6 +44,7 @@ final class InterpVm implements Vm {
     this.model = model;
     this.clock = clock;
     this.trace = trace;
+    holders = new CodeHolders(memory.arena());
     memory.arena().addCodeWriteListener(listener);
     memory.addMapListener(mapListener);
   }
@@ -95,10 +97,9 @@ final class InterpVm implements Vm {
    */
   void frameHoldsCode(InterpVcpu vcpu, int frame) {
     FrameArena arena = memory.arena();
-    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+    if (!holders.add(frame, vcpu.id())) {
       return;
     }
-    arena.setFlags(frame, FrameArena.CODE);
     VarHandle.fullFence();
     for (InterpVcpu v : vcpus) {
       v.protectFrame(frame);
@@ -108,6 +109,11 @@ final class InterpVm implements Vm {
       RawMemory.copyOut(arena.address(frame), decoded, 0, decoded.length);
       exclusion.whenOthersWereBetweenBlocks(vcpu, () -> compare(frame, decoded));
     }
+  }
+
+  /** A vCPU has no blocks of a frame any more. */
+  void frameHoldsNoCode(InterpVcpu vcpu, int frame) {
+    holders.remove(frame, vcpu.id());
   }
 
   private void compare(int frame, byte[] decoded) {

@@ -43,7 +43,7 @@ final class Mmu {
   /** Physical address bits; CPUID leaf 0x80000008 says the same. */
   static final int PHYSICAL_BITS = 40;
 
-  private static final long PHYSICAL_MASK = (1L << PHYSICAL_BITS) - 1 & -4096L;
+  static final long PHYSICAL_MASK = (1L << PHYSICAL_BITS) - 1 & -4096L;
   private static final long RESERVED_HIGH = ~((1L << PHYSICAL_BITS) - 1) & (1L << 52) - 1;
   private static final long NX = Long.MIN_VALUE;
 
@@ -69,24 +69,13 @@ final class Mmu {
   private final FrameArena arena;
   private final long parts;
 
-  /** Pages filled by non-global mappings since the last flush, to flush them one by one. */
-  private final int[] filled = new int[1024];
+  // Offsets in the block of the ranges of linear addresses, low and high half, that large pages cover:
+  // INVLPG of one flushes all.
+  private static final int LOW_FROM = VcpuBlock.TLB_LARGE;
 
-  private final boolean[] global = new boolean[3 * ENTRIES];
-
-  /** Pages filled by global mappings since they were last flushed. */
-  private int globalCount;
-
-  private final int[] filledGlobal = new int[1024];
-
-  private int filledCount;
-
-  /** Ranges of linear addresses, low and high half, that large pages cover; INVLPG flushes all. */
-  private long largeLowFrom = Long.MAX_VALUE;
-
-  private long largeLowTo;
-  private long largeHighFrom = -1;
-  private long largeHighTo = Long.MIN_VALUE;
+  private static final int LOW_TO = VcpuBlock.TLB_LARGE + 8;
+  private static final int HIGH_FROM = VcpuBlock.TLB_LARGE + 16;
+  private static final int HIGH_TO = VcpuBlock.TLB_LARGE + 24;
 
   /** An access is made for the CPU itself (descriptor tables): supervisor whatever CPL says. */
   private boolean implicit;
@@ -108,6 +97,7 @@ final class Mmu {
     for (int i = 0; i < 4; i++) {
       RawMemory.copy(EMPTY, part(i), ADDEND);
     }
+    flushAll();
   }
 
   long part(int index) {
@@ -118,32 +108,38 @@ final class Mmu {
 
   void flushAll() {
     flushNonGlobal();
-    if (globalCount > filledGlobal.length) {
+    int count = word(VcpuBlock.TLB_FILLED_GLOBAL_COUNT);
+    if (count > VcpuBlock.TLB_FILLED_MAX) {
       for (int i = 0; i < 3; i++) {
         RawMemory.copy(EMPTY, part(i), ADDEND);
       }
     } else {
-      for (int i = 0; i < globalCount; i++) {
-        clear(filledGlobal[i]);
+      for (int i = 0; i < count; i++) {
+        clear(word(VcpuBlock.TLB_FILLED_GLOBAL + 4 * i));
       }
     }
-    globalCount = 0;
-    largeLowFrom = Long.MAX_VALUE;
-    largeLowTo = 0;
-    largeHighFrom = -1;
-    largeHighTo = Long.MIN_VALUE;
+    RawMemory.put32(c.block + VcpuBlock.TLB_FILLED_GLOBAL_COUNT, 0);
+    RawMemory.put64(c.block + LOW_FROM, Long.MAX_VALUE);
+    RawMemory.put64(c.block + LOW_TO, 0);
+    RawMemory.put64(c.block + HIGH_FROM, -1);
+    RawMemory.put64(c.block + HIGH_TO, Long.MIN_VALUE);
   }
 
   /** Forgets all but global mappings (a load of CR3 with CR4.PGE). */
   void flushNonGlobal() {
-    int count = filledCount > filled.length ? global.length : filledCount;
-    for (int i = 0; i < count; i++) {
-      int slot = count == global.length ? i : filled[i];
-      if (!global[slot]) {
+    int count = word(VcpuBlock.TLB_FILLED_COUNT);
+    boolean all = count > VcpuBlock.TLB_FILLED_MAX;
+    for (int i = 0; i < (all ? 3 * ENTRIES : count); i++) {
+      int slot = all ? i : word(VcpuBlock.TLB_FILLED + 4 * i);
+      if (RawMemory.get8(c.block + VcpuBlock.TLB_GLOBAL + slot) == 0) {
         clear(slot);
       }
     }
-    filledCount = 0;
+    RawMemory.put32(c.block + VcpuBlock.TLB_FILLED_COUNT, 0);
+  }
+
+  private int word(int offset) {
+    return RawMemory.get32(c.block + offset);
   }
 
   private static long emptyTags() {
@@ -175,8 +171,9 @@ final class Mmu {
   boolean flushPage(long va) {
     boolean large =
         va >= 0
-            ? va >= largeLowFrom && va < largeLowTo
-            : va >= largeHighFrom && va < largeHighTo && largeHighFrom != -1;
+            ? va >= RawMemory.get64(c.block + LOW_FROM) && va < RawMemory.get64(c.block + LOW_TO)
+            : va >= RawMemory.get64(c.block + HIGH_FROM)
+                && va < RawMemory.get64(c.block + HIGH_TO);
     if (large) {
       flushAll();
       return true;
@@ -205,13 +202,13 @@ final class Mmu {
   private void noteLarge(long va, int shift) {
     long from = va >> shift << shift;
     long to = from + (1L << shift);
-    if (va >= 0) {
-      largeLowFrom = Math.min(largeLowFrom, from);
-      largeLowTo = Math.max(largeLowTo, to < 0 ? Long.MAX_VALUE : to);
-    } else {
-      largeHighFrom = largeHighFrom == -1 ? from : Math.min(largeHighFrom, from);
-      largeHighTo = Math.max(largeHighTo, to == 0 ? -1 : to);
-    }
+    long low = c.block + (va >= 0 ? LOW_FROM : HIGH_FROM);
+    long high = c.block + (va >= 0 ? LOW_TO : HIGH_TO);
+    boolean none = RawMemory.get64(low) >= RawMemory.get64(high);
+    RawMemory.put64(low, none ? from : Math.min(RawMemory.get64(low), from));
+    // The end of either half is no address of it.
+    long end = to == 0 ? -1 : to < 0 && va >= 0 ? Long.MAX_VALUE : to;
+    RawMemory.put64(high, none ? end : Math.max(RawMemory.get64(high), end));
   }
 
   // ---- slow paths of Cpu ------------------------------------------------------------------
@@ -397,12 +394,12 @@ final class Mmu {
   }
 
   /** Adds to a list that says by its count when it has overflowed. */
-  private static int note(int[] list, int count, int slot) {
-    if (count < list.length) {
-      list[count] = slot;
-      return count + 1;
+  private void note(int list, int counter, int slot) {
+    int count = word(counter);
+    if (count < VcpuBlock.TLB_FILLED_MAX) {
+      RawMemory.put32(c.block + list + 4L * count, slot);
     }
-    return list.length + 1;
+    RawMemory.put32(c.block + counter, Math.min(count + 1, VcpuBlock.TLB_FILLED_MAX + 1));
   }
 
   private void fill(long va, int part, int frame, boolean write) {
@@ -422,7 +419,7 @@ final class Mmu {
     RawMemory.put64(entry, -page);
     RawMemory.put64(entry + WRITE, writable ? -page : emptyTag(index));
     RawMemory.put64(entry + ADDEND, arena.address(frame) - page);
-    global[slot] = walkGlobal;
+    RawMemory.put8(c.block + VcpuBlock.TLB_GLOBAL + slot, walkGlobal ? 1 : 0);
     if (writable && !vm.singleVcpu()) {
       // Another vCPU may have begun to translate this frame since its flags were read.
       VarHandle.fullFence();
@@ -431,9 +428,9 @@ final class Mmu {
       }
     }
     if (walkGlobal) {
-      globalCount = note(filledGlobal, globalCount, slot);
+      note(VcpuBlock.TLB_FILLED_GLOBAL, VcpuBlock.TLB_FILLED_GLOBAL_COUNT, slot);
     } else {
-      filledCount = note(filled, filledCount, slot);
+      note(VcpuBlock.TLB_FILLED, VcpuBlock.TLB_FILLED_COUNT, slot);
     }
     if (walkShift > 12) {
       noteLarge(va, walkShift);

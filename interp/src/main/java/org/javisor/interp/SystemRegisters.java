@@ -8,6 +8,7 @@ import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Instruction;
+import org.javisor.memory.RawMemory;
 
 /**
  * Control registers, model-specific registers, CPUID, time stamp, and fast system calls.
@@ -39,8 +40,6 @@ final class SystemRegisters {
   long lstar;
   long cstar;
   long sfmask;
-  long kernelGsBase;
-  long tscAux;
   private final Trace trace;
   private long tscOffset;
   private long tscAdjust;
@@ -92,9 +91,70 @@ final class SystemRegisters {
     lstar = 0;
     cstar = 0;
     sfmask = 0;
-    kernelGsBase = 0;
+    kernelGsBase(0);
+    publish();
     specControl = 0;
     sysenterCs = 0;
+  }
+
+  long tscAux() {
+    return RawMemory.get64(c.block + VcpuBlock.TSC_AUX);
+  }
+
+  private void tscAux(long value) {
+    RawMemory.put64(c.block + VcpuBlock.TSC_AUX, value);
+  }
+
+  /** How far the time-stamp counter is ahead of the machine's clock. */
+  long tscOffset() {
+    return tscOffset;
+  }
+
+  private long kernelGsBase() {
+    return RawMemory.get64(c.block + VcpuBlock.KERNEL_GS_BASE);
+  }
+
+  private void kernelGsBase(long value) {
+    RawMemory.put64(c.block + VcpuBlock.KERNEL_GS_BASE, value);
+  }
+
+  /** Tells translated code what it may do itself; after a change of a control register or MSR. */
+  void publish() {
+    long b = c.block;
+    RawMemory.put64(b + VcpuBlock.LSTAR, lstar);
+    RawMemory.put32(b + VcpuBlock.SYSCALL_KEEPS, ~((int) sfmask | Cpu.RF));
+    int cleared = Cpu.ARITHMETIC | Cpu.IF | Cpu.TF | Cpu.DF | Cpu.AC;
+    boolean plain =
+        (c.efer & Cpu.EFER_SCE) != 0
+            && c.longMode()
+            && (c.cr4 & Cpu.CR4_SMAP) != 0
+            && ((int) sfmask & cleared) == cleared;
+    RawMemory.put32(b + VcpuBlock.SYSCALL_SPECIAL, plain ? 0 : 1);
+    boolean walk =
+        c.longMode() && (c.efer & Cpu.EFER_NXE) != 0 && (c.cr0 & Cpu.CR0_WP) != 0;
+    RawMemory.put32(b + VcpuBlock.GLOBAL_BIT, (c.cr4 & Cpu.CR4_PGE) != 0 ? 1 << 8 : 0);
+    RawMemory.put32(b + VcpuBlock.NO_FSGSBASE, (c.cr4 & Cpu.CR4_FSGSBASE) != 0 ? 0 : 1);
+    RawMemory.put32(b + VcpuBlock.NO_USER_TSC, (c.cr4 & Cpu.CR4_TSD) != 0 ? 1 : 0);
+    RawMemory.put64(b + VcpuBlock.WALK_ROOT, walk ? c.cr3 & Mmu.PHYSICAL_MASK : -1);
+  }
+
+  /** Makes segments and CPL what a SYSCALL or SYSRET in translated code has made them. */
+  void adoptPrivilege() {
+    int change = RawMemory.get32(c.block + VcpuBlock.PRIVILEGE);
+    if (change == 0) {
+      return;
+    }
+    RawMemory.put32(c.block + VcpuBlock.PRIVILEGE, 0);
+    if (change == VcpuBlock.BY_SYSCALL) {
+      int cs = (int) (star >>> 32) & 0xfffc;
+      flatCode(cs, 0, true);
+      flatStack(cs + 8, 0);
+    } else {
+      int base = (int) (star >>> 48) & 0xffff;
+      flatCode(base + 16 | 3, 3, true);
+      flatStack(base + 8 | 3, 3);
+    }
+    c.updateMode();
   }
 
   void exportMsrs(CpuState s) {
@@ -102,8 +162,8 @@ final class SystemRegisters {
     s.lstar = lstar;
     s.cstar = cstar;
     s.sfmask = sfmask;
-    s.kernelGsBase = kernelGsBase;
-    s.tscAux = tscAux;
+    s.kernelGsBase = kernelGsBase();
+    s.tscAux = tscAux();
     s.sysenterCs = sysenterCs;
     s.sysenterEsp = sysenterEsp;
     s.sysenterEip = sysenterEip;
@@ -115,12 +175,13 @@ final class SystemRegisters {
     lstar = s.lstar;
     cstar = s.cstar;
     sfmask = s.sfmask;
-    kernelGsBase = s.kernelGsBase;
-    tscAux = s.tscAux;
+    kernelGsBase(s.kernelGsBase);
+    tscAux(s.tscAux);
     sysenterCs = s.sysenterCs;
     sysenterEsp = s.sysenterEsp;
     sysenterEip = s.sysenterEip;
     pat = s.pat;
+    publish();
   }
 
   // ---- control registers ------------------------------------------------------------------
@@ -174,6 +235,7 @@ final class SystemRegisters {
       c.efer &= ~(long) Cpu.EFER_LMA;
     }
     c.cr0 = value;
+    publish();
     if (((old ^ value) & (pg | Cpu.CR0_WP | Cpu.CR0_PE)) != 0) {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -193,6 +255,7 @@ final class SystemRegisters {
       value &= 0xffff_ffffL;
     }
     c.cr3 = value;
+    publish();
     // PCID or not, mappings of one address space are never kept for another, so "keep" is moot.
     if ((c.cr4 & Cpu.CR4_PGE) != 0) {
       c.mmu.flushNonGlobal();
@@ -215,6 +278,7 @@ final class SystemRegisters {
       throw c.gp0();
     }
     c.cr4 = value;
+    publish();
     if (changed != 0) {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -285,9 +349,9 @@ final class SystemRegisters {
       case MSR_GS_BASE:
         return c.gsBase();
       case MSR_KERNEL_GS_BASE:
-        return kernelGsBase;
+        return kernelGsBase();
       case MSR_TSC_AUX:
-        return tscAux;
+        return tscAux();
       case 0x174:
         return sysenterCs;
       case 0x175:
@@ -349,6 +413,11 @@ final class SystemRegisters {
     if (trace.wants(MSR)) {
       trace.line(MSR, "vcpu %d wrmsr %#x = %#x at %#x", c.id, msr, value, c.rip);
     }
+    setMsr(msr, value);
+    publish();
+  }
+
+  private void setMsr(int msr, long value) {
     switch (msr) {
       case MSR_TSC:
         long ahead = value - tsc();
@@ -381,10 +450,10 @@ final class SystemRegisters {
         c.segments.setBase(Instruction.GS, canonical(value));
         return;
       case MSR_KERNEL_GS_BASE:
-        kernelGsBase = canonical(value);
+        kernelGsBase(canonical(value));
         return;
       case MSR_TSC_AUX:
-        tscAux = value & 0xffff_ffffL;
+        tscAux(value & 0xffff_ffffL);
         return;
       case 0x174:
         sysenterCs = value & 0xffff_ffffL;
@@ -614,7 +683,7 @@ final class SystemRegisters {
 
   void swapgs() {
     long old = c.gsBase();
-    c.segments.setBase(Instruction.GS, kernelGsBase);
-    kernelGsBase = old;
+    c.segments.setBase(Instruction.GS, kernelGsBase());
+    kernelGsBase(old);
   }
 }

@@ -1,9 +1,12 @@
 package org.javisor.jit;
 
 import static org.javisor.jit.Emitter.NONE;
+import static org.javisor.jit.Emitter.R11;
 import static org.javisor.jit.Emitter.RAX;
 import static org.javisor.jit.Emitter.RBP;
+import static org.javisor.jit.Emitter.RDI;
 import static org.javisor.jit.Emitter.RDX;
+import static org.javisor.jit.Emitter.RSI;
 import static org.javisor.jit.Layout.GUEST_RCX;
 import static org.javisor.jit.Layout.GUEST_RSP;
 import static org.javisor.jit.Layout.S0;
@@ -12,6 +15,7 @@ import static org.javisor.jit.Layout.S2;
 
 import org.javisor.interp.Core;
 import org.javisor.interp.VcpuBlock;
+import org.javisor.interp.silicon.SiliconUnit;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Form;
 import org.javisor.isa.Instruction;
@@ -41,7 +45,7 @@ final class BlockCompiler {
   private final Trampoline trampoline;
   private final Decoder decoder;
   private final Emitter e = new Emitter();
-  private final byte[] bytes = new byte[WINDOW];
+  private final byte[] bytes = new byte[WINDOW + 16];
   private final Instruction in = new Instruction();
 
   // The block under way.
@@ -57,6 +61,16 @@ final class BlockCompiler {
   private final int[] exitJumps = new int[8 * MAX];
   private final int[] exitSites = new int[8 * MAX];
   private int exits;
+
+  /** For the exit of a miss, where the check begins, else -1; and what it checks. */
+  private final int[] exitRetries = new int[8 * MAX];
+
+  private final int[] exitSizes = new int[8 * MAX];
+
+  /** The guest's vector registers are in the host's from here on. */
+  private boolean vectorsLoaded;
+
+  private boolean x87Loaded;
 
   // Links: the offset of the final jump of each and where it goes.
   private final short[] codeOffsets = new short[MAX + 1];
@@ -79,18 +93,37 @@ final class BlockCompiler {
     int from = (int) rip & 4095;
     int available = Math.min(4096 - from, WINDOW);
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
-    if (decoder.decode(bytes, 0, available, 64, in) <= 0) {
+    block = new JitBlock(rip, mode, frame);
+    int most = MAX;
+    int length0 = decoder.decode(bytes, 0, available, 64, in);
+    if (length0 == Decoder.NEED_MORE) {
+      // The only instruction that may leave its page stands alone.
+      int second = core.memory().frame(core.fetch(rip + available));
+      if (second < 0) {
+        return null;
+      }
+      RawMemory.copyOut(core.arena().address(second), bytes, available, 16);
+      available += 16;
+      length0 = decoder.decode(bytes, 0, available, 64, in);
+      block.secondFrame = second;
+      most = 1;
+    }
+    if (length0 <= 0) {
       return null;
     }
-    block = new JitBlock(rip, mode, frame);
     this.part = part;
     start = cache.next();
     e.reset();
     exits = 0;
     index = 0;
     position = 0;
+    vectorsLoaded = false;
+    x87Loaded = false;
+    if (block.secondFrame >= 0) {
+      guardSecondPage();
+    }
     boolean ended = false;
-    while (!ended && index < MAX) {
+    while (!ended && index < most) {
       int length = decoder.decode(bytes, position, available, 64, in);
       if (length <= 0) {
         break;
@@ -125,10 +158,19 @@ final class BlockCompiler {
     return s;
   }
 
+  String nameOf(JitBlock b, int i) {
+    decode(b, i);
+    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "");
+  }
+
   private void decode(JitBlock b, int i) {
     int from = b.offset + b.guest[i];
     int available = Math.min(4096 - from, 16);
     RawMemory.copyOut(core.arena().address(b.frame) + from, bytes, 0, available);
+    if (b.secondFrame >= 0) {
+      RawMemory.copyOut(core.arena().address(b.secondFrame), bytes, available, 16);
+      available += 16;
+    }
     if (decoder.decode(bytes, 0, available, 64, in) <= 0) {
       throw new AssertionError("block at %#x has changed unnoticed".formatted(b.rip));
     }
@@ -144,6 +186,23 @@ final class BlockCompiler {
     }
   }
 
+  /**
+   * Whoever jumps here has made sure of the first page's mapping only. Patched to compare the epoch
+   * of the second page's; an entry at the first instruction starts here.
+   */
+  private void guardSecondPage() {
+    e.gsRorx(S0, Layout.EPOCH_LOCAL, 0);
+    e.lea(true, S0, S0, NONE, 0, Integer.MAX_VALUE);
+    exitFrom(e.unlessRcxZero(), sites.add(block, Sites.STALE, 0, block.rip));
+  }
+
+  /** Says that the second page is mapped now. */
+  void confirmSecondPage(JitBlock b, boolean global, int epoch) {
+    cache.patch32(b.entry + 7, global ? Layout.ATTENTION : Layout.EPOCH_LOCAL);
+    cache.patch8(b.entry + 11, global ? 32 : 0);
+    cache.patch32(b.entry + 15, -epoch);
+  }
+
   private void finish() {
     // The entry is overwritten when the block dies; a jump must fit.
     while (e.length() < 5) {
@@ -153,7 +212,11 @@ final class BlockCompiler {
     exitTo(sites.add(block, Sites.STALE, 0, block.rip));
     for (int i = 0; i < exits; i++) {
       e.land(exitJumps[i]);
-      exitTo(exitSites[i]);
+      if (exitRetries[i] < 0) {
+        exitTo(exitSites[i]);
+      } else {
+        walk(exitSites[i], exitRetries[i], exitSizes[i]);
+      }
     }
     block.entry = start;
     block.staleExit = stale;
@@ -176,7 +239,20 @@ final class BlockCompiler {
   /** Has the jump at an offset go to an exit behind the code. */
   private void exitFrom(int jump, int site) {
     exitJumps[exits] = jump;
+    exitRetries[exits] = -1;
     exitSites[exits++] = site;
+  }
+
+  /** Walks the page tables and checks again; what the walk does not do is an exit. */
+  private void walk(int site, int retry, int access) {
+    boolean write = (access & 1) != 0;
+    e.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
+    e.gsStore(S1, Layout.LAST_BYTE);
+    e.movImmediate(S0, site);
+    e.b(0x4c, 0x8d, 0x25); // lea r12, [rip + retry]
+    e.i32(retry - e.length() - 4);
+    int jump = e.jump();
+    e.patch32(jump, (int) (trampoline.walk(part, write) - (start + e.length())));
   }
 
   private boolean slow() {
@@ -277,6 +353,7 @@ final class BlockCompiler {
 
   /** Looks the address in S2 up in the TLB and leaves in S1 what to add to it. */
   private void check(int size, boolean write) {
+    int retry = e.length();
     e.gsPext(S1, S2, Layout.TLB_MASK);
     e.gsLoadIndexed(S0, S1, Layout.tlbTags(part, write));
     e.lea(true, S0, S0, S2, 0, size - 1);
@@ -284,6 +361,8 @@ final class BlockCompiler {
     int miss = e.unlessRcxZero();
     exitFrom(
         miss, sites.add(block, Sites.MISS, Sites.access(index, size, write), 0));
+    exitRetries[exits - 1] = retry;
+    exitSizes[exits - 1] = size << 1 | (write ? 1 : 0);
     e.gsLoadIndexed(S1, S1, Layout.tlbAddends(part));
   }
 
@@ -320,7 +399,18 @@ final class BlockCompiler {
       }
       case BT, BTS, BTR, BTC -> {
         // With a bit number in a register, the operand is a string of bits.
-        return in.isMemory() && form.operand(1).kind() == Operand.Kind.REG ? slow() : generic();
+        return in.isMemory() && form.operand(1).kind() == Operand.Kind.REG
+            ? bitString()
+            : generic();
+      }
+      case X87, MMX -> {
+        return x87();
+      }
+      case SIMD -> {
+        return vector();
+      }
+      case MOVS, STOS -> {
+        return string();
       }
       case MOV -> {
         return move();
@@ -349,6 +439,112 @@ final class BlockCompiler {
       }
       case DIV, IDIV -> {
         return divide();
+      }
+      case CMPXCHG8B, CMPXCHG16B -> {
+        int size = form.op() == Op.CMPXCHG8B ? 8 : 16;
+        address();
+        checkAligned(size);
+        check(size, true);
+        e.mov(S0, GUEST_RCX);
+        if (in.lock) {
+          e.b(0xf0);
+        }
+        e.b(size == 16 ? 0x4b : 0x43, 0x0f, 0xc7); // REX.XB for [r14 + r12]
+        e.operand(1, S2, S1, 0, 0);
+        return false;
+      }
+      case CLI -> {
+        return part == Core.USER ? slow() : systemFlag(Layout.NOT_IF, 0);
+      }
+      case STI -> {
+        // The next instruction comes before any interrupt, so it must be in this block.
+        if (part == Core.USER || index + 1 >= MAX || (next & 4095) > 4096 - 15) {
+          return slow();
+        }
+        e.gsLoad32(S0, VcpuBlock.WAITING);
+        slowFrom(e.unlessRcxZero());
+        return systemFlag(Layout.NOT_IF, 1 << 9);
+      }
+      case STAC, CLAC -> {
+        boolean set = form.op() == Op.STAC;
+        if (part == Core.USER) {
+          return slow();
+        }
+        if (!set && part == Core.SUPERVISOR) {
+          return false;
+        }
+        systemFlag(Layout.NOT_AC, set ? 1 << 18 : 0);
+        if (set && part == Core.SUPERVISOR_RELAXED) {
+          return false;
+        }
+        link(next);
+        return true;
+      }
+      case PUSHF -> {
+        pushFlags();
+        return false;
+      }
+      case POPF -> {
+        return popFlags();
+      }
+      case SWAPGS -> {
+        if (part == Core.USER) {
+          return slow();
+        }
+        e.gsLoad(S0, VcpuBlock.GS_BASE);
+        e.gsLoad(S1, VcpuBlock.KERNEL_GS_BASE);
+        e.gsStore(S0, VcpuBlock.KERNEL_GS_BASE);
+        e.gsStore(S1, VcpuBlock.GS_BASE);
+        return false;
+      }
+      case SYSCALL -> {
+        return systemCall();
+      }
+      case SYSRET -> {
+        return systemReturn();
+      }
+      case RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE -> {
+        segmentBase();
+        return false;
+      }
+      case RDTSC, RDTSCP -> {
+        if (trampoline.readClock == 0) {
+          return slow();
+        }
+        e.gsLoad32(S0, Layout.NO_CLOCK);
+        slowFrom(e.unlessRcxZero());
+        if (part == Core.USER) {
+          e.gsLoad32(S0, VcpuBlock.NO_USER_TSC);
+          slowFrom(e.unlessRcxZero());
+        }
+        e.b(0x48, 0x8d, 0x0d);
+        e.i32(14); // lea rcx, [rip + 14]
+        e.gsStore(S0, Layout.TEMPORARY);
+        int jump = e.jump();
+        e.patch32(jump, (int) (trampoline.readClock - (start + e.length())));
+        if (form.op() == Op.RDTSCP) {
+          e.gsLoad(GUEST_RCX, VcpuBlock.TSC_AUX);
+        }
+        return false;
+      }
+      case MOVSREG -> {
+        // Translated code does not keep CS and SS up to date.
+        boolean kept = in.reg == 0 || in.reg >= 3 && in.reg < 6;
+        if (form.operand(0) == Operand.Sw || !in.isMemory() && in.operandSize == 2 || !kept) {
+          return slow();
+        }
+        if (in.isMemory()) {
+          address();
+          check(2, true);
+          e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
+          e.b(0x66);
+          e.memory(false, 0x89, S0, S2, S1, 0, 0);
+          return false;
+        }
+        int host = target(in.rm, S0);
+        e.gsLoad32(host, VcpuBlock.SELECTORS + 4 * in.reg);
+        written(in.rm, host);
+        return false;
       }
       case CLD, STD -> {
         direction(form.op() == Op.STD);
@@ -444,9 +640,17 @@ final class BlockCompiler {
     int vvvvIndex = -1;
     boolean byCl = false;
     int immediates = 0;
+    boolean vectorReg = false;
+    boolean vectorRm = false;
     for (int i = 0; i < form.operands().size(); i++) {
       Operand o = form.operand(i);
       switch (o.kind()) {
+        case XMM_REG, MMX_REG -> vectorReg = true;
+        case XMM_RM, XMM_RM_REGISTER, MMX_RM, MMX_RM_REGISTER -> {
+          rmIndex = i;
+          vectorRm = true;
+        }
+        case XMM_FIXED, ST -> {}
         case RM, MEMORY, RM_REGISTER -> rmIndex = i;
         case REG -> regIndex = i;
         case VVVV -> vvvvIndex = i;
@@ -469,7 +673,7 @@ final class BlockCompiler {
     boolean rmHigh = false;
     if (memory) {
       address();
-      if (in.lock || op == Op.XCHG) {
+      if (in.lock || op == Op.XCHG || form.isAligned()) {
         checkAligned(rmSize);
       }
       check(rmSize, rmWritten || bothWritten);
@@ -506,7 +710,7 @@ final class BlockCompiler {
         reg = Layout.host(in.reg);
       }
     } else {
-      reg = form.digit() < 0 ? in.reg & 7 : form.digit();
+      reg = vectorReg ? in.reg : form.digit() < 0 ? in.reg & 7 : form.digit();
     }
     if (vvvvIndex >= 0) {
       vvvv = Layout.host(in.vvvv);
@@ -517,8 +721,10 @@ final class BlockCompiler {
       }
     }
     if (rmIndex >= 0 && !memory) {
-      rmHigh = highByte(in, rmSize, in.rm);
-      if (rmHigh) {
+      rmHigh = !vectorRm && highByte(in, rmSize, in.rm);
+      if (vectorRm) {
+        rm = in.rm;
+      } else if (rmHigh) {
         rm = Integer.numberOfTrailingZeros(free);
         e.rorx(true, rm, Layout.host(in.rm - 4), 8);
       } else if (Layout.host(in.rm) >= 0) {
@@ -531,17 +737,10 @@ final class BlockCompiler {
       }
     }
     boolean byteRegister =
-        rmIndex >= 0 && !memory && rmSlot < 0 && rmSize == 1
+        rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
             || regIndex >= 0 && in.operandBytes(regIndex) == 1;
     encode(reg, vvvv, memoryIndex, byteRegister);
     e.bytes(bytes, position + in.length - immediates, immediates);
-    if (rmIndex >= 0 && !memory && rmSlot < 0 && (rmWritten || bothWritten)) {
-      if (rmHigh) {
-        insertHigh(in.rm - 4, rm);
-      } else {
-        written(in.rm, rm);
-      }
-    }
     // MULX with twice the same destination keeps the high half, which is the one by ModRM.reg.
     if (vvvvIndex >= 0 && vvvvWritten) {
       written(in.vvvv, vvvv);
@@ -551,6 +750,14 @@ final class BlockCompiler {
         insertHigh(in.reg - 4, reg);
       } else {
         written(in.reg, reg);
+      }
+    }
+    // XADD of a register to itself keeps the sum.
+    if (rmIndex >= 0 && !memory && !vectorRm && rmSlot < 0 && (rmWritten || bothWritten)) {
+      if (rmHigh) {
+        insertHigh(in.rm - 4, rm);
+      } else {
+        written(in.rm, rm);
       }
     }
     return false;
@@ -635,6 +842,234 @@ final class BlockCompiler {
     }
   }
 
+  // ---- vectors ----------------------------------------------------------------------------
+
+  /** SSE on the host's registers, which are the guest's once loaded. */
+  private boolean vector() {
+    if (in.form.vex() || (block.mode & JitTranslator.MODE_SSE) == 0 || !hostHas(in.form)) {
+      return slow();
+    }
+    for (Operand o : in.form.operands()) {
+      switch (o.kind()) {
+        case XMM_REG, XMM_RM, XMM_RM_REGISTER, XMM_FIXED, RM, MEMORY, RM_REGISTER, REG, IMMEDIATE,
+            IMMEDIATE_SIGNED -> {}
+        default -> {
+          return slow();
+        }
+      }
+    }
+    loadVectors();
+    boolean ended = generic();
+    if (in.form.mnemonic().endsWith("stri")) {
+      e.mov(GUEST_RCX, S0); // PCMPESTRI and PCMPISTRI leave their result in ECX
+    }
+    return ended;
+  }
+
+  /** x87 and MMX on the host's registers, with all exceptions masked. */
+  private boolean x87() {
+    Form form = in.form;
+    boolean computes = form.op() == Op.X87;
+    switch (form.mnemonic()) {
+      case "fldenv", "fnstenv", "frstor", "fnsave", "vzeroupper", "vzeroall" -> {
+        return slow();
+      }
+      case "fldcw", "fnstcw", "fnstsw", "fnclex", "emms", "fneni", "fndisi", "fnsetpm" ->
+          computes = false;
+      default -> {}
+    }
+    boolean loadsControl = form.mnemonic().equals("fldcw");
+    if ((block.mode & JitTranslator.MODE_SSE) == 0
+        || !hostHas(form)
+        || form.vex()
+        || in.isMemory() && usesSegment()) {
+      return slow();
+    }
+    if (!x87Loaded) {
+      x87Loaded = true;
+      block.x87From = index;
+      load(Layout.X87_ABSENT, trampoline.loadX87);
+    }
+    boolean inMemory = in.isMemory() && form.hasModRm();
+    if (loadsControl) {
+      address();
+      check(2, false);
+      e.b(0x43, 0x0f, 0xb7);
+      e.operand(S0, S2, S1, 0, 0); // movzx ecx, word
+      e.not(S0);
+      e.gsPext(S0, S0, Layout.X87_PLAIN);
+      slowFrom(e.unlessRcxZero());
+      e.b(0x43, 0xd9);
+      e.operand(5, S2, S1, 0, 0);
+      return false;
+    }
+    if (!form.hasModRm() || form.op() == Op.X87 && !inMemory) {
+      verbatim();
+    } else if (generic()) {
+      return true;
+    }
+    if (form.mnemonic().equals("fninit")) {
+      e.movImmediate(S0, 0);
+      e.gsStore32(S0, Layout.X87_FOP);
+      e.gsStore(S0, Layout.X87_FIP);
+      e.gsStore(S0, Layout.X87_FDP);
+    } else if (computes) {
+      e.gsStore32Immediate(
+          Layout.X87_FOP,
+          (in.opcode & 7) << 8 | in.mod << 6 | (in.reg & 7) << 3 | in.rm & 7);
+      e.movImmediate(S0, rip);
+      e.gsStore(S0, Layout.X87_FIP);
+      if (inMemory) {
+        e.gsStore(S2, Layout.X87_FDP);
+      }
+    }
+    return false;
+  }
+
+  private static boolean hostHas(Form form) {
+    return form.feature() == null || SiliconUnit.hostFeatures().contains(form.feature());
+  }
+
+  /** Loads the guest's vector registers unless they are loaded. */
+  private void loadVectors() {
+    if (vectorsLoaded) {
+      return;
+    }
+    vectorsLoaded = true;
+    block.vectorsFrom = index;
+    load(Layout.VECTORS_ABSENT, trampoline.loadVectors);
+  }
+
+  private void load(int absent, long stub) {
+    e.gsLoad32(S0, absent);
+    e.jumpIfRcxZero(33);
+    // 33 bytes: where to go on, which instruction the interpreter has if it cannot be, and there.
+    int begin = e.length();
+    e.gsStore32Immediate(Layout.VECTORS_SITE, sites.add(block, Sites.SLOW, index, 0));
+    e.b(0x48, 0x8d, 0x0d);
+    e.i32(14); // lea rcx, [rip + 14]
+    e.gsStore(S0, Layout.TEMPORARY);
+    int jump = e.jump();
+    e.patch32(jump, (int) (stub - (start + e.length())));
+    if (e.length() - begin != 33) {
+      throw new AssertionError("vector check of " + (e.length() - begin));
+    }
+  }
+
+  // ---- strings ----------------------------------------------------------------------------
+
+  /** MOVS and STOS upwards, page by page when repeated. */
+  private boolean string() {
+    boolean moves = in.form.op() == Op.MOVS;
+    int size = in.operandBytes(0);
+    if (in.addressSize != 8 || in.repne || moves && usesSegment()) {
+      return slow();
+    }
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsPext(S0, S0, Layout.DF_ONLY);
+    slowFrom(e.unlessRcxZero());
+    if (!in.rep) {
+      if (moves) {
+        e.mov(S2, RSI);
+        check(size, false);
+        loadSized(size, S0, S2, S1);
+        e.gsStore(S0, Layout.TEMPORARY);
+      }
+      e.mov(S2, RDI);
+      check(size, true);
+      if (moves) {
+        e.gsLoad(S0, Layout.TEMPORARY);
+      }
+      if (size == 2) {
+        e.b(0x66);
+      }
+      // S0 is RCX and the other RAX: no byte register needs a REX prefix for itself.
+      e.memory(size == 8, size == 1 ? 0x88 : 0x89, moves ? S0 : RAX, S2, S1, 0, 0);
+      if (moves) {
+        e.lea(true, RSI, RSI, NONE, 0, size);
+      }
+      e.lea(true, RDI, RDI, NONE, 0, size);
+      return false;
+    }
+    int again = e.length();
+    e.mov(S0, GUEST_RCX);
+    int done = e.ifRcxZero();
+    if (moves) {
+      e.mov(S2, RSI);
+      check(size, false);
+      e.gsStore(S1, Layout.TEMPORARY);
+    }
+    e.mov(S2, RDI);
+    check(size, true);
+    // Flags go aside: RAX is the guest's, and STOS needs it.
+    e.gsStore(RAX, Layout.SAVED_RAX);
+    e.b(0x0f, 0x90, 0xc0); // seto al
+    e.b(0x9f); // lahf
+    e.gsStore32(RAX, Layout.FLAGS);
+    // ECX: bytes to the nearer end of a page, at least one element.
+    e.mov32(S0, RDI);
+    e.b(0xf7, 0xd1); // not ecx
+    e.b(0x81, 0xe1);
+    e.i32(4095); // and ecx, 4095
+    if (moves) {
+      e.mov32(RAX, RSI);
+      e.b(0xf7, 0xd0); // not eax
+      e.b(0x25);
+      e.i32(4095); // and eax, 4095
+      e.b(0x39, 0xc1); // cmp ecx, eax
+      e.b(0x0f, 0x47, 0xc8); // cmova ecx, eax
+    }
+    e.b(0xff, 0xc1); // inc ecx
+    int shift = 31 - Integer.numberOfLeadingZeros(size);
+    if (shift > 0) {
+      e.b(0xc1, 0xe9, shift); // shr ecx, shift
+    }
+    e.b(0x4c, 0x39, 0xf9); // cmp rcx, r15
+    e.b(0x49, 0x0f, 0x47);
+    e.b(0xcf); // cmova rcx, r15
+    e.b(0x49, 0x29, 0xcf); // sub r15, rcx
+    // Onto the host's addresses and back.
+    if (moves) {
+      e.gsLoad(S2, Layout.TEMPORARY);
+      e.b(0x4c, 0x01, 0xf6); // add rsi, r14
+    } else {
+      e.gsLoad(RAX, Layout.SAVED_RAX);
+    }
+    e.b(0x4c, 0x01, 0xe7); // add rdi, r12
+    e.b(0xf3);
+    if (size == 2) {
+      e.b(0x66);
+    }
+    if (size == 8) {
+      e.b(0x48);
+    }
+    e.b((moves ? 0xa4 : 0xaa) | (size == 1 ? 0 : 1));
+    if (moves) {
+      e.b(0x4c, 0x29, 0xf6); // sub rsi, r14
+    }
+    e.b(0x4c, 0x29, 0xe7); // sub rdi, r12
+    e.gsLoad32(RAX, Layout.FLAGS);
+    e.b(0x04, 0x7f); // add al, 7f
+    e.b(0x9e); // sahf
+    e.gsLoad(RAX, Layout.SAVED_RAX);
+    e.mov(S0, GUEST_RCX);
+    int finished = e.ifRcxZero();
+    e.gsLoad32(S0, Layout.ATTENTION);
+    int attention = e.unlessRcxZero();
+    e.land(e.jump(), again);
+    exitFrom(attention, sites.add(block, Sites.AGAIN, index, 0));
+    e.land(done);
+    e.land(finished);
+    return false;
+  }
+
+  private void loadSized(int size, int to, int base, int indexRegister) {
+    if (size == 2) {
+      e.b(0x66);
+    }
+    e.memory(size == 8, size == 1 ? 0x8a : 0x8b, to, base, indexRegister, 0, 0);
+  }
+
   private boolean move() {
     Operand first = in.form.operand(0);
     Operand second = in.form.operand(1);
@@ -708,6 +1143,179 @@ final class BlockCompiler {
       e.mov32(to, to);
     }
     written(in.reg, to);
+  }
+
+  /** Changes one of the system flags: all but it are in the mask. */
+  private boolean systemFlag(int others, int value) {
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsPext(S0, S0, others);
+    e.gsPdep(S0, S0, others);
+    if (value != 0) {
+      e.lea(false, S0, S0, NONE, 0, value);
+    }
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    return false;
+  }
+
+  private void pushFlags() {
+    e.b(0x9c, 0x59); // pushfq; pop rcx
+    e.gsPext(S0, S0, Layout.ARITHMETIC);
+    e.gsPdep(S0, S0, Layout.ARITHMETIC);
+    e.gsLoad32(S1, VcpuBlock.SYSTEM_FLAGS);
+    e.gsPext(S1, S1, Layout.PUSHED_SYSTEM);
+    e.gsPdep(S1, S1, Layout.PUSHED_SYSTEM);
+    e.lea(true, S0, S0, S1, 0, 2);
+    e.gsStore(S0, Layout.TEMPORARY);
+    e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
+    check(8, true);
+    e.gsLoad(S0, Layout.TEMPORARY);
+    e.memory(true, 0x89, S0, S2, S1, 0, 0);
+    e.mov(GUEST_RSP, S2);
+  }
+
+  /** The kernel's, when nothing but IF, DF and the arithmetic flags change. */
+  private boolean popFlags() {
+    if (part == Core.USER) {
+      return slow();
+    }
+    e.mov(S2, GUEST_RSP);
+    check(8, false);
+    e.memory(true, 0x8b, S2, S2, S1, 0, 0);
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.rr(false, 0x33, S0, S2);
+    e.test(S0, 0x3f_7100);
+    slowFrom(e.jumpIf(5));
+    interruptsMayBeOn(S2);
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.alu(false, 4, S0, ~0x600);
+    e.mov32(S1, S2);
+    e.alu(false, 4, S1, 0x600);
+    e.rr(false, 0x0b, S0, S1);
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.loadFlags(S2, S2, Layout.SAVED_RAX);
+    e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, 8);
+    return false;
+  }
+
+  /** Leaves to the interpreter an instruction that sets IF while an interrupt waits for that. */
+  private void interruptsMayBeOn(int flags) {
+    e.test(flags, 1 << 9);
+    int off = e.jumpIf(4);
+    e.gs(false, 0x83, 7, VcpuBlock.WAITING);
+    e.b(0); // cmp dword gs:[WAITING], 0
+    slowFrom(e.jumpIf(5));
+    e.land(off);
+  }
+
+  private boolean systemCall() {
+    if (part != Core.USER) {
+      return slow();
+    }
+    e.gsLoad32(S0, VcpuBlock.SYSCALL_SPECIAL);
+    slowFrom(e.unlessRcxZero());
+    e.movImmediate(GUEST_RCX, next);
+    e.b(0x9c, 0x41, 0x5b); // pushfq; pop r11
+    e.alu(false, 4, R11, 0x8d5);
+    e.gsLoad32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.mov32(S1, S0);
+    e.alu(false, 4, S1, 0xfffe_ffff);
+    e.rr(false, 0x0b, R11, S1);
+    e.alu(false, 1, R11, 2);
+    e.gs(false, 0x23, S0, VcpuBlock.SYSCALL_KEEPS);
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSCALL);
+    e.movImmediate(S0, 1);
+    e.alu(false, 0, S0, 0); // all arithmetic flags become 0
+    e.gsLoad(S2, VcpuBlock.LSTAR);
+    int user = part;
+    part = Core.SUPERVISOR;
+    indirect();
+    part = user;
+    return true;
+  }
+
+  private boolean systemReturn() {
+    if (part == Core.USER || !in.rexW) {
+      return slow();
+    }
+    e.gsLoad32(S0, VcpuBlock.SYSCALL_SPECIAL);
+    slowFrom(e.unlessRcxZero());
+    e.gsLoad32(S0, Layout.ATTENTION);
+    slowFrom(e.unlessRcxZero());
+    // Looked up first: a return to a wrong address has its fault in the right place.
+    e.gsPext(S1, GUEST_RCX, Layout.JUMP_MASK);
+    e.gsLoadIndexed(S0, S1, Layout.jumpTags(Core.USER));
+    e.lea(true, S0, S0, GUEST_RCX, 0, 0);
+    slowFrom(e.unlessRcxZero());
+    e.gsLoadIndexed(S0, S1, Layout.jumpCode(Core.USER));
+    e.gsStore(S0, Layout.TEMPORARY);
+    e.test(R11, 0x3f_7100);
+    slowFrom(e.jumpIf(5));
+    interruptsMayBeOn(R11);
+    e.mov32(S0, R11);
+    e.alu(false, 4, S0, 0x600);
+    e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
+    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSRET);
+    e.loadFlags(R11, S0, Layout.SAVED_RAX);
+    e.gsJump(Layout.TEMPORARY);
+    return true;
+  }
+
+  private void segmentBase() {
+    Op op = in.form.op();
+    int word = op == Op.RDFSBASE || op == Op.WRFSBASE ? VcpuBlock.FS_BASE : VcpuBlock.GS_BASE;
+    e.gsLoad32(S0, VcpuBlock.NO_FSGSBASE);
+    slowFrom(e.unlessRcxZero());
+    if (op == Op.RDFSBASE || op == Op.RDGSBASE) {
+      int host = target(in.rm, S0);
+      e.gs(in.rexW, 0x8b, host, word);
+      written(in.rm, host);
+      return;
+    }
+    int host = read(in.rm, S2);
+    if (in.rexW) {
+      // The upper 17 bits must be alike.
+      e.movImmediate(S1, 47);
+      e.sarx(true, S0, host, S1);
+      e.jumpIfRcxZero(4 + 5 + 2);
+      e.b(0x48, 0x8d, 0x49);
+      e.b(1); // lea rcx, [rcx + 1]
+      slowFrom(e.unlessRcxZero());
+      e.gsStore(host, word);
+    } else {
+      e.mov32(S1, host);
+      e.gsStore(S1, word);
+    }
+  }
+
+  /** BT, BTS, BTR and BTC of a bit of memory that a register numbers, however far away. */
+  private boolean bitString() {
+    if (in.operandSize == 2 || in.addressSize != 8) {
+      return slow();
+    }
+    boolean wide = in.operandSize == 8;
+    address();
+    int bit = read(in.reg, S0);
+    if (wide) {
+      e.mov(S1, bit);
+    } else {
+      e.rr(true, 0x63, S1, bit); // movsxd
+    }
+    e.movImmediate(S0, wide ? 6 : 5);
+    e.sarx(true, S1, S1, S0);
+    e.lea(true, S2, S2, S1, wide ? 3 : 2, 0);
+    if (in.lock) {
+      checkAligned(in.operandSize);
+    }
+    check(in.operandSize, in.form.op() != Op.BT);
+    bit = read(in.reg, S0);
+    e.gsPext(S0, bit, Layout.LOW_BITS + 8 * (wide ? 5 : 4));
+    if (in.lock) {
+      e.b(0xf0);
+    }
+    e.b(wide ? 0x4b : 0x43, 0x0f, in.opcode);
+    e.operand(S0, S2, S1, 0, 0);
+    return false;
   }
 
   private void direction(boolean set) {

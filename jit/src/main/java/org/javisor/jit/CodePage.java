@@ -1,5 +1,7 @@
 package org.javisor.jit;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Consumer;
 
 /** The blocks of one frame, in chunks of 64 bytes, and which chunks hold translated bytes. */
@@ -7,10 +9,13 @@ final class CodePage {
   private final JitBlock[] chunks = new JitBlock[64];
   private long covered;
 
+  /** Blocks of one instruction that begins on another page and ends on this one. */
+  private final List<JitBlock> straddlers = new ArrayList<>(0);
+
   JitBlock find(long rip, int mode) {
     int offset = (int) rip & 4095;
     for (JitBlock b = chunks[offset >> 6]; b != null; b = b.nextInChunk) {
-      if (b.rip == rip && b.mode == mode) {
+      if (b.valid && b.rip == rip && b.mode == mode) {
         return b;
       }
     }
@@ -22,6 +27,11 @@ final class CodePage {
     b.nextInChunk = chunks[chunk];
     chunks[chunk] = b;
     covered |= mask(b.offset, b.length);
+  }
+
+  void addStraddler(JitBlock b) {
+    straddlers.add(b);
+    covered |= 1;
   }
 
   private static long mask(int offset, int length) {
@@ -58,6 +68,12 @@ final class CodePage {
           previous = b;
         }
       }
+    }
+    if ((hit & 1) != 0) {
+      straddlers.forEach(removed);
+      straddlers.clear();
+    } else if (!straddlers.isEmpty()) {
+      left |= 1;
     }
     covered = left;
   }

@@ -181,6 +181,47 @@ final class Emitter {
     }
   }
 
+  /** An instruction of group 1 (80–83) with a 32-bit immediate, by its digit. */
+  void alu(boolean wide, int digit, int rm, int immediate) {
+    rex(wide, 0, 0, rm);
+    b(0x81);
+    b(0xc0 | digit << 3 | rm & 7);
+    i32(immediate);
+  }
+
+  /** A shift by a constant: digit 4 SHL, 5 SHR, 7 SAR. */
+  void shift(boolean wide, int digit, int rm, int count) {
+    rex(wide, 0, 0, rm);
+    b(0xc1);
+    b(0xc0 | digit << 3 | rm & 7);
+    b(count);
+  }
+
+  /** test r, imm32. */
+  void test(int rm, int immediate) {
+    rex(false, 0, 0, rm);
+    b(0xf7);
+    b(0xc0 | rm & 7);
+    i32(immediate);
+  }
+
+  /** Loads the arithmetic flags from a register with the low bits of RFLAGS; RAX is kept. */
+  void loadFlags(int from, int scratch, int saved) {
+    gsStore(RAX, saved);
+    mov32(RAX, from);
+    shift(false, 4, RAX, 8);
+    if (scratch != from) {
+      mov32(scratch, from);
+    }
+    shift(false, 5, scratch, 11);
+    alu(false, 4, scratch, 1);
+    rex(false, scratch, 0, RAX);
+    b(0x88, 0xc0 | (scratch & 7) << 3); // mov al, scratch
+    b(0x04, 0x7f); // add al, 7f
+    b(0x9e); // sahf
+    gsLoad(RAX, saved);
+  }
+
   // ---- the vCPU block ---------------------------------------------------------------------
 
   private void gsOperand(int reg, int offset) {
@@ -225,6 +266,14 @@ final class Emitter {
     operand(to, NONE, index, 3, offset);
   }
 
+  /** opcode reg, gs:[index * 2^scale + offset]. */
+  void gsIndexed(boolean wide, int opcode, int reg, int index, int scale, int offset) {
+    b(0x65);
+    rex(wide, reg, index, 0);
+    b(opcode);
+    operand(reg, NONE, index, scale, offset);
+  }
+
   /** jmp gs:[offset]. */
   void gsJump(int offset) {
     gs(false, 0xff, 4, offset);
@@ -236,6 +285,37 @@ final class Emitter {
     rex(false, 0, index, 0);
     b(0xff);
     operand(4, NONE, index, 3, offset);
+  }
+
+  // movaps with the block's 16-byte aligned images
+  void gsLoadVector(int to, int offset) {
+    gsVector(0x28, to, offset);
+  }
+
+  void gsStoreVector(int from, int offset) {
+    gsVector(0x29, from, offset);
+  }
+
+  private void gsVector(int opcode, int register, int offset) {
+    b(0x65);
+    rex(false, register, 0, 0);
+    b(0x0f, opcode);
+    gsOperand(register, offset);
+  }
+
+  /** fxsave64 (0) or fxrstor64 (1) of the block's image. */
+  void gsFx(int digit) {
+    b(0x65, 0x48, 0x0f);
+    b(0xae);
+    gsOperand(digit, org.javisor.interp.VcpuBlock.FX);
+  }
+
+  void gsLdmxcsr(int offset) {
+    gsVector(0xae, 2, offset);
+  }
+
+  void gsStmxcsr(int offset) {
+    gsVector(0xae, 3, offset);
   }
 
   // ---- BMI2: what leaves the flags --------------------------------------------------------

@@ -12,6 +12,12 @@ final class JitBlock {
   final int frame;
   final int offset;
 
+  /** The frame of the last bytes of a block that is one instruction across two pages, or -1. */
+  int secondFrame = -1;
+
+  /** The first instruction that finds the guest's vector registers loaded, or more than all. */
+  int vectorsFrom = Integer.MAX_VALUE;
+
   /** Guest bytes and instructions covered. */
   int length;
 
@@ -31,6 +37,9 @@ final class JitBlock {
 
   /** Instructions that the interpreter executes, as they are needed. */
   Core.Slow[] slow;
+
+  /** The same for the x87 registers. */
+  int x87From = Integer.MAX_VALUE;
 
   boolean valid = true;
 

@@ -1,6 +1,7 @@
 package org.javisor.jit;
 
 import java.util.Arrays;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.Core;
 import org.javisor.interp.Translator;
 import org.javisor.interp.VcpuBlock;
@@ -19,10 +20,14 @@ final class JitTranslator implements Translator {
   private static final int CACHE_SIZE = 64 << 20;
 
   /** Bits of {@link JitBlock#mode} beside the part of the TLB. */
-  private static final int MODE_SSE = 4;
+  static final int MODE_SSE = 4;
 
   private static final int AF_AND_OTHERS = 0xd5;
   private static final int OF = 1 << 11;
+  private static final int MXCSR_MASKS = 0x1f80;
+
+  /** Exception masks of FCW. */
+  private static final int X87_PLAIN = 0x3f;
 
   private final Core core;
   private final long block;
@@ -44,10 +49,21 @@ final class JitTranslator implements Translator {
 
   private final SlotList globalJumps = new SlotList();
 
-  private int lastMissSite = -1;
-  private int lastMissCount;
+  /** What of the guest's registers the code that is entered next expects in the host's. */
+  private int loaded = Trampoline.NOTHING;
+
+  private boolean lastSse;
+  private boolean lastSmap;
+
+  // The last miss, and the address of the one before if it was the same instruction's.
+  private JitBlock missBlock;
+  private int missInstruction;
+  private long missAddress;
+  private long missBefore;
 
   // Statistics.
+  static final boolean HIST = Boolean.getBoolean("javisor.jit.hist");
+  final java.util.HashMap<String, Long> hist = new java.util.HashMap<>();
   long translated;
   long instructionsTranslated;
   long links;
@@ -65,7 +81,18 @@ final class JitTranslator implements Translator {
     RawMemory.put64(
         block + Layout.JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
-    for (int i = 1; i <= 5; i++) {
+    RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
+    RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
+    RawMemory.put64(block + Layout.NOT_AC, ~(1L << 18));
+    RawMemory.put64(block + Layout.PUSHED_SYSTEM, 0xfffc_ffffL);
+    RawMemory.put64(block + Layout.ARITHMETIC, 0x8d5);
+    RawMemory.put64(block + Layout.FRAME_FLAGS, core.arena().flagsBase());
+    RawMemory.put64(block + Layout.ARENA, core.arena().base());
+    RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
+    RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
+    RawMemory.put64(block + Layout.MXCSR_MASKS, MXCSR_MASKS);
+    RawMemory.put64(block + Layout.X87_PLAIN, X87_PLAIN);
+    for (int i = 1; i <= 6; i++) {
       RawMemory.put64(block + Layout.LOW_BITS + 8L * (i - 1), (1L << i) - 1);
     }
     for (int part = 0; part < 3; part++) {
@@ -87,19 +114,42 @@ final class JitTranslator implements Translator {
       core.interpret();
       return;
     }
-    long code = find(core.rip(), part);
+    boolean sse = core.sseEnabled();
+    if (sse != lastSse) {
+      lastSse = sse;
+      flush(true);
+    }
+    if (core.smap() != lastSmap) {
+      lastSmap = core.smap();
+      forget();
+    }
+    RawMemory.put64(block + Layout.MAP, core.memory().table());
+    RawMemory.put64(block + Layout.MAP_FRAMES, core.memory().tableFrames());
+    long ahead = core.tscAhead();
+    RawMemory.put64(block + Layout.TSC_AHEAD, ahead);
+    RawMemory.put32(
+        block + Layout.NO_CLOCK,
+        ahead == Clock.NOT_MONOTONIC || trampoline.readClock == 0 ? 1 : 0);
+    RawMemory.put32(block + Layout.SEVERAL, core.alone() ? 0 : 1);
+    long code = known(core.rip(), part);
+    if (code == 0) {
+      code = find(core.rip(), part);
+    }
     if (code == 0) {
       core.interpret();
       return;
     }
+    loaded = Trampoline.NOTHING;
     while (code != 0) {
       int flags = core.arithmeticFlags();
       RawMemory.put32(
           block + Layout.FLAGS, (flags & AF_AND_OTHERS) << 8 | (flags & OF) >> 11);
-      int site = trampoline.run(code, block);
+      int site = trampoline.run(code, block, loaded);
+      loaded = Trampoline.NOTHING;
       int ax = RawMemory.get32(block + Layout.FLAGS);
       core.setArithmeticFlags(ax >> 8 & AF_AND_OTHERS | (ax & 1) << 11);
-      code = exit(site, part);
+      core.adopt();
+      code = exit(site, core.part());
     }
   }
 
@@ -128,6 +178,9 @@ final class JitTranslator implements Translator {
       }
       case Sites.INDIRECT:
         return indirect(site, part);
+      case Sites.AGAIN:
+        core.setRip(sites.block(site).ripOf(sites.info(site)));
+        return 0;
       default: {
         JitBlock dead = sites.block(site);
         core.setRip(dead.rip);
@@ -136,7 +189,9 @@ final class JitTranslator implements Translator {
         }
         long code = find(dead.rip, part);
         if (code != 0 && dead.frame == lastFrame && dead.mode == mode(part) && !dead.gone) {
-          cache.patch32(dead.entry + 1, (int) (code - (dead.entry + 5)));
+          if (!dead.valid) {
+            cache.patch32(dead.entry + 1, (int) (code - (dead.entry + 5)));
+          }
         }
         return code;
       }
@@ -148,11 +203,14 @@ final class JitTranslator implements Translator {
     JitBlock b = sites.block(site);
     int i = Sites.instruction(info);
     core.setRip(b.ripOf(i));
-    // Two accesses of one instruction may want the same entry of the TLB.
-    lastMissCount = site == lastMissSite ? lastMissCount + 1 : 0;
-    lastMissSite = site;
-    if (lastMissCount < 3) {
-      long va = RawMemory.get64(block + Layout.ADDRESS);
+    long va = RawMemory.get64(block + Layout.ADDRESS);
+    // Two accesses of one instruction may want the same entry of the TLB, and so one after the other.
+    boolean again = b == missBlock && i == missInstruction && va == missBefore;
+    missBefore = b == missBlock && i == missInstruction ? missAddress : va ^ 1;
+    missAddress = va;
+    missBlock = b;
+    missInstruction = i;
+    if (!again) {
       int size = Sites.size(info);
       boolean write = Sites.write(info);
       core.fill(va, size, write);
@@ -161,10 +219,10 @@ final class JitTranslator implements Translator {
               block + Layout.tlbTags(part, write)
                   + ((va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3));
       if ((va + (size - 1) + tag & -4096L) == 0) {
-        return b.codeOf(i);
+        return resume(b, i);
       }
     }
-    lastMissCount = 0;
+    missBlock = null;
     return slow(b, i);
   }
 
@@ -174,8 +232,30 @@ final class JitTranslator implements Translator {
     if (s == null) {
       s = compiler.prepareSlow(b, i);
     }
+    if (HIST) hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
     core.execute(s);
-    return s.endsBlock() || !b.valid || core.interrupted() ? 0 : b.codeOf(i + 1);
+    return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
+  }
+
+  /** Goes on in a block at an instruction, if its expectations can be met. */
+  private long resume(JitBlock b, int i) {
+    boolean x87 = i > b.x87From;
+    boolean vectors = i > b.vectorsFrom;
+    if ((x87 || vectors) && (~RawMemory.get32(block + VcpuBlock.MXCSR) & MXCSR_MASKS) != 0
+        || x87 && (~RawMemory.get32(block + VcpuBlock.FCW) & X87_PLAIN) != 0) {
+      core.setRip(i < b.count ? b.ripOf(i) : b.rip + b.length);
+      return 0;
+    }
+    loaded = x87 ? Trampoline.X87 : vectors ? Trampoline.VECTORS : Trampoline.NOTHING;
+    return b.codeOf(i);
+  }
+
+  /** Code for an address that the jump cache knows, or 0. */
+  private long known(long rip, int part) {
+    long index = (rip >>> Layout.JUMP_SHIFT & Layout.JUMP_ENTRIES - 1) << 3;
+    return RawMemory.get64(block + Layout.jumpTags(part) + index) == -rip
+        ? RawMemory.get64(block + Layout.jumpCode(part) + index)
+        : 0;
   }
 
   private long indirect(int site, int part) {
@@ -218,6 +298,16 @@ final class JitTranslator implements Translator {
     int mode = mode(part);
     CodePage page = pages[frame];
     JitBlock b = page == null ? null : page.find(rip, mode);
+    if (b != null && b.secondFrame >= 0) {
+      boolean global = lastGlobal;
+      if (core.memory().frame(core.fetch((rip | 4095) + 1)) != b.secondFrame) {
+        invalidate(frame, b.offset, 1);
+        b = null;
+      } else {
+        confirmSecond(b);
+      }
+      lastGlobal = global;
+    }
     if (b == null) {
       b = translate(rip, mode, part, frame);
       if (b == null) {
@@ -234,9 +324,19 @@ final class JitTranslator implements Translator {
       forget();
     }
     core.holdsCode(frame);
+    boolean global = lastGlobal;
     JitBlock b = compiler.compile(rip, mode, part, frame);
     if (b == null) {
       return null;
+    }
+    if (b.secondFrame >= 0) {
+      core.holdsCode(b.secondFrame);
+      confirmSecond(b);
+      if (pages[b.secondFrame] == null) {
+        pages[b.secondFrame] = new CodePage();
+      }
+      pages[b.secondFrame].addStraddler(b);
+      lastGlobal = global;
     }
     translated++;
     instructionsTranslated += b.count;
@@ -247,6 +347,13 @@ final class JitTranslator implements Translator {
     }
     page.add(b);
     return b;
+  }
+
+  /** The second page of a block has just been fetched from. */
+  private void confirmSecond(JitBlock b) {
+    codePages.add(b.rip + 4096 >> 12);
+    boolean global = core.lastGlobal();
+    compiler.confirmSecondPage(b, global, global ? globalEpoch : localEpoch);
   }
 
   private void remember(long rip, int part, long code) {
@@ -330,8 +437,10 @@ final class JitTranslator implements Translator {
 
   private void kill(JitBlock b) {
     b.valid = false;
-    cache.patch32(b.entry + 1, b.staleExit - 5);
-    cache.patch8(b.entry, 0xe9);
+    if (!b.gone) {
+      cache.patch32(b.entry + 1, b.staleExit - 5);
+      cache.patch8(b.entry, 0xe9);
+    }
   }
 
   @Override
@@ -348,7 +457,7 @@ final class JitTranslator implements Translator {
     Arrays.fill(pages, null);
     cache.truncate(permanent);
     sites.clear();
-    lastMissSite = -1;
+    missBlock = null;
     for (int part = 0; part < 3; part++) {
       clearJumps(part);
     }
@@ -365,6 +474,7 @@ final class JitTranslator implements Translator {
           translated, instructionsTranslated, cache.used(), links,
           Arrays.toString(exits));
     }
+    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
     cache.close();
   }
 }

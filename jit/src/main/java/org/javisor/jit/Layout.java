@@ -60,11 +60,73 @@ final class Layout {
   /** The lowest 1, 2, 3, 4 and 5 bits, 8 bytes each. */
   static final int LOW_BITS = WORDS + 56;
 
-  /** Not zero while the vector registers of the guest are in the host's. */
-  static final int VECTORS_LIVE = WORDS + 104;
+  /** Zero while the vector registers of the guest are in the host's. */
+  static final int VECTORS_ABSENT = WORDS + 104;
+
+  /** The exit to take if they cannot be loaded. */
+  static final int VECTORS_SITE = WORDS + 108;
 
   /** The host's MXCSR while the guest's is loaded. */
   static final int HOST_MXCSR = WORDS + 112;
+
+  /** The exception masks of MXCSR. */
+  static final int MXCSR_MASKS = WORDS + 120;
+
+  static final int SAVED_RAX = WORDS + 128;
+
+  /** DF alone. */
+  static final int DF_ONLY = WORDS + 136;
+
+  /** All bits of the system flags but IF; but AC; what PUSHF shows of them; the arithmetic flags. */
+  static final int NOT_IF = WORDS + 144;
+
+  static final int NOT_AC = WORDS + 152;
+  static final int PUSHED_SYSTEM = WORDS + 160;
+  static final int ARITHMETIC = WORDS + 168;
+
+  // What the page walk needs to know, and where it saves registers.
+  /** The address of an access's last byte. */
+  static final int LAST_BYTE = WORDS + 176;
+
+  /** The guest-physical map, how many frames it has, and the flags of machine frames. */
+  static final int MAP = WORDS + 184;
+
+  static final int MAP_FRAMES = WORDS + 192;
+  static final int FRAME_FLAGS = WORDS + 200;
+
+  /** The host address of machine frame 0. */
+  static final int ARENA = WORDS + 208;
+
+  /** Address bits of a page-table entry, and reserved ones. */
+  static final int PHYSICAL_MASK = WORDS + 216;
+
+  static final int RESERVED_BITS = WORDS + 224;
+
+  /** Not zero if there are other vCPUs. */
+  static final int SEVERAL = WORDS + 232;
+
+  static final int WALK_SAVED = WORDS + 240;
+
+  /** Zero while the guest's x87 registers are in the host's; the vector registers are, too, then. */
+  static final int X87_ABSENT = WORDS + 288;
+
+  /** Opcode, address and operand of the last x87 instruction while its registers are loaded. */
+  static final int X87_FOP = WORDS + 296;
+
+  static final int X87_FIP = WORDS + 304;
+  static final int X87_FDP = WORDS + 312;
+
+  /** What to add to the host's clock for the guest's time-stamp counter. */
+  static final int TSC_AHEAD = WORDS + 328;
+
+  /** Zero if the guest's time is that clock's. */
+  static final int NO_CLOCK = WORDS + 336;
+
+  /** A struct timespec. */
+  static final int TIME = WORDS + 344;
+
+  /** The exception masks of FCW. */
+  static final int X87_PLAIN = WORDS + 320;
 
   // The jump caches, one for each part of the TLB: negated addresses, then code.
   static final int JUMP_ENTRIES = 1 << 13;

@@ -19,6 +19,9 @@ final class Sites {
   /** The entry of a block that is no longer valid. */
   static final int STALE = 4;
 
+  /** An instruction that is to go on once events have been looked at. */
+  static final int AGAIN = 5;
+
   private static final int KIND_BITS = 3;
 
   private JitBlock[] blocks = new JitBlock[1 << 12];

@@ -45,10 +45,18 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
       try {
         return announced(KvmAccelerator.open(), "/dev/kvm passes the self-test");
       } catch (KvmUnavailable e) {
-        return announced(new InterpAccelerator(), e.getMessage());
+        return inSoftware(e.getMessage());
       }
     }
-    return announced(new InterpAccelerator(), kvm.reason());
+    return inSoftware(kvm.reason());
+  }
+
+  /** The translator where this host has what it needs, else the interpreter. */
+  private static AcceleratorChoice inSoftware(String whyNotKvm) {
+    Optional<String> reason = JitAccelerator.unavailable();
+    return reason.isEmpty()
+        ? announced(new JitAccelerator(), whyNotKvm)
+        : announced(new InterpAccelerator(), whyNotKvm + "; " + reason.get());
   }
 
   private static AcceleratorChoice announced(Accelerator accelerator, String why) {
