@@ -515,6 +515,16 @@ final class InterpVcpu implements Vcpu {
   }
 
   @Override
+  public long tscOffset() {
+    return c.system.tscOffset();
+  }
+
+  @Override
+  public void setTscOffset(long ticks) {
+    c.system.setTscOffset(ticks);
+  }
+
+  @Override
   public void flushTlb() {
     c.mmu.flushAll();
     flushCode();
@@ -523,6 +533,7 @@ final class InterpVcpu implements Vcpu {
   @Override
   public void reset() {
     halted = false;
+    c.delivery.nmiBlocked = false;
     pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     c.stackShadow = false;
@@ -578,6 +589,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyTo(s.dr);
     c.system.exportMsrs(s);
     s.pendingInterrupt = pendingInterrupt;
+    s.halted = halted;
+    s.interruptShadow = c.shadow;
+    s.nmiPending = (RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) & NMI) != 0;
+    s.nmiBlocked = c.delivery.nmiBlocked;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
     s.xcr0 = c.fpu.xcr0;
@@ -591,8 +606,8 @@ final class InterpVcpu implements Vcpu {
 
   @Override
   public void setState(CpuState s) {
-    halted = false;
-    c.shadow = false;
+    halted = s.halted;
+    c.shadow = s.interruptShadow;
     c.stackShadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);
@@ -617,6 +632,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyFrom(s.dr);
     c.system.adoptMsrs(s);
     pendingInterrupt = s.pendingInterrupt;
+    c.delivery.nmiBlocked = s.nmiBlocked;
+    if (s.nmiPending) {
+      nmi();
+    }
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
     RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);
