@@ -39,7 +39,6 @@ import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
-import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -97,13 +96,13 @@ public final class Machine implements AutoCloseable {
     gate = new VcpuGate(this, vcpus, paused);
   }
 
-  /** Builds a machine as {@link #start(MachineConfig, Console, Optional, MachineListener, boolean)}
+  /** Builds a machine as {@link #start(MachineConfig, Console, Optional, List, MachineListener, boolean)}
    * does and starts its vCPUs.
    */
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
-    return start(config, console, debug, listener, false);
+    return start(config, console, debug, List.of(), listener, false);
   }
 
   /**
@@ -112,20 +111,9 @@ public final class Machine implements AutoCloseable {
    * @param console the far end of the first serial line; the machine attaches to it, and its owner
    *     closes it
    * @param debug takes what the guest writes to the debug ports 0xe9 and 0x402, if anything does
+   * @param ports of a VirtIO console; there is no such device if there are none
    * @param paused whether it stands until {@link #resume}
    * @throws MachineException if it cannot be built; nothing is left running then
-   */
-  public static Machine start(
-      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener,
-      boolean paused)
-      throws MachineException {
-    return start(config, console, debug, List.of(), listener, paused);
-  }
-
-  /**
-   * The same with a VirtIO console.
-   *
-   * @param ports its ports; there is no such device if there are none
    */
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
@@ -147,9 +135,9 @@ public final class Machine implements AutoCloseable {
    */
   public static Machine restore(
       SavedMachine saved, MachineConfig config, Console console, Optional<Console> debug,
-      MachineListener listener, boolean paused)
+      List<GuestPort> ports, MachineListener listener, boolean paused)
       throws MachineException, StateException, IOException {
-    return build(config, console, debug, List.of(), listener, Optional.of(saved), paused);
+    return build(config, console, debug, ports, listener, Optional.of(saved), paused);
   }
 
   private static Machine build(
@@ -409,7 +397,7 @@ public final class Machine implements AutoCloseable {
   }
 
   List<MachineDevices.DiskInfo> disks() {
-    return devices.disks();
+    return devices.describeDisks();
   }
 
   /** Presses the power button: a guest that listens shuts down. */

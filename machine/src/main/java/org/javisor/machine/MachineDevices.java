@@ -1,7 +1,6 @@
 package org.javisor.machine;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -19,15 +18,6 @@ import org.javisor.pc.PcPlatform;
 import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.pci.PciBus;
 import org.javisor.pc.pci.PciHotplug;
-import org.javisor.storage.block.BlockDevice;
-import org.javisor.storage.block.BlockException;
-import org.javisor.storage.block.BlockWorkers;
-import org.javisor.storage.block.DiskImage;
-import org.javisor.storage.block.HoldingDevice;
-import org.javisor.storage.block.ImageDevice;
-import org.javisor.storage.block.OnDiskError;
-import org.javisor.storage.block.file.HostFile.Access;
-import org.javisor.storage.block.tool.Images;
 import org.javisor.virtio.balloon.VirtioBalloon;
 import org.javisor.virtio.block.VirtioBlock;
 import org.javisor.virtio.console.ConsolePortConfig;
@@ -45,35 +35,30 @@ import org.javisor.virtio.transport.VirtioPci;
  * once; {@link #attach} puts the devices onto the board.
  */
 final class MachineDevices implements AutoCloseable {
-  private record Disk(DiskConfig config, BlockDevice back) {}
-
-  /** A disk that was added while the machine ran. */
-  record Added(String id, int slot, DiskConfig config) {}
-
-  private record AddedDisk(Added added, Disk disk, VirtioPci function) {}
+  /** Request queues of a shared folder: that many requests are served side by side. */
+  private static final int MAX_SHARE_QUEUES = 4;
 
   private record Card(NetConfig config, NetworkPort port) {}
 
   private record Share(ShareConfig config, FuseServer server) {}
 
-  /** Request queues of a shared folder: that many requests are served side by side. */
-  private static final int MAX_SHARE_QUEUES = 4;
-
   private final MachineConfig config;
-  private final MachineListener listener;
   private final Entropy entropy = Entropy.host();
-  private final BlockWorkers workers = new BlockWorkers();
-  private final List<Disk> disks = new ArrayList<>();
-  private final List<HoldingDevice> holding = new ArrayList<>();
+  private final Disks disks;
   private final List<Card> cards = new ArrayList<>();
   private final List<Share> shares = new ArrayList<>();
-  private final List<AddedDisk> added = new ArrayList<>();
   private final List<VirtioPci> functions = new ArrayList<>();
+  private final List<AddedDisk> added = new ArrayList<>();
   private VirtioBalloon balloon;
 
-  private MachineDevices(MachineConfig config, MachineListener listener) {
+  /** A disk that was added while the machine ran. */
+  record Added(String id, int slot, DiskConfig config) {}
+
+  private record AddedDisk(Added added, Disks.Disk disk, VirtioPci function) {}
+
+  private MachineDevices(MachineConfig config, Disks disks) {
     this.config = config;
-    this.listener = listener;
+    this.disks = disks;
   }
 
   /**
@@ -83,12 +68,10 @@ final class MachineDevices implements AutoCloseable {
    */
   static MachineDevices open(MachineConfig config, Clock clock, MachineListener listener)
       throws MachineException {
-    MachineDevices devices = new MachineDevices(config, listener);
+    MachineDevices devices =
+        new MachineDevices(config, Disks.open(config.disks(), listener));
     boolean opened = false;
     try {
-      for (DiskConfig disk : config.disks()) {
-        devices.openDisk(disk);
-      }
       for (NetConfig net : config.nets()) {
         devices.openNetwork(net, clock);
       }
@@ -102,44 +85,6 @@ final class MachineDevices implements AutoCloseable {
         devices.close();
       }
     }
-  }
-
-  private void openDisk(DiskConfig disk) throws MachineException {
-    disks.add(opened(disk));
-  }
-
-  private Disk opened(DiskConfig disk) throws MachineException {
-    try {
-      boolean written =
-          !disk.readOnly() && !disk.snapshot() && disk.iface() != DiskConfig.Interface.CDROM;
-      DiskImage image =
-          Images.open(
-              disk.image(), disk.format().orElse(null), written ? Access.WRITE : Access.READ);
-      if (disk.snapshot()) {
-        image = Images.openTemporaryOverlay(image, Path.of(System.getProperty("java.io.tmpdir")));
-      }
-      BlockDevice back = new ImageDevice(image, workers);
-      if (disk.onError() == OnDiskError.STOP) {
-        HoldingDevice held = new HoldingDevice(back, this::held);
-        holding.add(held);
-        back = held;
-      }
-      return new Disk(disk, back);
-    } catch (BlockException e) {
-      Reason reason =
-          switch (e.reason()) {
-            case IN_USE -> Reason.HOST_REFUSED;
-            case DAMAGED, WRONG_FORMAT, NOT_SUPPORTED -> Reason.NOT_A_KERNEL;
-            case TOO_LARGE -> Reason.TOO_LITTLE_MEMORY;
-            case INVALID, OUT_OF_RANGE -> Reason.BAD_OPTION;
-            default -> Reason.UNREADABLE_FILE;
-          };
-      throw new MachineException(reason, "--disk: " + e.getMessage(), e);
-    }
-  }
-
-  private void held(BlockException failure) {
-    listener.message(failure.getMessage() + "; the guest's request waits until then");
   }
 
   private void openNetwork(NetConfig net, Clock clock) throws MachineException {
@@ -176,7 +121,6 @@ final class MachineDevices implements AutoCloseable {
   /**
    * Puts the devices onto the board, in the order in which the guest is to find them.
    *
-   * @param ports of the VirtIO console; there is none if they are empty
    * @throws MachineException if there are more than it has room for
    */
   void attach(PcPlatform pc, GuestMemory memory, Trace trace, List<GuestPort> ports)
@@ -192,15 +136,14 @@ final class MachineDevices implements AutoCloseable {
 
   private void attachVirtio(
       PcPlatform pc, GuestMemory memory, Trace trace, List<GuestPort> ports) {
-    for (Disk disk : disks) {
-      if (disk.config().iface() != DiskConfig.Interface.VIRTIO) {
-        continue;
+    for (Disks.Disk disk : disks.all()) {
+      if (disk.config().iface() == DiskConfig.Interface.VIRTIO) {
+        int queues =
+            disk.config().queues() > 0
+                ? disk.config().queues()
+                : Math.min(config.cpus(), DiskConfig.MAX_QUEUES);
+        add(pc, block(disk, queues, memory), memory, trace);
       }
-      int queues =
-          disk.config().queues() > 0
-              ? disk.config().queues()
-              : Math.min(config.cpus(), DiskConfig.MAX_QUEUES);
-      add(pc, block(disk, queues, memory), memory, trace);
     }
     for (Card card : cards) {
       MacAddress mac = card.config().mac().orElseGet(() -> MacAddress.random(entropy));
@@ -210,12 +153,13 @@ final class MachineDevices implements AutoCloseable {
       int queues = Math.min(config.cpus(), MAX_SHARE_QUEUES);
       add(
           pc,
-          new VirtioFs(share.config().tag(), queues, share.server(), workers::run, memory),
+          new VirtioFs(
+              share.config().tag(), queues, share.server(), disks.workers()::run, memory),
           memory,
           trace);
     }
-    add(pc, new VirtioEntropy(entropy, workers::run, memory), memory, trace);
-    balloon = new VirtioBalloon(workers::run, memory);
+    add(pc, new VirtioEntropy(entropy, disks.workers()::run, memory), memory, trace);
+    balloon = new VirtioBalloon(disks.workers()::run, memory);
     add(pc, balloon, memory, trace);
     if (!ports.isEmpty()) {
       List<ConsolePortConfig> configs =
@@ -228,10 +172,16 @@ final class MachineDevices implements AutoCloseable {
     }
   }
 
+  private void add(PcPlatform pc, VirtioDevice device, GuestMemory memory, Trace trace) {
+    VirtioPci function = new VirtioPci(device, memory, trace);
+    functions.add(function);
+    pc.pci().attach(function);
+  }
+
   /** Puts the disks that want it on the board's ATA controller, in their order. */
   private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
-    List<Disk> drives =
-        disks.stream()
+    List<Disks.Disk> drives =
+        disks.all().stream()
             .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
             .toList();
     if (drives.isEmpty()) {
@@ -247,23 +197,17 @@ final class MachineDevices implements AutoCloseable {
     for (int i = 0; i < drives.size(); i++) {
       DiskConfig drive = drives.get(i).config();
       if (drive.iface() == DiskConfig.Interface.CDROM) {
-        ide.attachCdrom(i, drives.get(i).back(), drive.serial());
+        ide.attachCdrom(i, drives.get(i).device(), drive.serial());
       } else {
-        ide.attachDisk(i, drives.get(i).back(), drive.serial());
+        ide.attachDisk(i, drives.get(i).device(), drive.serial());
       }
     }
     pc.pci().attach(1, PiixIde.FUNCTION, ide);
   }
 
-  private void add(PcPlatform pc, VirtioDevice device, GuestMemory memory, Trace trace) {
-    VirtioPci function = new VirtioPci(device, memory, trace);
-    functions.add(function);
-    pc.pci().attach(function);
-  }
-
-  private static VirtioBlock block(Disk disk, int queues, GuestMemory memory) {
+  private static VirtioBlock block(Disks.Disk disk, int queues, GuestMemory memory) {
     return new VirtioBlock(
-        new VirtioBlock.Config(queues, disk.config().serial().orElse("")), disk.back(), memory);
+        new VirtioBlock.Config(queues, disk.config().serial().orElse("")), disk.device(), memory);
   }
 
   // ---- While the machine runs -----------------------------------------------------------------
@@ -298,7 +242,7 @@ final class MachineDevices implements AutoCloseable {
           "all " + (PciBus.SLOTS - PciHotplug.FIRST_SLOT)
               + " slots for devices that are added are taken");
     }
-    Disk opened = opened(disk);
+    Disks.Disk opened = disks.open(disk);
     VirtioPci function = new VirtioPci(block(opened, Math.max(1, disk.queues()), memory), memory, trace);
     pc.pci().attach(free, 0, function);
     added.add(new AddedDisk(new Added(id, free, disk), opened, function));
@@ -320,13 +264,13 @@ final class MachineDevices implements AutoCloseable {
    * @param gone told the name, when it is gone
    */
   void ejected(PcPlatform pc, int slot, Consumer<String> gone) {
-    workers.run(
+    disks.workers().run(
         () -> {
           AddedDisk disk = take(slot);
           if (disk != null) {
             pc.pci().detach(slot);
             disk.function.core().reset();
-            close(disk.disk);
+            disks.close(disk.disk);
             gone.accept(disk.added.id);
           }
         });
@@ -343,27 +287,29 @@ final class MachineDevices implements AutoCloseable {
   }
 
   /** Disks for a list of them: name, configuration and size in bytes. */
-  synchronized List<DiskInfo> disks() {
+  synchronized List<DiskInfo> describeDisks() {
     List<DiskInfo> all = new ArrayList<>();
-    for (int i = 0; i < disks.size(); i++) {
-      all.add(new DiskInfo("disk" + i, disks.get(i).config, disks.get(i).back.sizeBytes()));
+    List<Disks.Disk> first = disks.all();
+    for (int i = 0; i < first.size(); i++) {
+      Disks.Disk disk = first.get(i);
+      all.add(new DiskInfo("disk" + i, disk.config(), disk.device().sizeBytes()));
     }
     for (AddedDisk each : added) {
-      all.add(new DiskInfo(each.added.id, each.disk.config, each.disk.back.sizeBytes()));
+      all.add(
+          new DiskInfo(each.added.id, each.disk.config(), each.disk.device().sizeBytes()));
     }
     return all;
   }
 
   record DiskInfo(String id, DiskConfig config, long size) {}
 
+  Disks disks() {
+    return disks;
+  }
+
   /** The memory balloon, from {@link #attach} on. */
   VirtioBalloon balloon() {
     return balloon;
-  }
-
-  /** Has disks try again what the host could not do. */
-  void retryDisks() {
-    holding.forEach(HoldingDevice::retry);
   }
 
   /** Ends the use of everything; what the guest wrote is made durable. The vCPUs must be gone. */
@@ -375,22 +321,13 @@ final class MachineDevices implements AutoCloseable {
     for (Card card : cards) {
       card.port().close();
     }
-    disks.forEach(this::close);
     for (AddedDisk each : added) {
       each.function.core().reset();
-      close(each.disk);
+      disks.close(each.disk);
     }
+    disks.close();
     for (Share share : shares) {
       share.server().close();
-    }
-    workers.close();
-  }
-
-  private void close(Disk disk) {
-    try {
-      disk.back().close();
-    } catch (IOException e) {
-      listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
     }
   }
 }

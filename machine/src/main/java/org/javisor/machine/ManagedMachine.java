@@ -80,7 +80,7 @@ public final class ManagedMachine implements ControlTarget {
       throws MachineException {
     paused = startPaused;
     try {
-      started(Machine.restore(saved, config, console, debug, listener, paused));
+      started(Machine.restore(saved, config, console, debug, ports, listener, paused));
     } catch (StateException e) {
       throw SavedMachine.invalid(file, e);
     } catch (IOException e) {

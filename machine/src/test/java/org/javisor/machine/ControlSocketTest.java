@@ -71,8 +71,12 @@ class ControlSocketTest {
           .daemon()
           .start(
               () -> {
-                try (server) {
-                  end.complete(machine.await(true));
+                try {
+                  MachineOutcome outcome;
+                  try (server) {
+                    outcome = machine.await(true);
+                  }
+                  end.complete(outcome);
                 } catch (Throwable e) {
                   end.completeExceptionally(e);
                 }

@@ -45,7 +45,8 @@ class SavedMachineTest {
   private static Machine restore(Path file, TinyKernel.Output output) throws Exception {
     try (SavedMachine saved = SavedMachine.open(file)) {
       MachineConfig config = saved.config(Optional.empty(), Set.of(), Optional.empty());
-      return Machine.restore(saved, config, output, Optional.empty(), NOBODY, false);
+      return Machine.restore(
+          saved, config, output, Optional.empty(), List.of(), NOBODY, false);
     }
   }
 

@@ -14,7 +14,8 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A memory balloon. Pages are given back on threads that may block. */
-public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBalloon.State> {
+public final class VirtioBalloon
+    implements VirtioDevice, Snapshottable<VirtioBalloon.State> {
   static final long F_STATS_VQ = 1L << 1;
   static final long F_DEFLATE_ON_OOM = 1L << 2;
   static final long F_REPORTING = 1L << 5;
@@ -162,26 +163,14 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
   /**
    * The saved state.
    *
-   * @param targetPages what the guest was asked to do without
-   * @param actualPages what it says it does without
+   * @param target pages that the guest is asked to do without
+   * @param actual pages that it says it does without
    */
-  public record State(int targetPages, int actualPages) {}
+  public record State(int target, int actual) {}
 
   @Override
   public StateFormat<State> stateFormat() {
     return FORMAT;
-  }
-
-  /** Gives the driver's buffer for figures back: nothing is under way in a saved machine. */
-  @Override
-  public void drain() {
-    if (session != null) {
-      statsWanted = true;
-      telling.ring();
-    }
-    while (!(inflating.idle() && deflating.idle() && reporting.idle() && telling.idle())) {
-      Thread.onSpinWait();
-    }
   }
 
   @Override
@@ -191,8 +180,15 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
 
   @Override
   public void restoreState(State state) {
-    targetPages = state.targetPages;
-    actualPages = state.actualPages;
+    targetPages = state.target;
+    actualPages = state.actual;
+  }
+
+  @Override
+  public int kept(int queue) {
+    Session current = session;
+    return queue == STATS && current != null && current.has(F_STATS_VQ) && statsOf == current
+        && statsHeld ? 1 : 0;
   }
 
   /** Queues that were not agreed upon are left out of the numbering. */
