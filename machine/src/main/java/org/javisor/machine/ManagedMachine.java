@@ -39,6 +39,7 @@ public final class ManagedMachine implements ControlTarget {
   private final String name;
   private final ConsoleHub console;
   private final Optional<Console> debug;
+  private final List<GuestPort> ports;
   private final MachineListener listener;
   private final List<Listener> listeners = new CopyOnWriteArrayList<>();
 
@@ -55,21 +56,23 @@ public final class ManagedMachine implements ControlTarget {
    * A machine that does not run yet.
    *
    * @param debug takes what the guest writes to the debug ports, if anything does
+   * @param ports of a VirtIO console; there is none if they are empty
    */
   public ManagedMachine(
       String name, MachineConfig config, ConsoleHub console, Optional<Console> debug,
-      MachineListener listener) {
+      List<GuestPort> ports, MachineListener listener) {
     this.name = name;
     this.config = config;
     this.console = console;
     this.debug = debug;
+    this.ports = List.copyOf(ports);
     this.listener = listener;
   }
 
   /** Starts the machine. */
   public synchronized void start(boolean startPaused) throws MachineException {
     paused = startPaused;
-    started(Machine.start(config, console, debug, List.of(), listener, paused));
+    started(Machine.start(config, console, debug, ports, listener, paused));
   }
 
   /** Makes a saved machine again; it goes on. */
@@ -77,7 +80,7 @@ public final class ManagedMachine implements ControlTarget {
       throws MachineException {
     paused = startPaused;
     try {
-      started(Machine.restore(saved, config, console, debug, List.of(), listener, paused));
+      started(Machine.restore(saved, config, console, debug, ports, listener, paused));
     } catch (StateException e) {
       throw SavedMachine.invalid(file, e);
     } catch (IOException e) {
@@ -131,7 +134,7 @@ public final class ManagedMachine implements ControlTarget {
 
   /** The same machine again, with what was added to it. */
   private void restart(Map<String, DiskConfig> added) throws MachineException {
-    Machine next = Machine.start(config, console, debug, List.of(), listener, true);
+    Machine next = Machine.start(config, console, debug, ports, listener, true);
     for (Map.Entry<String, DiskConfig> disk : added.entrySet()) {
       next.addDisk(disk.getKey(), disk.getValue());
     }

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.concurrent.Executor;
+import java.util.concurrent.locks.LockSupport;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
 import org.javisor.virtio.device.Session;
@@ -26,6 +27,9 @@ public final class VirtioFs implements VirtioDevice {
 
   /** Room for a megabyte of single pages in one request. */
   private static final int REQUEST_SIZE = 1024;
+
+  /** How often is looked whether all requests have ended. */
+  private static final long DRAIN_NANOS = 100_000;
 
   private final FuseServer server;
   private final Executor workers;
@@ -89,6 +93,16 @@ public final class VirtioFs implements VirtioDevice {
   @Override
   public void stop(Session closed) {
     session = null;
+  }
+
+  /** Waits for the host. What the guest has open cannot be saved, but a machine may stand. */
+  @Override
+  public void drain() {
+    for (Lane lane : lanes) {
+      while (!lane.turns.idle()) {
+        LockSupport.parkNanos(DRAIN_NANOS);
+      }
+    }
   }
 
   @Override
