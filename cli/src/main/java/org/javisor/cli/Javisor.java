@@ -37,6 +37,8 @@ public final class Javisor extends Verb {
     addControl("reset", "Press a machine's reset button: its guest boots again.", "system_reset");
     addControl("destroy", "End a machine at once, as if its plug were pulled.", "quit");
     spec().addSubcommand("stats", new StatsVerb().spec());
+    spec().addSubcommand("attach-disk", new AttachDiskVerb().spec());
+    spec().addSubcommand("detach-disk", new DetachDiskVerb().spec());
     spec().addSubcommand("save", new SaveVerb().spec());
     spec().addSubcommand("restore", new RestoreVerb().spec());
     spec().addSubcommand("inspect", new InspectVerb().spec());

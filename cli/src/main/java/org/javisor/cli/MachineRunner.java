@@ -2,6 +2,7 @@ package org.javisor.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -23,6 +24,7 @@ final class MachineRunner {
   private final ControlOptions options;
   private final ConsoleTarget console;
   private final ConsoleTarget debugConsole;
+  private final List<String> ports;
   private final AtomicReference<ManagedMachine> running = new AtomicReference<>();
 
   /** How the machine begins. */
@@ -33,14 +35,16 @@ final class MachineRunner {
 
   /**
    * @param debugConsole null for none
+   * @param ports those of a VirtIO console, as {@code --virtio-console} names them
    */
   MachineRunner(
       Messages messages, ControlOptions options, ConsoleTarget console,
-      ConsoleTarget debugConsole) {
+      ConsoleTarget debugConsole, List<String> ports) {
     this.messages = messages;
     this.options = options;
     this.console = console;
     this.debugConsole = debugConsole;
+    this.ports = ports;
   }
 
   /** Runs the machine and returns the program's exit code. */
@@ -54,9 +58,10 @@ final class MachineRunner {
     String name = options.nameOr(ownName);
     RuntimeFolder.Claim claim = claim(name);
     try (ConsoleHub far = new ConsoleHub(openFirst());
-        Console debug = open("--debug-console", debugConsole)) {
+        Console debug = open("--debug-console", debugConsole);
+        VirtioPorts virtio = VirtioPorts.open(ports, this::quit)) {
       ManagedMachine machine =
-          new ManagedMachine(name, config, far, Optional.ofNullable(debug), messages);
+          new ManagedMachine(name, config, far, Optional.ofNullable(debug), virtio.all(), messages);
       running.set(machine);
       try (QmpServer qmp = listen(claim, machine)) {
         beginning.begin(machine);

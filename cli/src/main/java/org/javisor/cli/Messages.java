@@ -72,6 +72,15 @@ final class Messages implements MachineListener {
     }
   }
 
+  /** A disk was added to a machine. */
+  void attached(String name, String id) {
+    if (json) {
+      event("attached", fields("name", name, "id", id));
+    } else {
+      line("javisor: " + name + " has the disk " + id);
+    }
+  }
+
   /** What another process of this program has said. */
   void verbatim(String text) {
     line(text.stripTrailing());

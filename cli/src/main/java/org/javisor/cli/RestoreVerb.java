@@ -1,6 +1,7 @@
 package org.javisor.cli;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.javisor.accelerator.state.StateException;
@@ -58,7 +59,7 @@ final class RestoreVerb extends Verb {
       if (control.detaches()) {
         return new DetachedStart(control, messages).start(spec(), saved.name());
       }
-      return new MachineRunner(messages, control, console.getValue(), null)
+      return new MachineRunner(messages, control, console.getValue(), null, List.of())
           .run(
               config,
               saved.name(),

@@ -132,6 +132,14 @@ final class RunVerb extends Verb {
           .converters(new ConsoleTarget.Converter())
           .defaultValue("stdio")
           .build();
+  private final OptionSpec virtioConsole =
+      option(
+          "--virtio-console",
+          "WHERE",
+          String[].class,
+          "A VirtIO terminal, /dev/hvc0 in the guest: stdio, file:PATH or socket:PATH. With NAME=WHERE"
+              + " a channel, /dev/virtio-ports/NAME. May be given again.")
+          .build();
   private final OptionSpec debugConsole =
       option(
           "--debug-console",
@@ -175,7 +183,7 @@ final class RunVerb extends Verb {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
         kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, cdrom, net,
-        share, onDiskError, console,
+        share, onDiskError, console, virtioConsole,
         debugConsole, debugExit, noReboot, gdb, trace, control.name, control.detach,
         control.detached, control.startPaused);
   }
@@ -191,7 +199,8 @@ final class RunVerb extends Verb {
               + " expected");
     }
     MachineRunner runner =
-        new MachineRunner(messages, control, console.getValue(), debugConsole.getValue());
+        new MachineRunner(messages, control, console.getValue(), debugConsole.getValue(),
+            texts(virtioConsole));
     if (control.detaches()) {
       return new DetachedStart(control, messages).start(spec());
     }

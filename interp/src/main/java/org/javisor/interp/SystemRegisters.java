@@ -367,10 +367,6 @@ final class SystemRegisters {
     return c.clock.nanos() + tscOffset;
   }
 
-  long tscOffset() {
-    return tscOffset;
-  }
-
   void setTscOffset(long ticks) {
     if (ticks != tscOffset) {
       moveTsc(ticks - tscOffset);

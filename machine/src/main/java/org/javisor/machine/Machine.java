@@ -8,9 +8,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
@@ -79,7 +81,9 @@ public final class Machine implements AutoCloseable {
   private final MachineClock clock;
   private GuestMemory memory;
   private PcPlatform pc;
+  private Trace trace;
   private boolean paused;
+  private volatile Consumer<String> deviceGone = id -> {};
 
   private final MachineDevices devices;
 
@@ -148,9 +152,9 @@ public final class Machine implements AutoCloseable {
    */
   public static Machine restore(
       SavedMachine saved, MachineConfig config, Console console, Optional<Console> debug,
-      MachineListener listener, boolean paused)
+      List<GuestPort> ports, MachineListener listener, boolean paused)
       throws MachineException, StateException, IOException {
-    return build(config, console, debug, List.of(), listener, Optional.of(saved), paused);
+    return build(config, console, debug, ports, listener, Optional.of(saved), paused);
   }
 
   private static Machine build(
@@ -188,7 +192,7 @@ public final class Machine implements AutoCloseable {
       Accelerator accelerator, Console console, Optional<Console> debug, List<GuestPort> ports,
       MachineListener listener, Optional<SavedMachine> saved)
       throws MachineException, StateException, IOException {
-    Trace trace = new Trace(config.trace(), listener::trace);
+    trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
         PcConfig.of(config.cpus(), config.memory())
             .withTscHertz(accelerator.tscHertz())
@@ -230,6 +234,13 @@ public final class Machine implements AutoCloseable {
       new BiosServices(memory, e820, debugOutput).install(pc.devices(), saved.isEmpty());
     }
     devices.attach(pc, memory, trace, ports);
+    pc.hotplug().onEject(slot -> devices.ejected(pc, slot, id -> deviceGone.accept(id)));
+    if (saved.isPresent()) {
+      for (MachineDevices.Added disk : saved.get().added()) {
+        devices.addDisk(
+            pc, memory, trace, disk.id(), disk.config(), OptionalInt.of(disk.slot()));
+      }
+    }
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
@@ -349,7 +360,7 @@ public final class Machine implements AutoCloseable {
     if (!paused) {
       throw new IllegalStateException("a running machine cannot be saved");
     }
-    for (DiskConfig disk : config.disks()) {
+    for (DiskConfig disk : disks().stream().map(MachineDevices.DiskInfo::config).toList()) {
       if (disk.snapshot()) {
         throw new MachineException(
             Reason.HOST_REFUSED,
@@ -360,13 +371,50 @@ public final class Machine implements AutoCloseable {
     StateWriter writer = new StateWriter();
     writer.section(
         SavedConfig.SECTION, SavedConfig.FORMAT,
-        SavedConfig.of(name, config, accelerator, clock.nanos(), tscHertz));
+        SavedConfig.of(name, config, devices.added(), accelerator, clock.nanos(), tscHertz));
     try {
       parts().forEach(writer::section);
     } catch (NotSavableException e) {
       throw new MachineException(Reason.HOST_REFUSED, e.getMessage(), e);
     }
     return SaveFileWriter.write(target, writer.finish(), memory.arena());
+  }
+
+  // ---- Devices that come and go -------------------------------------------------------------
+
+  /** Who is told the names of devices that have gone; called on a thread that may wait. */
+  public void onDeviceGone(Consumer<String> listener) {
+    deviceGone = listener;
+  }
+
+  /** Adds a VirtIO disk; a guest that listens finds it. */
+  public synchronized void addDisk(String id, DiskConfig disk) throws MachineException {
+    int slot = devices.addDisk(pc, memory, trace, id, disk, OptionalInt.empty());
+    pc.hotplug().plugged(slot);
+  }
+
+  /**
+   * Asks the guest to give back what was added under this name.
+   *
+   * @return false if nothing was
+   */
+  public boolean removeDevice(String id) {
+    int slot = devices.slotOf(id);
+    if (slot >= 0) {
+      pc.hotplug().requestRemoval(slot);
+    }
+    return slot >= 0;
+  }
+
+  /** What was added and not removed, by name. */
+  public Map<String, DiskConfig> addedDisks() {
+    Map<String, DiskConfig> added = new LinkedHashMap<>();
+    devices.added().forEach(each -> added.put(each.id(), each.config()));
+    return added;
+  }
+
+  List<MachineDevices.DiskInfo> disks() {
+    return devices.describeDisks();
   }
 
   /** Presses the power button: a guest that listens shuts down. */

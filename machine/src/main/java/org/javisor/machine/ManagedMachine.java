@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -17,9 +18,11 @@ import org.javisor.machine.MachineException.Reason;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsoleHub;
 import org.javisor.machine.control.ControlEvent;
-import org.javisor.machine.control.ControlException;
 import org.javisor.machine.control.ControlException.ErrorClass;
+import org.javisor.machine.control.ControlException;
 import org.javisor.machine.control.ControlTarget;
+import org.javisor.machine.control.RuntimeFolder;
+import org.javisor.storage.block.tool.ImageFormat;
 
 /**
  * A machine over its whole life, with a name: started or restored, reset and started again, paused,
@@ -28,9 +31,15 @@ import org.javisor.machine.control.ControlTarget;
 public final class ManagedMachine implements ControlTarget {
   private static final String KIND = "vm";
 
+  /** What device_add can add, by QEMU's name, and the argument that says more of it. */
+  public static final String DISK_DRIVER = "virtio-blk-pci";
+
+  public static final String DISK_ARGUMENT = "x-javisor-disk";
+
   private final String name;
   private final ConsoleHub console;
   private final Optional<Console> debug;
+  private final List<GuestPort> ports;
   private final MachineListener listener;
   private final List<Listener> listeners = new CopyOnWriteArrayList<>();
 
@@ -47,21 +56,23 @@ public final class ManagedMachine implements ControlTarget {
    * A machine that does not run yet.
    *
    * @param debug takes what the guest writes to the debug ports, if anything does
+   * @param ports of a VirtIO console; there is none if they are empty
    */
   public ManagedMachine(
       String name, MachineConfig config, ConsoleHub console, Optional<Console> debug,
-      MachineListener listener) {
+      List<GuestPort> ports, MachineListener listener) {
     this.name = name;
     this.config = config;
     this.console = console;
     this.debug = debug;
+    this.ports = List.copyOf(ports);
     this.listener = listener;
   }
 
   /** Starts the machine. */
   public synchronized void start(boolean startPaused) throws MachineException {
     paused = startPaused;
-    started(Machine.start(config, console, debug, listener, paused));
+    started(Machine.start(config, console, debug, ports, listener, paused));
   }
 
   /** Makes a saved machine again; it goes on. */
@@ -69,7 +80,7 @@ public final class ManagedMachine implements ControlTarget {
       throws MachineException {
     paused = startPaused;
     try {
-      started(Machine.restore(saved, config, console, debug, listener, paused));
+      started(Machine.restore(saved, config, console, debug, ports, listener, paused));
     } catch (StateException e) {
       throw SavedMachine.invalid(file, e);
     } catch (IOException e) {
@@ -80,6 +91,7 @@ public final class ManagedMachine implements ControlTarget {
 
   private void started(Machine now) {
     machine = now;
+    now.onDeviceGone(this::gone);
     // A machine that starts again is the same machine, and its choice is no news.
     config = config.withAccelerator(now.accelerator());
     notifyAll();
@@ -107,7 +119,7 @@ public final class ManagedMachine implements ControlTarget {
           if (why.isEmpty()) {
             listener.message("the guest reset the machine: it starts again");
           }
-          start(paused);
+          restart(current.addedDisks());
           continue;
         }
         ended = true;
@@ -118,6 +130,22 @@ public final class ManagedMachine implements ControlTarget {
         return outcome;
       }
     }
+  }
+
+  /** The same machine again, with what was added to it. */
+  private void restart(Map<String, DiskConfig> added) throws MachineException {
+    Machine next = Machine.start(config, console, debug, ports, listener, true);
+    for (Map.Entry<String, DiskConfig> disk : added.entrySet()) {
+      next.addDisk(disk.getKey(), disk.getValue());
+    }
+    started(next);
+    if (!paused) {
+      next.resume();
+    }
+  }
+
+  private void gone(String id) {
+    tell(ControlEvent.deviceDeleted(id));
   }
 
   private static ControlEvent shutdown(MachineOutcome outcome, Optional<String> why) {
@@ -211,8 +239,20 @@ public final class ManagedMachine implements ControlTarget {
   }
 
   @Override
-  public List<Disk> disks() {
-    return List.of();
+  public synchronized List<Disk> disks() {
+    List<Disk> disks = new ArrayList<>();
+    if (machine != null) {
+      for (MachineDevices.DiskInfo each : machine.disks()) {
+        disks.add(
+            new Disk(
+                each.id(),
+                each.config().image().toString(),
+                each.config().format().map(ImageFormat::label).orElse("auto"),
+                each.config().readOnly(),
+                each.size()));
+      }
+    }
+    return disks;
   }
 
   @Override
@@ -320,15 +360,37 @@ public final class ManagedMachine implements ControlTarget {
   }
 
   @Override
-  public void addDevice(String driver, String id, Map<String, Object> arguments)
+  public synchronized void addDevice(String driver, String id, Map<String, Object> arguments)
       throws ControlException {
-    throw new ControlException("'" + driver + "' is not a valid device model name");
+    if (!driver.equals(DISK_DRIVER)) {
+      throw new ControlException("'" + driver + "' is not a valid device model name");
+    }
+    if (!RuntimeFolder.isName(id)) {
+      throw new ControlException("Parameter 'id' expects an identifier");
+    }
+    Map<String, Object> left = new HashMap<>(arguments);
+    Object text = left.remove(DISK_ARGUMENT);
+    if (!left.isEmpty()) {
+      throw new ControlException(
+          "Property '" + driver + "." + left.keySet().iterator().next() + "' not found");
+    }
+    if (!(text instanceof String disk)) {
+      throw new ControlException(
+          "'" + DISK_ARGUMENT + "' is missing: a value as of --disk expected");
+    }
+    try {
+      machine().addDisk(id, DiskConfig.parse(disk));
+    } catch (MachineException e) {
+      throw new ControlException(e.getMessage(), e);
+    }
   }
 
   @Override
-  public void removeDevice(String id) throws ControlException {
-    throw new ControlException(
-        ErrorClass.DEVICE_NOT_FOUND, "Device '" + id + "' not found");
+  public synchronized void removeDevice(String id) throws ControlException {
+    if (!machine().removeDevice(id)) {
+      throw new ControlException(
+          ErrorClass.DEVICE_NOT_FOUND, "Device '" + id + "' not found");
+    }
   }
 
   /** The host's numbers of this process's threads. */

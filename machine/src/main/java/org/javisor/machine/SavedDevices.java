@@ -5,9 +5,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.network.option.NetOption;
 import org.javisor.network.user.Forward;
+import org.javisor.pc.pci.PciBus;
+import org.javisor.pc.pci.PciHotplug;
 import org.javisor.storage.block.OnDiskError;
 
 /**
@@ -15,9 +18,19 @@ import org.javisor.storage.block.OnDiskError;
  * are absolute.
  *
  * @param onError of each disk
+ * @param added disks that were added while the machine ran
  */
 record SavedDevices(
-    List<String> disks, List<OnDiskError> onError, List<String> nets, List<String> shares) {
+    List<String> disks, List<OnDiskError> onError, List<String> nets, List<String> shares,
+    List<AddedDisk> added) {
+
+  /** A disk that was added. */
+  record AddedDisk(String id, int slot, String disk, OnDiskError onError) {
+    AddedDisk {
+      StateCheck.range("the slot of " + id, slot, PciHotplug.FIRST_SLOT, PciBus.SLOTS - 1);
+    }
+  }
+
   SavedDevices {
     if (disks.size() != onError.size()) {
       throw new IllegalArgumentException(
@@ -25,12 +38,32 @@ record SavedDevices(
     }
   }
 
-  static SavedDevices of(MachineConfig config) {
+  static SavedDevices of(MachineConfig config, List<MachineDevices.Added> added) {
     return new SavedDevices(
         config.disks().stream().map(SavedDevices::text).toList(),
         config.disks().stream().map(DiskConfig::onError).toList(),
         config.nets().stream().map(SavedDevices::text).toList(),
-        config.shares().stream().map(SavedDevices::text).toList());
+        config.shares().stream().map(SavedDevices::text).toList(),
+        added.stream()
+            .map(
+                each -> new AddedDisk(
+                    each.id(), each.slot(), text(each.config()), each.config().onError()))
+            .toList());
+  }
+
+  /** The disks that were added. */
+  List<MachineDevices.Added> addedDisks() throws StateException {
+    try {
+      List<MachineDevices.Added> all = new ArrayList<>();
+      for (AddedDisk each : added) {
+        all.add(
+            new MachineDevices.Added(
+                each.id, each.slot, DiskConfig.parse(each.disk).withOnError(each.onError)));
+      }
+      return all;
+    } catch (MachineException e) {
+      throw new StateException(e.getMessage(), e);
+    }
   }
 
   /**

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.javisor.accelerator.TraceCategory;
@@ -66,6 +67,10 @@ public final class SavedMachine implements AutoCloseable {
       Optional<String> accelerator, Set<TraceCategory> trace, Optional<InetSocketAddress> gdb)
       throws StateException {
     return saved.config(accelerator, trace, gdb);
+  }
+
+  List<MachineDevices.Added> added() throws StateException {
+    return saved.devices().addedDisks();
   }
 
   long clock() {

@@ -58,6 +58,7 @@ class ControlSocketTest {
               TinyKernel.config(TinyKernel.write(folder)),
               new ConsoleHub(Optional.of(output)),
               Optional.empty(),
+              List.of(),
               nobody);
       QmpServer server = QmpServer.open(claim, machine, Clock.host());
       if (saved.isPresent()) {
@@ -71,8 +72,12 @@ class ControlSocketTest {
           .daemon()
           .start(
               () -> {
-                try (server) {
-                  end.complete(machine.await(true));
+                try {
+                  MachineOutcome outcome;
+                  try (server) {
+                    outcome = machine.await(true);
+                  }
+                  end.complete(outcome);
                 } catch (Throwable e) {
                   end.completeExceptionally(e);
                 }

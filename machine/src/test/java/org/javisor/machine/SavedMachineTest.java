@@ -45,7 +45,8 @@ class SavedMachineTest {
   private static Machine restore(Path file, TinyKernel.Output output) throws Exception {
     try (SavedMachine saved = SavedMachine.open(file)) {
       MachineConfig config = saved.config(Optional.empty(), Set.of(), Optional.empty());
-      return Machine.restore(saved, config, output, Optional.empty(), NOBODY, false);
+      return Machine.restore(
+          saved, config, output, Optional.empty(), List.of(), NOBODY, false);
     }
   }
 
@@ -178,7 +179,7 @@ class SavedMachineTest {
     writer.section(
         SavedConfig.SECTION,
         SavedConfig.FORMAT,
-        SavedConfig.of("x", TinyKernel.config(Path.of("/nowhere")), "interp", 5, 1_000_000_000));
+        SavedConfig.of("x", TinyKernel.config(Path.of("/nowhere")), List.of(), "interp", 5, 1_000_000_000));
     StateReader reader = new StateReader(writer.finish());
     SavedConfig config = SavedConfig.take(reader);
     assertEquals(

@@ -36,6 +36,12 @@ public final class MachineClock implements Clock {
   }
 
   @Override
+  public long monotonicStart() {
+    long start = host.monotonicStart();
+    return start == NOT_MONOTONIC || standsAt != RUNS ? NOT_MONOTONIC : start + behind;
+  }
+
+  @Override
   public long wallNanos() {
     return host.wallNanos();
   }

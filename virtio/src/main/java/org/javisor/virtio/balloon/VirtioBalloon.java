@@ -2,9 +2,7 @@ package org.javisor.virtio.balloon;
 
 import java.util.Arrays;
 import java.util.concurrent.Executor;
-import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.state.Snapshottable;
-import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
@@ -16,7 +14,8 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A memory balloon. Pages are given back on threads that may block. */
-public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBalloon.State> {
+public final class VirtioBalloon
+    implements VirtioDevice, Snapshottable<VirtioBalloon.State> {
   static final long F_STATS_VQ = 1L << 1;
   static final long F_DEFLATE_ON_OOM = 1L << 2;
   static final long F_REPORTING = 1L << 5;
@@ -41,9 +40,6 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
 
   private static final int TAGS = 8;
 
-  /** How often is looked whether the statistics buffer is back. */
-  private static final long DRAIN_NANOS = 100_000;
-
   private final GuestMemory memory;
   private final Executor workers;
   private final Turns inflating = new Turns(() -> serve(INFLATE));
@@ -64,9 +60,6 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
   private Session statsOf;
   private boolean statsHeld;
   private volatile boolean statsWanted;
-
-  /** The machine is to be paused: the statistics buffer goes back, and none is taken. */
-  private volatile boolean draining;
 
   /**
    * @param workers threads that may block
@@ -164,50 +157,16 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
     statistics = BalloonStatistics.UNKNOWN;
   }
 
-  /** Queues that were not agreed upon are left out of the numbering. */
-  private static int reportQueue(Session current) {
-    return current.has(F_REPORTING) ? current.has(F_STATS_VQ) ? 3 : 2 : -1;
-  }
-
-  @Override
-  public void kick(Session current, int queue) {
-    draining = false;
-    Turns turns;
-    if (queue == reportQueue(current)) {
-      turns = reporting;
-    } else {
-      turns = queue == INFLATE ? inflating : queue == DEFLATE ? deflating : telling;
-    }
-    workers.execute(turns::ring);
-  }
-
-  /**
-   * Gives the statistics buffer back, so that none is under way; when the machine goes on, the driver
-   * fills it again.
-   */
-  @Override
-  public void drain() {
-    draining = true;
-    telling.ring();
-    while (!telling.idle()) {
-      LockSupport.parkNanos(DRAIN_NANOS);
-    }
-  }
-
   private static final StateFormat<State> FORMAT =
       StateFormat.of("virtio-balloon", 1, State.class);
 
   /**
    * The saved state.
    *
-   * @param target pages that the guest was asked to do without
+   * @param target pages that the guest is asked to do without
    * @param actual pages that it says it does without
    */
-  public record State(int target, int actual) {
-    public State {
-      StateCheck.range("the target", target, 0, Integer.MAX_VALUE);
-    }
-  }
+  public record State(int target, int actual) {}
 
   @Override
   public StateFormat<State> stateFormat() {
@@ -223,6 +182,29 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
   public void restoreState(State state) {
     targetPages = state.target;
     actualPages = state.actual;
+  }
+
+  @Override
+  public int kept(int queue) {
+    Session current = session;
+    return queue == STATS && current != null && current.has(F_STATS_VQ) && statsOf == current
+        && statsHeld ? 1 : 0;
+  }
+
+  /** Queues that were not agreed upon are left out of the numbering. */
+  private static int reportQueue(Session current) {
+    return current.has(F_REPORTING) ? current.has(F_STATS_VQ) ? 3 : 2 : -1;
+  }
+
+  @Override
+  public void kick(Session current, int queue) {
+    Turns turns;
+    if (queue == reportQueue(current)) {
+      turns = reporting;
+    } else {
+      turns = queue == INFLATE ? inflating : queue == DEFLATE ? deflating : telling;
+    }
+    workers.execute(turns::ring);
   }
 
   private void serve(int kind) {
@@ -353,9 +335,6 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
       statsHeld = false;
     }
     if (!statsHeld) {
-      if (draining) {
-        return;
-      }
       if (!queue.pop(statsChain)) {
         queue.rearm();
         if (!queue.hasNext() || !queue.pop(statsChain)) {
@@ -366,7 +345,7 @@ public final class VirtioBalloon implements VirtioDevice, Snapshottable<VirtioBa
       read(statsChain);
       queue.rearm();
       statsWanted = false;
-    } else if (statsWanted || draining) {
+    } else if (statsWanted) {
       statsWanted = false;
       statsHeld = false;
       queue.push(statsChain.head(), 0);

@@ -346,18 +346,24 @@ public final class DeviceCore {
     List<QueueState> states = new ArrayList<>();
     for (int i = 0; i < queues; i++) {
       Virtqueue queue = session == null ? null : session.queue(i);
-      if (queue != null && queue.inFlight() != 0 && !session.isOver()) {
+      int kept = queue == null ? 0 : device.kept(i);
+      if (queue != null && queue.inFlight() != kept && !session.isOver()) {
         throw new NotSavableException(
             "a request to the " + device.type().name() + " device waits for the host");
       }
       states.add(
           new QueueState(
               size[i], descriptors[i], available[i], used[i], enabled[i],
-              queue == null ? 0 : queue.position()));
+              queue == null ? 0 : before(queue.position(), kept)));
     }
     return new State(
         status.get(), driverFeatures, started, session != null && session.isOver(),
         generation.get(), states);
+  }
+
+  /** A position so many available chains earlier. */
+  private static int before(int position, int chains) {
+    return position & 0xffff_0000 | position - chains & 0xffff;
   }
 
   /** Takes over a state, while paused; a driver that had started finds its device at work. */

@@ -47,6 +47,14 @@ public interface VirtioDevice {
   default void drain() {}
 
   /**
+   * How many chains of a queue, the last that were taken, the device keeps although nothing is under
+   * way. They are not saved: a restored device takes them again.
+   */
+  default int kept(int queue) {
+    return 0;
+  }
+
+  /**
    * Whether there is nothing to save of it but what its driver set up. A device of which there is more
    * is a {@link org.javisor.accelerator.state.Snapshottable}; one that is neither cannot be saved.
    */

@@ -112,7 +112,10 @@ public final class VirtioFs implements VirtioDevice {
         });
   }
 
-  /** Requests are answered outside of the session: one must not be taken that cannot be given back. */
+  /**
+   * Waits for the host: requests are answered outside of the session, and one that was taken must be
+   * given back. What the guest has open cannot be saved, but a machine may stand.
+   */
   @Override
   public void drain() {
     while (kicks.get() != 0) {

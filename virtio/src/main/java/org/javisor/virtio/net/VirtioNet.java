@@ -161,9 +161,13 @@ public final class VirtioNet implements VirtioDevice, Snapshottable<VirtioNet.St
 
   @Override
   public void start(Session opened) {
+    // Of a legacy driver nobody has asked whether its choice makes sense.
+    boolean checksum = opened.has(F_GUEST_CSUM);
     offloads =
         new OffloadSupport(
-            opened.has(F_GUEST_CSUM), opened.has(F_GUEST_TSO4), opened.has(F_GUEST_TSO6));
+            checksum,
+            checksum && opened.has(F_GUEST_TSO4),
+            checksum && opened.has(F_GUEST_TSO6));
     session = opened;
     // A network that was refused without a driver offers its frames again.
     port.receiverReady();
