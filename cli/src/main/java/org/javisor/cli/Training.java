@@ -17,7 +17,7 @@ final class Training {
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
     String[][] lines = {
       {"--help"}, {"--version"}, {"run", "--help"}, {"run", "--memory", "0", "--json"},
-      {"inspect", "--help"}, {"doctor", "--help"}
+      {"inspect", "--help"}, {"doctor", "--help"}, {"restore", "/dev/null", "--json"}, {"list"}
     };
     for (String[] line : lines) {
       CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);

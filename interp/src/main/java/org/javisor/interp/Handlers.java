@@ -496,8 +496,11 @@ final class Handlers {
     int segment = in.form.operand(0).register();
     int sel = (int) c.peek(0, 2) & 0xffff;
     c.peek(0, in.operandSize);
+    // The stack that is left decides how wide its pointer is, not the one that is loaded.
+    int width = c.stackSize;
+    long sp = c.stackPointer() + in.operandSize;
     c.segments.load(segment, sel);
-    c.setStackPointer(c.stackPointer() + in.operandSize);
+    c.put(Cpu.RSP << 3, width, sp);
     if (segment == Instruction.SS) {
       c.shadowStack();
     }
@@ -557,7 +560,8 @@ final class Handlers {
     long sp = c.stackPointer();
     long at = sp - size;
     c.store(c.stackAddress(at, size, true), size, c.reg(Cpu.RBP));
-    long frame = at;
+    // All of the stack pointer as the push has left it, of which a narrow stack moves only a part.
+    long frame = c.stackSize == 2 ? c.reg(Cpu.RSP) & ~0xffffL | at & 0xffff : at;
     if (level > 0) {
       long bp = c.reg(Cpu.RBP);
       for (int i = 1; i < level; i++) {

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
@@ -43,6 +44,9 @@ final class InterpVcpu implements Vcpu {
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
+  /** Whether the notice that the guest-physical map has changed is among them. */
+  private final AtomicBoolean flushNoticed = new AtomicBoolean();
+
   private final Set<Long> breakpoints = new HashSet<>();
 
   /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
@@ -71,6 +75,9 @@ final class InterpVcpu implements Vcpu {
 
   /** The instruction under way runs alone, so its stores may hit its own block. */
   private boolean alone;
+
+  /** An instruction has run alone since it was last looked what may come between two. */
+  private boolean ranAlone;
 
   private volatile long instructions;
   private long executed;
@@ -135,8 +142,12 @@ final class InterpVcpu implements Vcpu {
     if (Thread.currentThread() == runner) {
       // In the middle of an instruction that wrote a register of the board.
       flushTlb();
-    } else {
-      betweenBlocks(this::flushTlb);
+    } else if (!flushNoticed.getAndSet(true)) {
+      betweenBlocks(
+          () -> {
+            flushNoticed.set(false);
+            flushTlb();
+          });
     }
   }
 
@@ -335,6 +346,7 @@ final class InterpVcpu implements Vcpu {
         }
       } catch (GuestFault f) {
         alone = false;
+        halted = false; // the step over a HLT ends it
         c.debug.forgetPending();
         if (!c.delivery.exception(f.vector, f.errorCode)) {
           instructions = executed;
@@ -346,8 +358,12 @@ final class InterpVcpu implements Vcpu {
     }
   }
 
-  /** An instruction that writes its own block is run again, unless something comes before it. */
+  /**
+   * An instruction that writes its own block, or has not done all of its work, is run again, unless
+   * something comes before it.
+   */
   private void runAgain() {
+    alone = false;
     if (!interrupted()) {
       try {
         runAlone();
@@ -363,6 +379,11 @@ final class InterpVcpu implements Vcpu {
         VmExit exit = service();
         if (exit != null) {
           return exit;
+        }
+        if (ranAlone) {
+          // What that instruction changed may come before the next one.
+          ranAlone = false;
+          continue;
         }
       }
       if (translator != null && core.translatable()) {
@@ -500,6 +521,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
+    ranAlone = true;
     boolean step = (c.flags() & Cpu.TF) != 0;
     c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;
@@ -542,6 +564,16 @@ final class InterpVcpu implements Vcpu {
   }
 
   @Override
+  public long tscOffset() {
+    return c.system.tscOffset();
+  }
+
+  @Override
+  public void setTscOffset(long ticks) {
+    c.system.setTscOffset(ticks);
+  }
+
+  @Override
   public void flushTlb() {
     c.mmu.flushAll();
     flushCode();
@@ -550,6 +582,7 @@ final class InterpVcpu implements Vcpu {
   @Override
   public void reset() {
     halted = false;
+    c.delivery.nmiBlocked = false;
     pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     c.stackShadow = false;
@@ -605,6 +638,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyTo(s.dr);
     c.system.exportMsrs(s);
     s.pendingInterrupt = pendingInterrupt;
+    s.halted = halted;
+    s.interruptShadow = c.shadow;
+    s.nmiPending = (RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) & NMI) != 0;
+    s.nmiBlocked = c.delivery.nmiBlocked;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
     s.xcr0 = c.fpu.xcr0;
@@ -618,8 +655,8 @@ final class InterpVcpu implements Vcpu {
 
   @Override
   public void setState(CpuState s) {
-    halted = false;
-    c.shadow = false;
+    halted = s.halted;
+    c.shadow = s.interruptShadow;
     c.stackShadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);
@@ -644,6 +681,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyFrom(s.dr);
     c.system.adoptMsrs(s);
     pendingInterrupt = s.pendingInterrupt;
+    c.delivery.nmiBlocked = s.nmiBlocked;
+    if (s.nmiPending) {
+      nmi();
+    }
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
     RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);

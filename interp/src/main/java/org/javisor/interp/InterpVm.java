@@ -147,8 +147,9 @@ final class InterpVm implements Vm {
   }
 
   /**
-   * Guest-physical addresses lead elsewhere now. The vCPU that made it so sees it with its next
-   * access, the others before their next block.
+   * Guest-physical addresses lead elsewhere now, and translations end in machine frames. The vCPU
+   * that made it so drops its own before its next access, the others before their next block; whoever
+   * gives a frame to somebody else first waits until every vCPU has been out of {@link Vcpu#run}.
    */
   private void mapChanged() {
     for (InterpVcpu v : vcpus) {
