@@ -172,7 +172,8 @@ public final class BlockBackend extends XenbusBackend {
         case OP_READ, OP_WRITE -> transfer(operation, id, request, false);
         // The response names what was done, not how it was asked for.
         case OP_INDIRECT -> transfer(request.u8(1), id, request, true);
-        case OP_FLUSH -> disk.submit(new BlockRequest.Flush(failure -> end(id, operation, failure)));
+        case OP_FLUSH ->
+            disk.submit(new BlockRequest.Flush(failure -> end(id, operation, failure)));
         case OP_DISCARD -> discard(id, request);
         default -> respond(id, operation, NOT_SUPPORTED);
       }
