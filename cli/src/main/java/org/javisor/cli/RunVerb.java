@@ -81,8 +81,12 @@ final class RunVerb extends Verb {
           .defaultValue("512M")
           .build();
   private final OptionSpec cpus =
-      option("--cpus", "N", Integer.class, "Virtual CPUs. Default: ${DEFAULT-VALUE}")
-          .defaultValue("1")
+      option(
+          "--cpus",
+          "N",
+          Integer.class,
+          "Virtual CPUs. Default: as many as the host has, at most 2; here ${DEFAULT-VALUE}")
+          .defaultValue(Integer.toString(MachineConfig.defaultCpus()))
           .build();
   private final OptionSpec cpuModel =
       option(

@@ -72,6 +72,9 @@ final class InterpVcpu implements Vcpu {
   /** The instruction under way runs alone, so its stores may hit its own block. */
   private boolean alone;
 
+  /** An instruction has run alone since it was last looked what may come between two. */
+  private boolean ranAlone;
+
   private volatile long instructions;
   private long executed;
   long blocksBuilt;
@@ -318,6 +321,7 @@ final class InterpVcpu implements Vcpu {
         }
       } catch (GuestFault f) {
         alone = false;
+        halted = false; // the step over a HLT ends it
         c.debug.forgetPending();
         if (!c.delivery.exception(f.vector, f.errorCode)) {
           instructions = executed;
@@ -346,6 +350,11 @@ final class InterpVcpu implements Vcpu {
         VmExit exit = service();
         if (exit != null) {
           return exit;
+        }
+        if (ranAlone) {
+          // What that instruction changed may come before the next one.
+          ranAlone = false;
+          continue;
         }
       }
       if (translator != null && core.translatable()) {
@@ -478,6 +487,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
+    ranAlone = true;
     boolean step = (c.flags() & Cpu.TF) != 0;
     c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;

@@ -6,9 +6,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
@@ -363,10 +365,21 @@ public final class Machine implements AutoCloseable {
   /** Waits until the machine has ended. */
   public MachineOutcome await() throws InterruptedException {
     done.await();
+    return ended(outcome.get());
+  }
+
+  /** The same for at most so long; empty if it has not ended by then. */
+  public Optional<MachineOutcome> await(long nanos) throws InterruptedException {
+    return done.await(nanos, TimeUnit.NANOSECONDS)
+        ? Optional.of(ended(outcome.get()))
+        : Optional.empty();
+  }
+
+  private MachineOutcome ended(MachineOutcome how) {
     if (failure != null) {
       throw new AssertionError("vCPU thread failed", failure);
     }
-    return outcome.get();
+    return how;
   }
 
   /** Ends the machine at once, as if its plug were pulled; {@link #await} then returns. */
@@ -390,6 +403,24 @@ public final class Machine implements AutoCloseable {
       sum += n;
     }
     return sum;
+  }
+
+  /** Ends the machine and says where each vCPU was: why a guest hangs is told by that. */
+  public String stop() throws InterruptedException {
+    List<String> lines = new ArrayList<>();
+    for (VcpuThread v : vcpus) {
+      lines.add(v.describe());
+    }
+    quit();
+    for (int i = 0; i < vcpus.size(); i++) {
+      vcpus.get(i).thread().join();
+      CpuState s = vcpus.get(i).vcpu().state();
+      lines.set(
+          i,
+          lines.get(i)
+              + ", rip %#x, rflags %#x, rsp %#x, cr3 %#x".formatted(s.rip, s.rflags, s.gpr[4], s.cr3));
+    }
+    return String.join("\n", lines);
   }
 
   /** Ends the machine if it runs and gives back everything it holds. */
