@@ -214,6 +214,14 @@ final class DebugRegisters {
     }
   }
 
+  /** INT1 raises #DB itself: a trap that a load of SS has put off comes with it. */
+  void joinPending() {
+    if (pending != 0) {
+      hit(pending);
+      pending = 0;
+    }
+  }
+
   /** An instruction that faulted has touched nothing. */
   void forgetPending() {
     pending = 0;

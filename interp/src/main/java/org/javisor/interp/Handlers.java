@@ -105,7 +105,10 @@ final class Handlers {
       case JCXZ -> branch(c, in, Cpu.zeroExtend(c.reg(Cpu.RCX), in.addressSize) == 0);
       case INT -> softwareInterrupt(c, in, (int) in.immediate & 0xff);
       case INT3 -> c.delivery.interrupt(GuestFault.BP, !c.realOrVirtual8086(), next(c, in));
-      case INT1 -> c.delivery.interrupt(GuestFault.DB, false, next(c, in));
+      case INT1 -> {
+        c.debug.joinPending();
+        c.delivery.interrupt(GuestFault.DB, false, next(c, in));
+      }
       case INTO -> {
         if (c.overflow()) {
           c.delivery.interrupt(GuestFault.OF, true, next(c, in));

@@ -172,7 +172,9 @@ final class JitTranslator implements Translator {
         JitBlock from = sites.block(site);
         long jump = from.entry + sites.info(site);
         long code = find(target, part);
-        if (code != 0 && from.valid) {
+        // A page that has been mapped elsewhere meanwhile is another one, whatever its address.
+        boolean near = (target ^ from.rip) >>> 12 == 0;
+        if (code != 0 && from.valid && (!near || lastFrame == from.frame)) {
           link(from, jump, target, code);
         }
         return code;

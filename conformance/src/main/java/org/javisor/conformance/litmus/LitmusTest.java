@@ -213,7 +213,7 @@ record LitmusTest(String name, List<List<Op>> threads) {
     StringBuilder text = new StringBuilder();
     int shift = 4 * values();
     for (int t = 0; t < threads.size(); t++) {
-      text.append(t == 0 ? "" : " | ");
+      text.append(t == 0 ? "" : "| ");
       for (Op op : threads.get(t)) {
         if (op.reads()) {
           shift -= 4;
