@@ -22,6 +22,9 @@ final class JitTranslator implements Translator {
   /** Bits of {@link JitBlock#mode} beside the part of the TLB. */
   static final int MODE_SSE = 4;
 
+  /** Each access is looked up in the TLB by itself. */
+  static final int MODE_PLAIN = 8;
+
   private static final int AF_AND_OTHERS = 0xd5;
   private static final int OF = 1 << 11;
   private static final int MXCSR_MASKS = 0x1f80;
@@ -180,6 +183,8 @@ final class JitTranslator implements Translator {
       }
       case Sites.INDIRECT:
         return indirect(site, part);
+      case Sites.GROUP:
+        return plain(sites.block(site), sites.info(site), sites.target(site), part);
       case Sites.AGAIN:
         core.setRip(sites.block(site).ripOf(sites.info(site)));
         return 0;
@@ -215,17 +220,36 @@ final class JitTranslator implements Translator {
     if (!again) {
       int size = Sites.size(info);
       boolean write = Sites.write(info);
-      core.fill(va, size, write);
-      long tag =
-          RawMemory.get64(
-              block + Layout.tlbTags(part, write)
-                  + ((va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3));
-      if ((va + (size - 1) + tag & -4096L) == 0) {
-        return resume(b, i);
+      long second = va + (size - 1) & -4096L;
+      if (second != (va & -4096L)) {
+        core.fill(va, 1, write);
+        core.fill(second, 1, write);
+        if (inTlb(va, part, write)
+            && inTlb(second, part, write)
+            && (!write || addend(va, part) == addend(second, part))) {
+          return resume(b, i);
+        }
+      } else {
+        core.fill(va, size, write);
+        if (inTlb(va, part, write)) {
+          return resume(b, i);
+        }
       }
     }
     missBlock = null;
     return slow(b, i);
+  }
+
+  private static long tlbOffset(long va) {
+    return (va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3;
+  }
+
+  private boolean inTlb(long va, int part, boolean write) {
+    return RawMemory.get64(block + Layout.tlbTags(part, write) + tlbOffset(va)) == -(va & -4096L);
+  }
+
+  private long addend(long va, int part) {
+    return RawMemory.get64(block + Layout.tlbAddends(part) + tlbOffset(va));
   }
 
   /** Has the interpreter execute an instruction of a block. */
@@ -258,6 +282,32 @@ final class JitTranslator implements Translator {
     return RawMemory.get64(block + Layout.jumpTags(part) + index) == -rip
         ? RawMemory.get64(block + Layout.jumpCode(part) + index)
         : 0;
+  }
+
+  /** Goes on where each access of a block is looked at by itself, and will go there directly. */
+  private long plain(JitBlock b, int i, long jump, int part) {
+    long rip = b.ripOf(i);
+    core.setRip(rip);
+    if (!b.valid) {
+      return 0;
+    }
+    if (b.plain == null) {
+      b.plain = new JitBlock[b.count];
+    }
+    JitBlock p = b.plain[i];
+    if (p == null || !p.valid) {
+      int mode = b.mode | MODE_PLAIN;
+      p = pages[b.frame].find(rip, mode);
+      if (p == null) {
+        p = translate(rip, mode, part, b.frame);
+      }
+      b.plain[i] = p;
+    }
+    if (!b.gone) {
+      long at = b.entry + jump;
+      cache.patch32(at, (int) (p.entry - (at + 4)));
+    }
+    return p.entry;
   }
 
   private long indirect(int site, int part) {
