@@ -234,7 +234,7 @@ final class QmpSession implements ControlTarget.Listener, Runnable {
 
   private void write() {
     try {
-      for (byte[] next = unread.take(); next != END; next = unread.take()) {
+      for (byte[] next = unread.take(); next.length != 0; next = unread.take()) {
         ByteBuffer buffer = ByteBuffer.wrap(next);
         while (buffer.hasRemaining()) {
           channel.write(buffer);
