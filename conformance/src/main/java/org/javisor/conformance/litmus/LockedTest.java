@@ -201,7 +201,7 @@ record LockedTest(String name, int size, Kind kind) {
         CpuState s = crew.start(i);
         s.gpr[Crew.RDI] = operand;
         s.gpr[LOOP_COUNT] = n;
-        s.gpr[R8] = i + 1;
+        s.gpr[R8] = i + 1L;
         states.add(s);
       }
       crew.run(states);

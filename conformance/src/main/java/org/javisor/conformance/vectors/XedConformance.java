@@ -126,7 +126,7 @@ public final class XedConformance {
       return;
     }
     String reference = Files.readString(command.resolveSibling("stdout.reference"));
-    compare(HexFormat.of().parseHex(hex.toString().toLowerCase()), codeSize, reference);
+    compare(HexFormat.of().parseHex(hex.toString()), codeSize, reference);
   }
 
   private void compare(byte[] code, int codeSize, String reference) {
