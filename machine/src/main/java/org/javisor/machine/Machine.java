@@ -418,7 +418,8 @@ public final class Machine implements AutoCloseable {
       lines.set(
           i,
           lines.get(i)
-              + ", rip %#x, rflags %#x, rsp %#x, cr3 %#x".formatted(s.rip, s.rflags, s.gpr[4], s.cr3));
+              + ", rip %#x, rflags %#x, rsp %#x, cr3 %#x".formatted(s.rip, s.rflags, s.gpr[4],
+                  s.cr3));
     }
     return String.join("\n", lines);
   }

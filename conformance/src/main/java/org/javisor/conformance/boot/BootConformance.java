@@ -113,7 +113,8 @@ public final class BootConformance {
     for (int i = 1; i <= times; i++) {
       failed += once(boot, i) ? 0 : 1;
     }
-    out.printf("%d of %d booted to a shell that answered, and powered off%n", times - failed, times);
+    out.printf("%d of %d booted to a shell that answered, and powered off%n", times - failed,
+        times);
     return failed == 0 ? Exit.OK : Exit.MISMATCH;
   }
 

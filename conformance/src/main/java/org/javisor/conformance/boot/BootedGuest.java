@@ -61,7 +61,8 @@ public final class BootedGuest implements AutoCloseable {
   }
 
   /** Waits for a text behind a position; returns the position behind it. */
-  public int await(String text, int from, int seconds) throws InterruptedException, TimeoutException {
+  public int await(String text, int from, int seconds)
+      throws InterruptedException, TimeoutException {
     long end = CLOCK.nanos() + TimeUnit.SECONDS.toNanos(seconds);
     synchronized (output) {
       while (true) {

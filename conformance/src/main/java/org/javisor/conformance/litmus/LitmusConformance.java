@@ -85,7 +85,8 @@ public final class LitmusConformance {
       tests.add(LitmusTest.random(seed * 1_000_003 + i));
     }
     Report report = new Report();
-    out.println("test, layout: runs; outcomes seen of those permitted; weak ones seen of those that");
+    out.println(
+        "test, layout: runs; outcomes seen of those permitted; weak ones seen of those that");
     out.println("only store buffers make possible");
     for (LitmusTest test : tests) {
       if (wanted(test.name())) {

@@ -224,7 +224,8 @@ record LitmusTest(String name, List<List<Op>> threads) {
     text.append("=> ");
     for (int v = 0; v < variables(); v++) {
       shift -= 4;
-      text.append(VARIABLES.charAt(v)).append('=').append(outcome >>> shift & MAX_VALUE).append(' ');
+      text.append(VARIABLES.charAt(v)).append('=').append(outcome >>> shift & MAX_VALUE)
+          .append(' ');
     }
     return text.toString().strip();
   }

@@ -132,7 +132,8 @@ public final class MooConformance implements EmptyBus, BarePlatform {
       }
     }
     excluded.forEach((why, n) -> out.printf("not compared, %,d times: %s%n", n, why));
-    out.printf("%d files, %,d tests compared, %,d mismatches%n", files.size(), compared, mismatches);
+    out.printf("%d files, %,d tests compared, %,d mismatches%n", files.size(), compared,
+        mismatches);
     return mismatches == 0 && compared > 0 ? Exit.OK : Exit.MISMATCH;
   }
 
@@ -275,7 +276,8 @@ public final class MooConformance implements EmptyBus, BarePlatform {
         mask = OLD_FLAGS & ~Undefined.flags(in, test.before().registers().get("cx"));
       }
       if (((actual[i] ^ expected.get(name)) & mask) != 0) {
-        wrong.add("%s %04x instead of %04x".formatted(name, actual[i] & mask, expected.get(name) & mask));
+        wrong.add(
+            "%s %04x instead of %04x".formatted(name, actual[i] & mask, expected.get(name) & mask));
       }
     }
     if (test.exception() < 0) {

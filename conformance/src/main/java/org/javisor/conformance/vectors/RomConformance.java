@@ -105,7 +105,8 @@ public final class RomConformance implements EmptyBus, BarePlatform {
       byte[] rom = Files.readAllBytes(Path.of(files.getFirst()));
       if (rom.length == 0 || rom.length % (64 << 10) != 0 || rom.length > MAX_ROM) {
         throw new UsageException(
-            files.getFirst() + " has " + rom.length + " bytes: whole 64 KiB, at most 256, expected");
+            files.getFirst() + " has " + rom.length
+                + " bytes: whole 64 KiB, at most 256, expected");
       }
       String expected = expect.isEmpty() ? null : Files.readString(Path.of(expect.getFirst()));
       RomConformance machine = new RomConformance(last[0]);

@@ -88,7 +88,8 @@ public final class XedConformance {
   private int report(String folder) {
     if (compared == 0) {
       System.err.println(
-          "javisor-conformance: " + folder + " holds no decoder tests: XED's folder tests expected");
+          "javisor-conformance: " + folder
+              + " holds no decoder tests: XED's folder tests expected");
       return Exit.FILE;
     }
     differences.forEach(out::println);
