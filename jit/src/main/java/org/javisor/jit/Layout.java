@@ -56,6 +56,12 @@ final class Layout {
 
   static final int STACK_BYTES = 24;
 
+  /** Where an access goes on that needs no second check. */
+  static final int CONTINUE = WORDS + 432;
+
+  /** The bytes of a load across two pages. */
+  static final int CROSSING = WORDS + 448;
+
   /** What to add to the addresses of groups of accesses, 8 bytes each. */
   static final int GROUPS = WORDS + 368;
 
