@@ -58,6 +58,7 @@ class ControlSocketTest {
               TinyKernel.config(TinyKernel.write(folder)),
               new ConsoleHub(Optional.of(output)),
               Optional.empty(),
+              List.of(),
               nobody);
       QmpServer server = QmpServer.open(claim, machine, Clock.host());
       if (saved.isPresent()) {
@@ -92,9 +93,13 @@ class ControlSocketTest {
     }
 
     @Override
-    public void close() throws Exception {
+    public void close() {
       machine.leave();
-      outcome();
+      try {
+        outcome();
+      } catch (Exception e) {
+        throw new AssertionError("the machine does not end", e);
+      }
     }
   }
 
