@@ -21,8 +21,9 @@ public enum ExitCode {
           + " another process uses"),
   BUILD_FAILED(10, "the first build failed (said by the launcher)"),
   IMAGE_LEAKS(11, "the disk image is sound, but wastes space (said by image check)"),
-  NO_MACHINE(12, "no machine of that name runs"),
-  NOT_IN_TIME(13, "the guest did not do in time what was asked of it");
+  BENCH_FAILED(12, "a subject of the benchmark failed, or their results differ (said by bench)"),
+  NO_MACHINE(13, "no machine of that name runs"),
+  NOT_IN_TIME(14, "the guest did not do in time what was asked of it");
 
   private final int code;
   private final String meaning;

@@ -21,6 +21,7 @@ public final class Javisor extends Verb {
         .footer(
             "",
             "javisor run boots Debian's kernel to a shell; Ctrl-A h helps there, Ctrl-A x leaves.",
+            "javisor bench --help: measures Javisor beside QEMU.",
             "javisor VERB --help says more. Exit codes are listed in README.md.");
     options(
         OptionSpec.builder("--version")
@@ -43,6 +44,9 @@ public final class Javisor extends Verb {
     spec().addSubcommand("inspect", new InspectVerb().spec());
     spec().addSubcommand("doctor", new DoctorVerb().spec());
     spec().addSubcommand("image", new ImageVerb().spec());
+    spec().addSubcommand("create", new CreateVerb().spec());
+    spec().addSubcommand("xl", new XlVerb().spec());
+    spec().addSubcommand("xen-host", new XenHostVerb().spec());
   }
 
   private void addControl(String verb, String description, String command) {

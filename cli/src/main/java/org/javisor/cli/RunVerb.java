@@ -72,8 +72,12 @@ final class RunVerb extends Verb {
           .defaultValue("512M")
           .build();
   private final OptionSpec cpus =
-      option("--cpus", "N", Integer.class, "Virtual CPUs. Default: ${DEFAULT-VALUE}")
-          .defaultValue("1")
+      option(
+          "--cpus",
+          "N",
+          Integer.class,
+          "Virtual CPUs. Default: as many as the host has, at most 2; here ${DEFAULT-VALUE}")
+          .defaultValue(Integer.toString(MachineConfig.defaultCpus()))
           .build();
   private final OptionSpec cpuModel =
       option(
@@ -308,12 +312,13 @@ final class RunVerb extends Verb {
       }
       file = Path.of(SEABIOS);
     }
-    for (OptionSpec other : List.of(kernel, initrd)) {
-      if (other.getValue() != null) {
+    for (OptionSpec other : List.of(kernel, initrd, append)) {
+      if (spec().commandLine().getParseResult().hasMatchedOption(other)) {
         throw new UserError(
             ExitCode.USAGE,
-            other.longestName() + " with --firmware: one of the two expected; firmware boots what"
-                + " is on a disk");
+            other.longestName()
+                + " with --firmware, or a disk without --kernel: firmware boots what"
+                + " is on the disk; leave one of them out");
       }
     }
     if (!file.toString().equals(SEABIOS) || Files.exists(file)) {

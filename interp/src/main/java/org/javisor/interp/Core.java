@@ -157,6 +157,16 @@ public final class Core {
     return c.mmu.lastGlobal();
   }
 
+  /** Address of a table with 8 bytes a frame: the chunks of 64 bytes that hold code, as bits. */
+  public long coverage() {
+    return vm.coverage().table();
+  }
+
+  /** Says which chunks of a frame hold translated bytes now. */
+  public void covers(int frame, long chunks) {
+    vm.coverage().add(frame, chunks);
+  }
+
   /** Says that a frame is translated from now on: its writes are announced. */
   public void holdsCode(int frame) {
     vm.frameHoldsCode(vcpu, frame);

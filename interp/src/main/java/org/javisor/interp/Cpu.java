@@ -112,6 +112,7 @@ final class Cpu {
   final FloatingPoint fpu;
   final InterpVcpu vcpu;
   final GuestFault fault = new GuestFault();
+  final CallRegisters hypercallRegisters = new CallRegisters(this);
 
   /** Address of the current instruction wherever it may fault; of the next one between blocks. */
   long rip;

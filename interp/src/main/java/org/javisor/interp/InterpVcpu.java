@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
@@ -43,6 +44,9 @@ final class InterpVcpu implements Vcpu {
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
+  /** Whether the notice that the guest-physical map has changed is among them. */
+  private final AtomicBoolean flushNoticed = new AtomicBoolean();
+
   private final Set<Long> breakpoints = new HashSet<>();
 
   /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
@@ -71,6 +75,9 @@ final class InterpVcpu implements Vcpu {
 
   /** The instruction under way runs alone, so its stores may hit its own block. */
   private boolean alone;
+
+  /** An instruction has run alone since it was last looked what may come between two. */
+  private boolean ranAlone;
 
   private volatile long instructions;
   private long executed;
@@ -135,8 +142,12 @@ final class InterpVcpu implements Vcpu {
     if (Thread.currentThread() == runner) {
       // In the middle of an instruction that wrote a register of the board.
       flushTlb();
-    } else {
-      betweenBlocks(this::flushTlb);
+    } else if (!flushNoticed.getAndSet(true)) {
+      betweenBlocks(
+          () -> {
+            flushNoticed.set(false);
+            flushTlb();
+          });
     }
   }
 
@@ -193,7 +204,12 @@ final class InterpVcpu implements Vcpu {
     CodePage page = pages[frame];
     boolean own =
         page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
-    if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
+    long covered =
+        (page == null ? 0 : page.covered()) | (translator == null ? 0 : translator.covered(frame));
+    if (vm.singleVcpu()) {
+      vm.coverage().set(frame, covered);
+    }
+    if (covered == 0) {
       pages[frame] = null;
       if (!watch) {
         vm.frameHoldsNoCode(this, frame);
@@ -286,12 +302,14 @@ final class InterpVcpu implements Vcpu {
         }
       }
       page.add(b);
+      vm.coverage().add(frame, page.covered());
       if (b.secondFrame >= 0) {
         vm.frameHoldsCode(this, b.secondFrame);
         if (pages[b.secondFrame] == null) {
           pages[b.secondFrame] = new CodePage();
         }
         pages[b.secondFrame].addStraddler(b, b.length - (4096 - b.offset));
+        vm.coverage().add(b.secondFrame, 1);
       }
     }
     if (b.secondFrame == -1 && !b.breakpoint) {
@@ -328,6 +346,7 @@ final class InterpVcpu implements Vcpu {
         }
       } catch (GuestFault f) {
         alone = false;
+        halted = false; // the step over a HLT ends it
         c.debug.forgetPending();
         if (!c.delivery.exception(f.vector, f.errorCode)) {
           instructions = executed;
@@ -339,8 +358,12 @@ final class InterpVcpu implements Vcpu {
     }
   }
 
-  /** An instruction that writes its own block is run again, unless something comes before it. */
+  /**
+   * An instruction that writes its own block, or has not done all of its work, is run again, unless
+   * something comes before it.
+   */
   private void runAgain() {
+    alone = false;
     if (!interrupted()) {
       try {
         runAlone();
@@ -356,6 +379,11 @@ final class InterpVcpu implements Vcpu {
         VmExit exit = service();
         if (exit != null) {
           return exit;
+        }
+        if (ranAlone) {
+          // What that instruction changed may come before the next one.
+          ranAlone = false;
+          continue;
         }
       }
       if (translator != null && core.translatable()) {
@@ -493,6 +521,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
+    ranAlone = true;
     boolean step = (c.flags() & Cpu.TF) != 0;
     c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;

@@ -15,6 +15,10 @@ final class AccessGroups {
   /** Bytes that a group may span: more would often cross a page. */
   private static final int SPAN = 1024;
 
+  /** No group reaches further from its register: so no sum of distances is more than an int. */
+  private static final int FAR = 1 << 29;
+
+  private static final int RCX = 1;
   private static final int RSP = 4;
   private static final int NONE = -1;
 
@@ -137,6 +141,7 @@ final class AccessGroups {
         && in.base >= 0
         && in.base < 16
         && in.index < 0
+        && Math.abs(in.displacement) <= FAR
         && in.addressSize == 8
         && in.segment != Instruction.FS
         && in.segment != Instruction.GS
@@ -145,6 +150,9 @@ final class AccessGroups {
         && !form.vex()) {
       int at = (int) in.displacement + (in.base == RSP ? stack : 0);
       access(i, in.base, at, in.operandBytes(rm), rm == 0 && form.writesDestination());
+    }
+    if (form.mnemonic().endsWith("stri")) {
+      changed(RCX); // PCMPESTRI and PCMPISTRI
     }
     if (!form.writesDestination() || form.operands().isEmpty()) {
       return;
@@ -170,15 +178,23 @@ final class AccessGroups {
       boolean constant =
           by == Operand.Kind.IMMEDIATE || by == Operand.Kind.IMMEDIATE_SIGNED;
       if (constant && (op == Op.ADD || op == Op.SUB)) {
-        stack += (int) (op == Op.ADD ? in.immediate : -in.immediate);
+        moveStack(op == Op.ADD ? in.immediate : -in.immediate);
         return;
       }
       if (op == Op.LEA && in.base == RSP && in.index < 0 && in.addressSize == 8) {
-        stack += (int) in.displacement;
+        moveStack(in.displacement);
         return;
       }
     }
     changed(size == 1 && !in.rex && register >= 4 && register < 8 ? register - 4 : register);
+  }
+
+  private void moveStack(long by) {
+    if (Math.abs(stack + by) > FAR) {
+      changed(RSP);
+    } else {
+      stack += (int) by;
+    }
   }
 
   private void changed(int register) {

@@ -305,7 +305,7 @@ final class BlockCompiler {
     boolean write = (access & 1) != 0;
     cold.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
     cold.gsStore(S1, Layout.LAST_BYTE);
-    if (access >> 1 > 1) {
+    if (access >> 1 > 1 || write) {
       if (end < 0) {
         cold.movImmediate(S1, 0);
       } else {

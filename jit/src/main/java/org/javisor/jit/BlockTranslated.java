@@ -25,7 +25,8 @@ final class BlockTranslated extends Event {
 
   @Label("Offset in Code Cache") int offset;
 
-  @Label("Code") @DataAmount int bytes;
+  @Label("Code")
+  @DataAmount int bytes;
 
   static void commit(int vcpu, JitBlock block, int offset, int bytes) {
     BlockTranslated event = new BlockTranslated();

@@ -87,6 +87,7 @@ final class JitTranslator implements Translator {
     RawMemory.put64(block + Layout.PUSHED_SYSTEM, 0xfffc_ffffL);
     RawMemory.put64(block + Layout.ARITHMETIC, 0x8d5);
     RawMemory.put64(block + Layout.FRAME_FLAGS, core.arena().flagsBase());
+    RawMemory.put64(block + Layout.COVERAGE, core.coverage());
     RawMemory.put64(block + Layout.ARENA, core.arena().base());
     RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
     RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
@@ -171,7 +172,9 @@ final class JitTranslator implements Translator {
         JitBlock from = sites.block(site);
         long jump = from.entry + sites.info(site);
         long code = find(target, part);
-        if (code != 0 && from.valid) {
+        // A page that has been mapped elsewhere meanwhile is another one, whatever its address.
+        boolean near = (target ^ from.rip) >>> 12 == 0;
+        if (code != 0 && from.valid && (!near || lastFrame == from.frame)) {
           link(from, jump, target, code);
         }
         return code;
@@ -383,6 +386,7 @@ final class JitTranslator implements Translator {
         pages[b.secondFrame] = new CodePage();
       }
       pages[b.secondFrame].addStraddler(b);
+      core.covers(b.secondFrame, 1);
       lastGlobal = global;
     }
     counters.blocks++;
@@ -394,6 +398,7 @@ final class JitTranslator implements Translator {
       pages[frame] = page;
     }
     page.add(b);
+    core.covers(frame, page.covered());
     return b;
   }
 
@@ -513,8 +518,9 @@ final class JitTranslator implements Translator {
   }
 
   @Override
-  public boolean holds(int frame) {
-    return pages[frame] != null;
+  public long covered(int frame) {
+    CodePage page = pages[frame];
+    return page == null ? 0 : page.covered();
   }
 
   @Override

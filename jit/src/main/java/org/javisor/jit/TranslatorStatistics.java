@@ -27,9 +27,11 @@ final class TranslatorStatistics extends Event {
 
   @Label("Code Cache Flushes") long flushes;
 
-  @Label("Code") @DataAmount long codeBytes;
+  @Label("Code")
+  @DataAmount long codeBytes;
 
-  @Label("Code of Exits") @DataAmount long exitCodeBytes;
+  @Label("Code of Exits")
+  @DataAmount long exitCodeBytes;
 
   @Label("Exits: TLB Miss") long tlbMisses;
 

@@ -10,10 +10,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.state.NotSavableException;
@@ -39,6 +41,7 @@ import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -96,13 +99,27 @@ public final class Machine implements AutoCloseable {
     gate = new VcpuGate(this, vcpus, paused);
   }
 
-  /** Builds a machine as {@link #start(MachineConfig, Console, Optional, List, MachineListener, boolean)}
-   * does and starts its vCPUs.
-   */
+  /** Builds a machine without VirtIO console and starts its vCPUs. */
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
     return start(config, console, debug, List.of(), listener, false);
+  }
+
+  /** Builds a machine with a VirtIO console and starts its vCPUs. */
+  public static Machine start(
+      MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
+      MachineListener listener)
+      throws MachineException {
+    return start(config, console, debug, ports, listener, false);
+  }
+
+  /** Builds a machine without VirtIO console; it runs, or stands until {@link #resume}. */
+  public static Machine start(
+      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener,
+      boolean paused)
+      throws MachineException {
+    return start(config, console, debug, List.of(), listener, paused);
   }
 
   /**
@@ -111,7 +128,7 @@ public final class Machine implements AutoCloseable {
    * @param console the far end of the first serial line; the machine attaches to it, and its owner
    *     closes it
    * @param debug takes what the guest writes to the debug ports 0xe9 and 0x402, if anything does
-   * @param ports of a VirtIO console; there is no such device if there are none
+   * @param ports those of its VirtIO console; there is no such device if there are none
    * @param paused whether it stands until {@link #resume}
    * @throws MachineException if it cannot be built; nothing is left running then
    */
@@ -601,10 +618,21 @@ public final class Machine implements AutoCloseable {
   /** Waits until the machine has ended. */
   public MachineOutcome await() throws InterruptedException {
     done.await();
+    return ended(outcome.get());
+  }
+
+  /** The same for at most so long; empty if it has not ended by then. */
+  public Optional<MachineOutcome> await(long nanos) throws InterruptedException {
+    return done.await(nanos, TimeUnit.NANOSECONDS)
+        ? Optional.of(ended(outcome.get()))
+        : Optional.empty();
+  }
+
+  private MachineOutcome ended(MachineOutcome how) {
     if (failure != null) {
       throw new AssertionError("vCPU thread failed", failure);
     }
-    return outcome.get();
+    return how;
   }
 
   /** Ends the machine at once, as if its plug were pulled; {@link #await} then returns. */
@@ -628,6 +656,25 @@ public final class Machine implements AutoCloseable {
       sum += n;
     }
     return sum;
+  }
+
+  /** Ends the machine and says where each vCPU was: why a guest hangs is told by that. */
+  public String stop() throws InterruptedException {
+    List<String> lines = new ArrayList<>();
+    for (VcpuThread v : vcpus) {
+      lines.add(v.describe());
+    }
+    quit();
+    for (int i = 0; i < vcpus.size(); i++) {
+      vcpus.get(i).thread().join();
+      CpuState s = vcpus.get(i).vcpu().state();
+      lines.set(
+          i,
+          lines.get(i)
+              + ", rip %#x, rflags %#x, rsp %#x, cr3 %#x".formatted(s.rip, s.rflags, s.gpr[4],
+                  s.cr3));
+    }
+    return String.join("\n", lines);
   }
 
   /** Ends the machine if it runs and gives back everything it holds. */

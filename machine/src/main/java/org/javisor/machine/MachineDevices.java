@@ -16,6 +16,8 @@ import org.javisor.network.NetworkException;
 import org.javisor.network.NetworkPort;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.ata.PiixIde;
+import org.javisor.pc.config.PcConfig;
+import org.javisor.pc.net.E1000;
 import org.javisor.pc.pci.PciBus;
 import org.javisor.pc.pci.PciHotplug;
 import org.javisor.virtio.balloon.VirtioBalloon;
@@ -68,6 +70,7 @@ final class MachineDevices implements AutoCloseable {
    */
   static MachineDevices open(MachineConfig config, Clock clock, MachineListener listener)
       throws MachineException {
+    checkIde(config.disks());
     MachineDevices devices =
         new MachineDevices(config, Disks.open(config.disks(), listener));
     boolean opened = false;
@@ -87,13 +90,21 @@ final class MachineDevices implements AutoCloseable {
     }
   }
 
-  private void openNetwork(NetConfig net, Clock clock) throws MachineException {
-    if (net.model() != NetConfig.Model.VIRTIO) {
+  private static boolean onIde(DiskConfig disk) {
+    return disk.iface() != DiskConfig.Interface.VIRTIO;
+  }
+
+  private static void checkIde(List<DiskConfig> disks) throws MachineException {
+    long count = disks.stream().filter(MachineDevices::onIde).count();
+    if (count > PiixIde.DRIVES) {
       throw new MachineException(
-          Reason.HOST_REFUSED,
-          "--net model=" + net.model().label() + ": there is no such card yet; model=virtio"
-              + " expected");
+          Reason.BAD_OPTION,
+          count + " disks on IDE: up to " + PiixIde.DRIVES
+              + " expected; if=virtio takes the others");
     }
+  }
+
+  private void openNetwork(NetConfig net, Clock clock) throws MachineException {
     try {
       Optional<NetworkPort> port = net.network().open(clock, entropy);
       port.ifPresent(p -> cards.add(new Card(net, p)));
@@ -127,17 +138,17 @@ final class MachineDevices implements AutoCloseable {
       throws MachineException {
     attachIde(pc, memory);
     try {
-      attachVirtio(pc, memory, trace, ports);
+      attachCards(pc, memory, trace, ports);
     } catch (IllegalStateException e) {
       throw new MachineException(
           Reason.BAD_OPTION, "too many disks, cards and folders: " + e.getMessage(), e);
     }
   }
 
-  private void attachVirtio(
+  private void attachCards(
       PcPlatform pc, GuestMemory memory, Trace trace, List<GuestPort> ports) {
     for (Disks.Disk disk : disks.all()) {
-      if (disk.config().iface() == DiskConfig.Interface.VIRTIO) {
+      if (!onIde(disk.config())) {
         int queues =
             disk.config().queues() > 0
                 ? disk.config().queues()
@@ -147,7 +158,10 @@ final class MachineDevices implements AutoCloseable {
     }
     for (Card card : cards) {
       MacAddress mac = card.config().mac().orElseGet(() -> MacAddress.random(entropy));
-      add(pc, new VirtioNet(card.port(), mac, memory), memory, trace);
+      switch (card.config().model()) {
+        case VIRTIO -> add(pc, new VirtioNet(card.port(), mac, memory), memory, trace);
+        case E1000 -> pc.pci().attach(new E1000(memory, pc.timers(), card.port(), mac));
+      }
     }
     for (Share share : shares) {
       int queues = Math.min(config.cpus(), MAX_SHARE_QUEUES);
@@ -179,19 +193,10 @@ final class MachineDevices implements AutoCloseable {
   }
 
   /** Puts the disks that want it on the board's ATA controller, in their order. */
-  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
-    List<Disks.Disk> drives =
-        disks.all().stream()
-            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
-            .toList();
+  private void attachIde(PcPlatform pc, GuestMemory memory) {
+    List<Disks.Disk> drives = disks.all().stream().filter(d -> onIde(d.config())).toList();
     if (drives.isEmpty()) {
       return;
-    }
-    if (drives.size() > PiixIde.DRIVES) {
-      throw new MachineException(
-          Reason.BAD_OPTION,
-          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
-              + " expected; put others on VirtIO");
     }
     PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
     for (int i = 0; i < drives.size(); i++) {
@@ -202,7 +207,7 @@ final class MachineDevices implements AutoCloseable {
         ide.attachDisk(i, drives.get(i).device(), drive.serial());
       }
     }
-    pc.pci().attach(1, PiixIde.FUNCTION, ide);
+    pc.pci().attach(PcConfig.ISA_BRIDGE_SLOT, PiixIde.FUNCTION, ide);
   }
 
   private static VirtioBlock block(Disks.Disk disk, int queues, GuestMemory memory) {

@@ -177,6 +177,15 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
         && (!halted || nmi || unhalted || !deaf && pc.platform(id).hasInterrupt());
   }
 
+  /** What it waits for, for a report; from any thread, so only nearly true while it runs. */
+  String describe() {
+    String waits = waitsForStartup ? "waits for its start-up" : halted ? "halted" : "runs";
+    return "vCPU " + id + " " + waits
+        + (deaf ? ", its interrupts off" : "")
+        + (pc.platform(id).hasInterrupt() ? ", an interrupt pends" : "")
+        + (requests.isEmpty() ? "" : ", a request pends");
+  }
+
   /** It executed a HLT. */
   void halted() {
     halted = true;

@@ -116,6 +116,7 @@ public final class PcPlatform {
   private final PciHotplug hotplug;
   private final PciBus pci;
   private final FwCfg firmware;
+  private final DeviceTimers timers;
   private final Optional<TestInterrupts> testInterrupts;
 
   /** Builds the whole PC. */
@@ -126,7 +127,7 @@ public final class PcPlatform {
       throw new IllegalArgumentException(
           "%d vCPUs given, %d configured".formatted(env.vcpus().size(), config.vcpus()));
     }
-    DeviceTimers timers = env.timers();
+    timers = env.timers();
     Runnable reset = env.actions()::reset;
 
     // Interrupt controllers. The 8259 pair's INTR goes to the first CPU's LINT0 and, as on boards
@@ -216,8 +217,8 @@ public final class PcPlatform {
             (slot, pin) -> pciWire(PcConfig.pciInterrupt(slot, pin), isaBridge),
             fabric::message);
     pci.attach(0, 0, new HostBridge440Fx(env.shadow()));
-    pci.attach(1, 0, isaBridge);
-    pci.attach(1, 3, new PowerPiix4(bus, power, config.pmBase()));
+    pci.attach(PcConfig.ISA_BRIDGE_SLOT, 0, isaBridge);
+    pci.attach(PcConfig.ISA_BRIDGE_SLOT, 3, new PowerPiix4(bus, power, config.pmBase()));
     bus.claimPorts(0xcf8, 8, pci);
 
     // What firmware asks about the machine.
@@ -380,6 +381,11 @@ public final class PcPlatform {
   /** Files for firmware are added here before the guest starts. */
   public FwCfg firmware() {
     return firmware;
+  }
+
+  /** The time of the board's devices. */
+  public DeviceTimers timers() {
+    return timers;
   }
 
   public InterruptLines lines() {

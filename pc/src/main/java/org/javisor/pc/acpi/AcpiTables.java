@@ -127,6 +127,54 @@ public final class AcpiTables {
     return out;
   }
 
+  /**
+   * Makes the tables of a hardware-reduced machine: CPUs with local APICs, and two registers to sleep
+   * by (4.1, 4.8.3.7); no IOAPIC, timer or legacy device.
+   *
+   * @param address a multiple of 64
+   * @param sleepPort port of the sleep control register; the sleep status register follows it
+   */
+  public static Blob buildReduced(int vcpus, long address, int sleepPort) {
+    Writer out = new Writer(address);
+    int rsdp = out.reserve(64);
+    byte[] sleep =
+        Aml.name(
+            "\\_S5",
+            Aml.pack(
+                Aml.integer(PowerManagement.SLEEP_TYPE_S5),
+                Aml.integer(0),
+                Aml.integer(0),
+                Aml.integer(0)));
+    long dsdt = out.append(table("DSDT", 2, sleep));
+    long fadt = out.append(reducedFadt(dsdt, sleepPort));
+    long madt = out.append(reducedMadt(vcpus));
+    long xsdt = out.append(table("XSDT", 1, addresses(List.of(fadt, madt), 8)));
+    out.place(rsdp, rsdp(0, xsdt));
+    return new Blob(address, out.bytes(), address);
+  }
+
+  private static byte[] reducedFadt(long dsdt, int sleepPort) {
+    Fields f = new Fields(FADT_SIZE - HEADER);
+    f.put(40, 4, dsdt);
+    f.put(109, 2, 1 << 2 | 1 << 5); // no VGA, no RTC
+    f.put(112, 4, 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 20); // no buttons; hardware-reduced
+    f.put(131, 1, 5);
+    f.put(140, 8, dsdt);
+    f.gas(244, 1, 8, sleepPort, 1);
+    f.gas(256, 1, 8, sleepPort + 1, 1);
+    return table("FACP", 6, f.bytes);
+  }
+
+  private static byte[] reducedMadt(int vcpus) {
+    List<byte[]> parts = new ArrayList<>();
+    parts.add(Aml.little(LocalApic.DEFAULT_BASE, 4));
+    parts.add(Aml.little(0, 4)); // no 8259 pair
+    for (int i = 0; i < vcpus; i++) {
+      parts.add(entry(0, Aml.little(i, 1), Aml.little(i, 1), Aml.little(APIC_ENABLED, 4)));
+    }
+    return table("APIC", 5, Aml.concat(parts.toArray(byte[][]::new)));
+  }
+
   /** The bytes as they grow, and where they will be. */
   private static final class Writer {
     final List<Pointer> pointers = new ArrayList<>();

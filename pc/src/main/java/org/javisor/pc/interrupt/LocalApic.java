@@ -339,6 +339,21 @@ public final class LocalApic implements Snapshottable<LocalApic.State> {
     }
   }
 
+  /**
+   * Requests an interrupt by another way than the bus: unlike a message it is not lost while software
+   * has the APIC disabled. From any thread.
+   */
+  public void request(int vector) {
+    boolean now;
+    synchronized (this) {
+      post(vector, false);
+      now = ready;
+    }
+    if (now) {
+      control.interruptPending();
+    }
+  }
+
   private boolean acceptFixed(int vector, boolean level) {
     boolean now;
     synchronized (this) {

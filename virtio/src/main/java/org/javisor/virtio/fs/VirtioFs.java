@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
@@ -36,6 +37,9 @@ public final class VirtioFs implements VirtioDevice {
   private final byte[] tag;
   private final Lane[] lanes;
   private volatile Session session;
+
+  /** Kicks whose turn is not over. */
+  private final AtomicInteger kicks = new AtomicInteger();
 
   /**
    * @param requestQueues how many, from 1
@@ -95,19 +99,28 @@ public final class VirtioFs implements VirtioDevice {
     session = null;
   }
 
-  /** Waits for the host. What the guest has open cannot be saved, but a machine may stand. */
-  @Override
-  public void drain() {
-    for (Lane lane : lanes) {
-      while (!lane.turns.idle()) {
-        LockSupport.parkNanos(DRAIN_NANOS);
-      }
-    }
-  }
-
   @Override
   public void kick(Session current, int queue) {
-    workers.execute(lanes[queue].turns::ring);
+    kicks.incrementAndGet();
+    workers.execute(
+        () -> {
+          try {
+            lanes[queue].turns.ring();
+          } finally {
+            kicks.decrementAndGet();
+          }
+        });
+  }
+
+  /**
+   * Waits for the host: requests are answered outside of the session, and one that was taken must be
+   * given back. What the guest has open cannot be saved, but a machine may stand.
+   */
+  @Override
+  public void drain() {
+    while (kicks.get() != 0) {
+      LockSupport.parkNanos(DRAIN_NANOS);
+    }
   }
 
   /** A queue and what one thread needs to serve it. */
