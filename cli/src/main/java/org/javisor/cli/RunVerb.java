@@ -28,8 +28,6 @@ import picocli.CommandLine.TypeConversionException;
 
 /** {@code javisor run}: one virtual machine of the KVM kind, in this process. */
 final class RunVerb extends Verb {
-  /** How long a machine may take to end after it was told to. */
-
   /** The default guest's kernel, for a machine whose disk is not to be booted. */
   private static final String DEFAULT_KERNEL = "default";
 

@@ -93,9 +93,13 @@ class ControlSocketTest {
     }
 
     @Override
-    public void close() throws Exception {
+    public void close() {
       machine.leave();
-      outcome();
+      try {
+        outcome();
+      } catch (Exception e) {
+        throw new AssertionError("the machine does not end", e);
+      }
     }
   }
 
