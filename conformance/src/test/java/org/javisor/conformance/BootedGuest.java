@@ -8,6 +8,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.UnaryOperator;
 import org.javisor.accelerator.TraceCategory;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
@@ -28,6 +29,16 @@ final class BootedGuest implements AutoCloseable {
       Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, int cpus,
       String append)
       throws MachineException {
+    this(kernel, unpacked, initrd, protocol, cpus, append, "interp", config -> config);
+  }
+
+  /**
+   * @param devices adds devices to a machine without any
+   */
+  BootedGuest(
+      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, int cpus,
+      String append, String accelerator, UnaryOperator<MachineConfig> devices)
+      throws MachineException {
     MachineConfig config =
         new MachineConfig(
             Optional.of(kernel),
@@ -39,7 +50,7 @@ final class BootedGuest implements AutoCloseable {
             512L << 20,
             cpus,
             MachineConfig.DEFAULT_CPU_MODEL,
-            "interp",
+            accelerator,
             Set.of(),
             Optional.empty(),
             OptionalInt.empty(),
@@ -48,7 +59,7 @@ final class BootedGuest implements AutoCloseable {
             List.of());
     machine =
         Machine.start(
-            config,
+            devices.apply(config),
             new Console() {
               @Override
               public boolean write(int value) {
