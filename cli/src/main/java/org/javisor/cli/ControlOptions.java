@@ -17,7 +17,8 @@ final class ControlOptions {
           .build();
   final OptionSpec detach =
       Verb.flag("--detach", "Start in the background; javisor console NAME attaches.");
-  final OptionSpec startPaused = Verb.flag("--paused", "Start paused; javisor resume NAME goes on.");
+  final OptionSpec startPaused =
+      Verb.flag("--paused", "Start paused; javisor resume NAME goes on.");
 
   /** The process in the background, as {@link DetachedStart} makes it. */
   final OptionSpec detached =

@@ -36,8 +36,7 @@ class VirtioGuestIT {
 
   private static final int BYTES = 1 << 20;
 
-  @TempDir
-  Path folder;
+  @TempDir Path folder;
 
   @Test
   @Timeout(600)

@@ -160,7 +160,8 @@ final class BlockCompiler {
 
   String nameOf(JitBlock b, int i) {
     decode(b, i);
-    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "");
+    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands())
+        + (in.rep ? " rep" : "") + (in.lock ? " lock" : "");
   }
 
   private void decode(JitBlock b, int i) {

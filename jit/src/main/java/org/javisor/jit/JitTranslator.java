@@ -232,7 +232,8 @@ final class JitTranslator implements Translator {
     if (s == null) {
       s = compiler.prepareSlow(b, i);
     }
-    if (HIST) hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
+    if (HIST)
+      hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
     core.execute(s);
     return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
   }
@@ -474,7 +475,8 @@ final class JitTranslator implements Translator {
           translated, instructionsTranslated, cache.used(), links,
           Arrays.toString(exits));
     }
-    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
+    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45)
+        .forEach(x -> System.err.println("hist " + x));
     cache.close();
   }
 }

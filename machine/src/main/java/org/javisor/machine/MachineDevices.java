@@ -243,7 +243,8 @@ final class MachineDevices implements AutoCloseable {
               + " slots for devices that are added are taken");
     }
     Disks.Disk opened = disks.open(disk);
-    VirtioPci function = new VirtioPci(block(opened, Math.max(1, disk.queues()), memory), memory, trace);
+    VirtioPci function =
+        new VirtioPci(block(opened, Math.max(1, disk.queues()), memory), memory, trace);
     pc.pci().attach(free, 0, function);
     added.add(new AddedDisk(new Added(id, free, disk), opened, function));
     return free;

@@ -18,8 +18,8 @@ import org.javisor.machine.MachineException.Reason;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsoleHub;
 import org.javisor.machine.control.ControlEvent;
-import org.javisor.machine.control.ControlException.ErrorClass;
 import org.javisor.machine.control.ControlException;
+import org.javisor.machine.control.ControlException.ErrorClass;
 import org.javisor.machine.control.ControlTarget;
 import org.javisor.machine.control.RuntimeFolder;
 import org.javisor.storage.block.tool.ImageFormat;
@@ -333,7 +333,8 @@ public final class ManagedMachine implements ControlTarget {
     try {
       long size = current.save(name, file);
       done = true;
-      return new Saved(size, running ? () -> {} : () -> current.end(new MachineOutcome.Saved(file)));
+      return new Saved(size,
+          running ? () -> {} : () -> current.end(new MachineOutcome.Saved(file)));
     } catch (IOException e) {
       throw new ControlException(file + " cannot be written: " + reason(e), e);
     } catch (MachineException e) {

@@ -122,8 +122,7 @@ public final class RuntimeFolder {
     }
     prepare();
     Path socket = folder.resolve(name + SOCKET);
-    if (socket.toString().getBytes(StandardCharsets.UTF_8).length
-        > MAX_SOCKET_PATH) {
+    if (socket.toString().getBytes(StandardCharsets.UTF_8).length > MAX_SOCKET_PATH) {
       throw new FileSystemException(
           socket.toString(), null, "longer than the path of a socket can be");
     }

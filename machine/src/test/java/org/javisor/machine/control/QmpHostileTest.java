@@ -46,7 +46,8 @@ class QmpHostileTest {
 
   @Test
   void afterNonsenseTheNextLineCounts() {
-    for (String nonsense : List.of("hello {}", "{]", "{\"a\":1,}", "[1 2]", "}", "{\"a\":1,\"a\":2}")) {
+    for (String nonsense : List.of("hello {}", "{]", "{\"a\":1,}", "[1 2]", "}",
+        "{\"a\":1,\"a\":2}")) {
       List<QmpFramer.Frame> frames = frames(new QmpFramer(), nonsense + "\n{\"b\":2}");
       assertInstanceOf(QmpFramer.Frame.Error.class, frames.getFirst(), nonsense);
       assertEquals(new QmpFramer.Frame.Value(Map.of("b", 2L)), frames.getLast(), nonsense);

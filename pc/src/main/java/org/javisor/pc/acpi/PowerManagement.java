@@ -15,7 +15,9 @@ import org.javisor.pc.time.Ticks;
  * <p>There is no legacy mode to leave: SCI_EN always reads as one.
  */
 public final class PowerManagement
-    implements PortDevice, Snapshottable<PowerManagement.State> {
+    implements
+      PortDevice,
+      Snapshottable<PowerManagement.State> {
   public static final int SIZE = 64;
   public static final int EVENT = 0;
   public static final int CONTROL = 4;

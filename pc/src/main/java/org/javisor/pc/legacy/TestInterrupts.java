@@ -12,7 +12,9 @@ import org.javisor.pc.bus.PortDevice;
  * n to the value's being zero or not. kvm-unit-tests know it as part of pc-testdev, at port 0x2000.
  */
 public final class TestInterrupts
-    implements PortDevice, Snapshottable<TestInterrupts.State> {
+    implements
+      PortDevice,
+      Snapshottable<TestInterrupts.State> {
   public static final int PORT = 0x2000;
 
   private static final StateFormat<State> FORMAT =

@@ -9,7 +9,8 @@ import org.javisor.accelerator.state.StateFormat;
  * registers that turn RAM on and off under the addresses of ROMs.
  */
 public final class HostBridge440Fx extends PciDevice
-    implements Snapshottable<PciDevice.State> {
+    implements
+      Snapshottable<PciDevice.State> {
   private static final StateFormat<State> FORMAT = StateFormat.of("440fx", 1, State.class);
 
   private static final int PAM0 = 0x59;

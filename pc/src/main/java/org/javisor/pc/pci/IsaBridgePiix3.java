@@ -11,7 +11,8 @@ import org.javisor.pc.bus.SharedLine;
  * wires to ISA interrupts, which is how PCI interrupts reach the 8259 pair.
  */
 public final class IsaBridgePiix3 extends PciDevice
-    implements Snapshottable<PciDevice.State> {
+    implements
+      Snapshottable<PciDevice.State> {
   private static final StateFormat<State> FORMAT = StateFormat.of("piix3", 1, State.class);
 
   private static final int ROUTE = 0x60;

@@ -11,7 +11,8 @@ import org.javisor.pc.bus.PortDevice;
  * registers at the port that firmware chooses.
  */
 public final class PowerPiix4 extends PciDevice
-    implements Snapshottable<PciDevice.State> {
+    implements
+      Snapshottable<PciDevice.State> {
   private static final StateFormat<State> FORMAT = StateFormat.of("piix4-pm", 1, State.class);
 
   private static final int BASE = 0x40;

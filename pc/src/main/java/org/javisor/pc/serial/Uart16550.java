@@ -15,7 +15,10 @@ import org.javisor.pc.time.DeviceTimers;
  * receive FIFO below its trigger level interrupts all the same.
  */
 public final class Uart16550
-    implements ByteDevice, CharacterPort, Snapshottable<Uart16550.State> {
+    implements
+      ByteDevice,
+      CharacterPort,
+      Snapshottable<Uart16550.State> {
   private static final int FIFO = 16;
 
   private static final int IER_RECEIVE = 1;

@@ -16,7 +16,9 @@ import org.javisor.virtio.queue.Virtqueue;
 
 /** A memory balloon. Pages are given back on threads that may block. */
 public final class VirtioBalloon
-    implements VirtioDevice, Snapshottable<VirtioBalloon.State> {
+    implements
+      VirtioDevice,
+      Snapshottable<VirtioBalloon.State> {
   static final long F_STATS_VQ = 1L << 1;
   static final long F_DEFLATE_ON_OOM = 1L << 2;
   static final long F_REPORTING = 1L << 5;

@@ -37,8 +37,7 @@ class FuseServerTest {
   private static final int EINVAL = 22;
   private static final int EROFS = 30;
 
-  @TempDir
-  Path parent;
+  @TempDir Path parent;
 
   private Path folder;
   private FuseServer server;
@@ -290,7 +289,7 @@ class FuseServerTest {
   void namesLeadDownOnly() {
     long sub = lookup(1, "sub");
     for (String name : new String[] {
-        "..", ".", "", "/", "/etc", "../secret", "sub/..", "../shared/file", "a/b"
+      "..", ".", "", "/", "/etc", "../secret", "sub/..", "../shared/file", "a/b"
     }) {
       for (long node : new long[] {1, sub}) {
         assertEquals(EINVAL, ask(FuseLayout.LOOKUP, node, name).error(), name);

@@ -1,8 +1,8 @@
 package org.javisor.virtio.fuzz;
 
+import org.javisor.accelerator.Trace;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
-import org.javisor.accelerator.Trace;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.pci.PciBus;
