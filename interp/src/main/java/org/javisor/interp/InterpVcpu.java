@@ -127,7 +127,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Another thread has written code; from any thread. */
   void codeWritten(int frame, int offset, int length) {
-    betweenBlocks(() -> invalidate(frame, offset, length));
+    betweenBlocks(() -> invalidate(frame, offset, length, false));
   }
 
   /** Guest-physical addresses lead elsewhere now; from any thread. */
@@ -169,16 +169,24 @@ final class InterpVcpu implements Vcpu {
 
   /** A store of this vCPU hits a CODE frame; restarts the instruction if it hits its own block. */
   void codeWrittenBySelf(int frame, int offset, int length) {
-    boolean drop = alone && worthDropping(frame);
+    boolean drop = worthDropping(frame);
     if (drop) {
       vm.codeWrittenByCpu(this, frame, 0, FrameArena.FRAME_SIZE);
     }
-    if (invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length) && !alone) {
+    boolean own =
+        invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length, !drop);
+    if (own && !alone) {
       throw Restart.INSTANCE;
     }
   }
 
-  private boolean invalidate(int frame, int offset, int length) {
+  /**
+   * Drops blocks that hold any of these bytes.
+   *
+   * @param watch go on watching the frame even if it holds no blocks now: whoever writes code writes
+   *     more of it, and to begin watching is slow
+   */
+  private boolean invalidate(int frame, int offset, int length, boolean watch) {
     if (translator != null) {
       translator.invalidate(frame, offset, length);
     }
@@ -187,7 +195,9 @@ final class InterpVcpu implements Vcpu {
         page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
     if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
       pages[frame] = null;
-      vm.frameHoldsNoCode(this, frame);
+      if (!watch) {
+        vm.frameHoldsNoCode(this, frame);
+      }
     }
     return own;
   }
@@ -211,14 +221,19 @@ final class InterpVcpu implements Vcpu {
     localEpoch = ++epochs;
     globalEpoch = ++epochs;
     if (translator != null) {
-      translator.flush(true);
+      translator.flush();
     }
   }
 
-  void flushCodeNonGlobal() {
+  /**
+   * Goes over to another address space.
+   *
+   * @param keep its mappings are those it had when it was left
+   */
+  void switchAddressSpace(int pcid, boolean keep) {
     localEpoch = ++epochs;
     if (translator != null) {
-      translator.flush(false);
+      translator.switchAddressSpace(pcid, keep);
     }
   }
 

@@ -190,12 +190,28 @@ final class Mmu {
   /** Makes every store to a frame take the slow path, which looks at the frame's flags. */
   void protectFrame(int frame) {
     long host = arena.address(frame);
-    for (int slot = 0; slot < 3 * ENTRIES; slot++) {
-      long e = entry(slot);
-      long tag = RawMemory.get64(e + WRITE);
-      if (RawMemory.get64(e + ADDEND) - tag == host) {
-        RawMemory.put64(e + WRITE, emptyTag(slot % ENTRIES));
+    int count = word(VcpuBlock.TLB_FILLED_COUNT);
+    int globalCount = word(VcpuBlock.TLB_FILLED_GLOBAL_COUNT);
+    if (Math.max(count, globalCount) > VcpuBlock.TLB_FILLED_MAX) {
+      for (int slot = 0; slot < 3 * ENTRIES; slot++) {
+        protect(slot, host);
       }
+      return;
+    }
+    // This may be another thread's TLB: an entry that is being added sees the frame's flag.
+    for (int i = 0; i < count; i++) {
+      protect(word(VcpuBlock.TLB_FILLED + 4 * i), host);
+    }
+    for (int i = 0; i < globalCount; i++) {
+      protect(word(VcpuBlock.TLB_FILLED_GLOBAL + 4 * i), host);
+    }
+  }
+
+  private void protect(int slot, long host) {
+    long e = entry(slot);
+    long tag = RawMemory.get64(e + WRITE);
+    if (RawMemory.get64(e + ADDEND) - tag == host) {
+      RawMemory.put64(e + WRITE, emptyTag(slot % ENTRIES));
     }
   }
 
@@ -420,17 +436,18 @@ final class Mmu {
     RawMemory.put64(entry + WRITE, writable ? -page : emptyTag(index));
     RawMemory.put64(entry + ADDEND, arena.address(frame) - page);
     RawMemory.put8(c.block + VcpuBlock.TLB_GLOBAL + slot, walkGlobal ? 1 : 0);
-    if (writable && !vm.singleVcpu()) {
-      // Another vCPU may have begun to translate this frame since its flags were read.
-      VarHandle.fullFence();
-      if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-        RawMemory.put64(entry + WRITE, emptyTag(index));
-      }
-    }
     if (walkGlobal) {
       note(VcpuBlock.TLB_FILLED_GLOBAL, VcpuBlock.TLB_FILLED_GLOBAL_COUNT, slot);
     } else {
       note(VcpuBlock.TLB_FILLED, VcpuBlock.TLB_FILLED_COUNT, slot);
+    }
+    if (writable && !vm.singleVcpu()) {
+      // Another vCPU may have begun to translate this frame since its flags were read: it sets them
+      // before it looks at what is filled.
+      VarHandle.fullFence();
+      if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+        RawMemory.put64(entry + WRITE, emptyTag(index));
+      }
     }
     if (walkShift > 12) {
       noteLarge(va, walkShift);

@@ -134,6 +134,12 @@ final class SystemRegisters {
         c.longMode() && (c.efer & Cpu.EFER_NXE) != 0 && (c.cr0 & Cpu.CR0_WP) != 0;
     RawMemory.put32(b + VcpuBlock.GLOBAL_BIT, (c.cr4 & Cpu.CR4_PGE) != 0 ? 1 << 8 : 0);
     RawMemory.put32(b + VcpuBlock.NO_FSGSBASE, (c.cr4 & Cpu.CR4_FSGSBASE) != 0 ? 0 : 1);
+    int kernel = (int) (star >>> 32) & 0xfffc;
+    int user = (int) (star >>> 48) & 0xffff;
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS, kernel);
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS + 4, kernel + 8 & 0xffff);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS, user + 16 & 0xffff | 3);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS + 4, user + 8 & 0xffff | 3);
     RawMemory.put32(b + VcpuBlock.NO_USER_TSC, (c.cr4 & Cpu.CR4_TSD) != 0 ? 1 : 0);
     RawMemory.put64(b + VcpuBlock.WALK_ROOT, walk ? c.cr3 & Mmu.PHYSICAL_MASK : -1);
   }
@@ -304,10 +310,10 @@ final class SystemRegisters {
     }
     c.cr3 = value;
     publish();
-    // PCID or not, mappings of one address space are never kept for another, so "keep" is moot.
+    // The TLB never keeps mappings of one address space for another; where code is may be kept.
     if ((c.cr4 & Cpu.CR4_PGE) != 0) {
       c.mmu.flushNonGlobal();
-      c.vcpu.flushCodeNonGlobal();
+      c.vcpu.switchAddressSpace((c.cr4 & Cpu.CR4_PCIDE) != 0 ? (int) value & 0xfff : 0, keep);
     } else {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -596,7 +602,8 @@ final class SystemRegisters {
 
   private void writeEfer(long value) {
     long allowed =
-        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | (long) Cpu.EFER_FFXSR;
+        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | Cpu.EFER_FFXSR
+            | (long) Cpu.EFER_AIBRSE;
     if ((value & ~allowed) != 0) {
       throw c.gp0();
     }

@@ -27,8 +27,16 @@ public interface Translator extends AutoCloseable {
   /** Whether anything of a frame is translated. */
   boolean holds(int frame);
 
-  /** Mappings of linear addresses may have changed: all, or all but global ones. */
-  void flush(boolean global);
+  /** Mappings of linear addresses may have changed, in all address spaces. */
+  void flush();
+
+  /**
+   * Another address space is in use, except for global mappings.
+   *
+   * @param pcid its process-context identifier
+   * @param keep its mappings are those it had when it was last left; otherwise they may be any
+   */
+  void switchAddressSpace(int pcid, boolean keep);
 
   /** The mapping of one page may have changed. */
   void flushPage(long va);

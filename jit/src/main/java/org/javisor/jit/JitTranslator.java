@@ -22,6 +22,9 @@ final class JitTranslator implements Translator {
   /** Bits of {@link JitBlock#mode} beside the part of the TLB. */
   static final int MODE_SSE = 4;
 
+  /** Each access is looked up in the TLB by itself. */
+  static final int MODE_PLAIN = 8;
+
   private static final int AF_AND_OTHERS = 0xd5;
   private static final int OF = 1 << 11;
   private static final int MXCSR_MASKS = 0x1f80;
@@ -43,6 +46,12 @@ final class JitTranslator implements Translator {
 
   private int localEpoch = 1;
   private int globalEpoch = 1;
+  private int epochs = 1;
+
+  /** What was known of address spaces when they were left, and which one is in use. */
+  private final AddressSpaces spaces = new AddressSpaces();
+
+  private int currentSpace;
 
   /** Entries of the jump caches that are filled: of pages that are not global, and of global ones. */
   private final SlotList localJumps = new SlotList();
@@ -76,10 +85,6 @@ final class JitTranslator implements Translator {
     this.trampoline = new Trampoline(cache);
     this.permanent = cache.used();
     this.compiler = new BlockCompiler(core, cache, sites, trampoline);
-    RawMemory.put64(block + Layout.TLB_MASK, VcpuBlock.TLB_ENTRIES - 1L << 12);
-    RawMemory.put64(block + Layout.PAGE_MASK, -4096L);
-    RawMemory.put64(
-        block + Layout.JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
     RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
@@ -117,7 +122,7 @@ final class JitTranslator implements Translator {
     boolean sse = core.sseEnabled();
     if (sse != lastSse) {
       lastSse = sse;
-      flush(true);
+      flush();
     }
     if (core.smap() != lastSmap) {
       lastSmap = core.smap();
@@ -178,6 +183,8 @@ final class JitTranslator implements Translator {
       }
       case Sites.INDIRECT:
         return indirect(site, part);
+      case Sites.GROUP:
+        return plain(sites.block(site), sites.info(site), sites.target(site), part);
       case Sites.AGAIN:
         core.setRip(sites.block(site).ripOf(sites.info(site)));
         return 0;
@@ -213,17 +220,36 @@ final class JitTranslator implements Translator {
     if (!again) {
       int size = Sites.size(info);
       boolean write = Sites.write(info);
-      core.fill(va, size, write);
-      long tag =
-          RawMemory.get64(
-              block + Layout.tlbTags(part, write)
-                  + ((va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3));
-      if ((va + (size - 1) + tag & -4096L) == 0) {
-        return resume(b, i);
+      long second = va + (size - 1) & -4096L;
+      if (second != (va & -4096L)) {
+        core.fill(va, 1, write);
+        core.fill(second, 1, write);
+        if (inTlb(va, part, write)
+            && inTlb(second, part, write)
+            && (!write || addend(va, part) == addend(second, part))) {
+          return resume(b, i);
+        }
+      } else {
+        core.fill(va, size, write);
+        if (inTlb(va, part, write)) {
+          return resume(b, i);
+        }
       }
     }
     missBlock = null;
     return slow(b, i);
+  }
+
+  private static long tlbOffset(long va) {
+    return (va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3;
+  }
+
+  private boolean inTlb(long va, int part, boolean write) {
+    return RawMemory.get64(block + Layout.tlbTags(part, write) + tlbOffset(va)) == -(va & -4096L);
+  }
+
+  private long addend(long va, int part) {
+    return RawMemory.get64(block + Layout.tlbAddends(part) + tlbOffset(va));
   }
 
   /** Has the interpreter execute an instruction of a block. */
@@ -232,8 +258,7 @@ final class JitTranslator implements Translator {
     if (s == null) {
       s = compiler.prepareSlow(b, i);
     }
-    if (HIST)
-      hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
+    if (HIST) hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
     core.execute(s);
     return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
   }
@@ -257,6 +282,32 @@ final class JitTranslator implements Translator {
     return RawMemory.get64(block + Layout.jumpTags(part) + index) == -rip
         ? RawMemory.get64(block + Layout.jumpCode(part) + index)
         : 0;
+  }
+
+  /** Goes on where each access of a block is looked at by itself, and will go there directly. */
+  private long plain(JitBlock b, int i, long jump, int part) {
+    long rip = b.ripOf(i);
+    core.setRip(rip);
+    if (!b.valid) {
+      return 0;
+    }
+    if (b.plain == null) {
+      b.plain = new JitBlock[b.count];
+    }
+    JitBlock p = b.plain[i];
+    if (p == null || !p.valid) {
+      int mode = b.mode | MODE_PLAIN;
+      p = pages[b.frame].find(rip, mode);
+      if (p == null) {
+        p = translate(rip, mode, part, b.frame);
+      }
+      b.plain[i] = p;
+    }
+    if (!b.gone) {
+      long at = b.entry + jump;
+      cache.patch32(at, (int) (p.entry - (at + 4)));
+    }
+    return p.entry;
   }
 
   private long indirect(int site, int part) {
@@ -400,20 +451,40 @@ final class JitTranslator implements Translator {
     RawMemory.put32(block + Layout.EPOCH_GLOBAL, globalEpoch);
   }
 
-  @Override
-  public void flush(boolean global) {
-    localEpoch = localEpoch + 1 & Integer.MAX_VALUE;
-    clear(localJumps);
-    if (global) {
-      globalEpoch = globalEpoch + 1 & Integer.MAX_VALUE;
-      clear(globalJumps);
-      codePages.clear();
+  /** A number that no link has been made with. */
+  private int newEpoch() {
+    if (++epochs == Integer.MAX_VALUE) {
+      epochs = 1;
+      forget(); // a link made two thousand million flushes ago would be followed
     }
-    if (localEpoch == 0 || globalEpoch == 0) {
-      // A link made two thousand million flushes ago would be followed.
-      localEpoch = 1;
-      globalEpoch = 1;
-      forget();
+    return epochs;
+  }
+
+  @Override
+  public void flush() {
+    spaces.clear();
+    localEpoch = newEpoch();
+    globalEpoch = newEpoch();
+    clear(localJumps);
+    clear(globalJumps);
+    codePages.clear();
+    storeEpochs();
+  }
+
+  @Override
+  public void switchAddressSpace(int pcid, boolean keep) {
+    if (!localJumps.overflowed()) {
+      spaces.save(currentSpace, localEpoch, localJumps, block);
+    }
+    clear(localJumps);
+    currentSpace = pcid;
+    AddressSpaces.Space space = keep ? spaces.find(pcid) : null;
+    if (space == null) {
+      spaces.remove(pcid);
+      localEpoch = newEpoch();
+    } else {
+      localEpoch = space.epoch();
+      space.restore(localJumps, block);
     }
     storeEpochs();
   }
@@ -421,7 +492,7 @@ final class JitTranslator implements Translator {
   @Override
   public void flushPage(long va) {
     if (codePages.contains(va >> 12)) {
-      flush(true);
+      flush();
     }
   }
 
@@ -465,18 +536,29 @@ final class JitTranslator implements Translator {
     localJumps.clear();
     globalJumps.clear();
     codePages.clear();
+    spaces.clear();
   }
 
   @Override
   public void close() {
     if (Boolean.getBoolean("javisor.jit.statistics")) {
       System.err.printf(
-          "jit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
+          "jitbase " + Long.toHexString(trampoline.exit - 0x320) + "%njit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
           translated, instructionsTranslated, cache.used(), links,
           Arrays.toString(exits));
     }
-    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45)
-        .forEach(x -> System.err.println("hist " + x));
+    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
+    if (System.getProperty("javisor.jit.map") != null) {
+      try (java.io.PrintWriter w = new java.io.PrintWriter(System.getProperty("javisor.jit.map"))) {
+        for (CodePage page : pages) {
+          if (page != null) {
+            page.forEach(b -> w.printf("%x %x %d %d%n", b.entry - trampoline.exit + 0x320, b.rip, b.mode, b.count));
+          }
+        }
+      } catch (java.io.IOException e) {
+        throw new AssertionError(e);
+      }
+    }
     cache.close();
   }
 }
