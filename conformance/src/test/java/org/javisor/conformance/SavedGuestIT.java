@@ -116,7 +116,7 @@ class SavedGuestIT {
     Path saved = folder.resolve("saved");
     try (Program program =
         new Program(
-            "run", "--name", NAME, "--accel", "interp", "--kernel", files.kernel().toString(),
+            "run", "--name", NAME, "--kernel", files.kernel().toString(),
             "--initrd", files.initrd().toString(), "--disk", disk("one").toString())) {
       program.await("~ #", 600);
       // The text that is waited for is not the one that is echoed.

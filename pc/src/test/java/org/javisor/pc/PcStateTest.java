@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
@@ -326,15 +327,22 @@ class PcStateTest {
     return board.pc.parts().get(name);
   }
 
-  /** Breaks if a file that anybody can write makes a device throw, or index beyond its arrays. */
+  /**
+   * Breaks if a file that anybody can write makes a device throw, or index beyond its arrays. For
+   * longer:
+   *
+   * <pre>mvn -pl pc -am test -Dtest=PcStateTest -Djavisor.fuzz.seconds=120</pre>
+   */
   @Test
   void hostileStatesAreTakenOrRefusedAndNothingElse() {
-    Random random = new Random(5);
+    Random random = new Random(Long.getLong("javisor.fuzz.seed", 5));
+    long seconds = Long.getLong("javisor.fuzz.seconds", 0);
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
     Board source = new Board();
     for (int i = 0; i < 2_000; i++) {
       source.act(new All(), random);
     }
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; seconds == 0 ? round < 40 : System.nanoTime() < end; round++) {
       Board board = new Board();
       board.time.advance(source.time.nanos());
       source.pc.parts().forEach((name, part) -> hostile(random, name, part, board));

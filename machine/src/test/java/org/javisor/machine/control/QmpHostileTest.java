@@ -7,13 +7,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
 /** What a client may send. */
 class QmpHostileTest {
+  private static final int ROUNDS = 5000;
+
   private static List<QmpFramer.Frame> frames(QmpFramer framer, String text) {
     List<QmpFramer.Frame> frames = new ArrayList<>();
     for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
@@ -72,25 +76,35 @@ class QmpHostileTest {
     assertEquals(1e30, Json.parse("1000000000000000000000000000000"));
   }
 
-  /** The fixed seeds of the fuzz target: bytes near to requests, and none of them may throw. */
+  /**
+   * Bytes near to requests, the same in every build. For longer:
+   *
+   * <pre>mvn -pl machine -am test -Dtest=QmpHostileTest -Djavisor.fuzz.seconds=120</pre>
+   */
   @Test
   void anyBytesAreAnsweredOrIgnored() {
     byte[] sample =
-        "{\"execute\":\"x-javisor-save\",\"arguments\":{\"file\":\"/a\",\"running\":true},\"id\":[1.5e3,null]}\n"
+        ("{\"execute\":\"x-javisor-save\",\"arguments\":{\"file\":\"/a\",\"running\":true},"
+            + "\"id\":[1.5e3,null]}\n")
             .getBytes(StandardCharsets.UTF_8);
-    for (int seed = 0; seed < 3000; seed++) {
-      Random random = new Random(seed);
+    Random random = new Random(Long.getLong("javisor.fuzz.seed", 1));
+    long seconds = Long.getLong("javisor.fuzz.seconds", 0);
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+    for (int round = 0; seconds == 0 ? round < ROUNDS : System.nanoTime() < end; round++) {
+      int noise = 4 + random.nextInt(200);
       byte[] bytes = new byte[sample.length * 3];
       for (int i = 0; i < bytes.length; i++) {
         bytes[i] =
-            random.nextInt(12) == 0
-                ? (byte) "{}[]\",:\\ \n0".charAt(random.nextInt(11))
-                : random.nextInt(40) == 0 ? (byte) random.nextInt() : sample[i % sample.length];
+            random.nextInt(noise) == 0
+                ? (byte) "{}[]\",:\\ \n0e-.".charAt(random.nextInt(14))
+                : random.nextInt(3 * noise) == 0
+                    ? (byte) random.nextInt()
+                    : sample[i % sample.length];
       }
-      QmpFramer framer = new QmpFramer();
-      for (byte b : bytes) {
-        framer.accept(b & 0xff)
-            .ifPresent(frame -> assertTrue(!frame.toString().isEmpty()));
+      try {
+        QmpTarget.fuzzerTestOneInput(bytes);
+      } catch (RuntimeException | Error e) {
+        throw new AssertionError("fails at " + HexFormat.of().formatHex(bytes) + ": " + e, e);
       }
     }
   }
