@@ -105,7 +105,8 @@ public final class Core {
         && (c.flags() & Cpu.TF) == 0
         && !c.debug.watchesCode()
         && !c.debug.watchesData()
-        && !vcpu.hasBreakpoints();
+        && !vcpu.hasBreakpoints()
+        && !vcpu.tracesBlocks();
   }
 
   /** The part of the TLB that accesses use now, or -1 for one that has no translations. */

@@ -400,6 +400,11 @@ final class InterpVcpu implements Vcpu {
     alone = false;
   }
 
+  /** Whether somebody wants to be told of each block. */
+  boolean tracesBlocks() {
+    return traceBlocks;
+  }
+
   boolean hasBreakpoints() {
     return !breakpoints.isEmpty();
   }

@@ -44,14 +44,6 @@ final class CodePage {
     return (covered & mask(offset, length)) != 0;
   }
 
-  void forEach(Consumer<JitBlock> action) {
-    for (JitBlock first : chunks) {
-      for (JitBlock b = first; b != null; b = b.nextInChunk) {
-        action.accept(b);
-      }
-    }
-  }
-
   boolean empty() {
     return covered == 0;
   }

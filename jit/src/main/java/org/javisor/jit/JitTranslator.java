@@ -70,13 +70,7 @@ final class JitTranslator implements Translator {
   private long missAddress;
   private long missBefore;
 
-  // Statistics.
-  static final boolean HIST = Boolean.getBoolean("javisor.jit.hist");
-  final java.util.HashMap<String, Long> hist = new java.util.HashMap<>();
-  long translated;
-  long instructionsTranslated;
-  long links;
-  long[] exits = new long[8];
+  private final Counters counters = new Counters();
 
   JitTranslator(Core core) {
     this.core = core;
@@ -84,6 +78,7 @@ final class JitTranslator implements Translator {
     this.pages = new CodePage[core.arena().frames()];
     this.trampoline = new Trampoline(cache);
     this.permanent = cache.used();
+    counters.open(core.id(), cache);
     this.compiler = new BlockCompiler(core, cache, sites, trampoline);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
@@ -161,7 +156,7 @@ final class JitTranslator implements Translator {
   /** Does what an exit asks for; returns where to go on, or 0 if the caller decides. */
   private long exit(int site, int part) {
     int kind = sites.kind(site);
-    exits[kind]++;
+    counters.exits[kind]++;
     switch (kind) {
       case Sites.MISS:
         return miss(site, part);
@@ -258,7 +253,6 @@ final class JitTranslator implements Translator {
     if (s == null) {
       s = compiler.prepareSlow(b, i);
     }
-    if (HIST) hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
     core.execute(s);
     return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
   }
@@ -328,7 +322,7 @@ final class JitTranslator implements Translator {
       cache.patch32(jump - 12, lastGlobal ? -globalEpoch : -localEpoch);
     }
     cache.patch32(jump, (int) (code - (jump + 4)));
-    links++;
+    counters.links++;
   }
 
   // ---- finding blocks ---------------------------------------------------------------------
@@ -377,6 +371,7 @@ final class JitTranslator implements Translator {
     }
     core.holdsCode(frame);
     boolean global = lastGlobal;
+    int from = cache.used();
     JitBlock b = compiler.compile(rip, mode, part, frame);
     if (b == null) {
       return null;
@@ -390,8 +385,9 @@ final class JitTranslator implements Translator {
       pages[b.secondFrame].addStraddler(b);
       lastGlobal = global;
     }
-    translated++;
-    instructionsTranslated += b.count;
+    counters.blocks++;
+    counters.instructions += b.count;
+    BlockTranslated.commit(core.id(), b, from, cache.used() - from);
     CodePage page = pages[frame];
     if (page == null) {
       page = new CodePage();
@@ -509,6 +505,7 @@ final class JitTranslator implements Translator {
 
   private void kill(JitBlock b) {
     b.valid = false;
+    counters.invalidations++;
     if (!b.gone) {
       cache.patch32(b.entry + 1, b.staleExit - 5);
       cache.patch8(b.entry, 0xe9);
@@ -522,6 +519,7 @@ final class JitTranslator implements Translator {
 
   @Override
   public void forget() {
+    counters.flushes++;
     for (int site = 0; site < sites.count(); site++) {
       sites.block(site).valid = false;
       sites.block(site).gone = true;
@@ -541,24 +539,7 @@ final class JitTranslator implements Translator {
 
   @Override
   public void close() {
-    if (Boolean.getBoolean("javisor.jit.statistics")) {
-      System.err.printf(
-          "jitbase " + Long.toHexString(trampoline.exit - 0x320) + "%njit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
-          translated, instructionsTranslated, cache.used(), links,
-          Arrays.toString(exits));
-    }
-    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
-    if (System.getProperty("javisor.jit.map") != null) {
-      try (java.io.PrintWriter w = new java.io.PrintWriter(System.getProperty("javisor.jit.map"))) {
-        for (CodePage page : pages) {
-          if (page != null) {
-            page.forEach(b -> w.printf("%x %x %d %d%n", b.entry - trampoline.exit + 0x320, b.rip, b.mode, b.count));
-          }
-        }
-      } catch (java.io.IOException e) {
-        throw new AssertionError(e);
-      }
-    }
+    counters.close();
     cache.close();
   }
 }

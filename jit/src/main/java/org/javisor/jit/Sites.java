@@ -25,6 +25,8 @@ final class Sites {
   /** A group of accesses that the TLB does not serve at once: each is to be looked at by itself. */
   static final int GROUP = 6;
 
+  static final int KINDS = 7;
+
   private static final int KIND_BITS = 3;
 
   private JitBlock[] blocks = new JitBlock[1 << 12];
