@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.storage.block.BlockDevice;
 import org.javisor.storage.block.BlockException;
@@ -24,6 +25,8 @@ final class Disks implements AutoCloseable {
   private final List<Disk> disks = new ArrayList<>();
   private final List<HoldingDevice> holding = new CopyOnWriteArrayList<>();
   private final MachineListener listener;
+  private final AtomicBoolean waiting = new AtomicBoolean();
+  private volatile Runnable onHeld = () -> {};
 
   private Disks(MachineListener listener) {
     this.listener = listener;
@@ -84,12 +87,23 @@ final class Disks implements AutoCloseable {
     };
   }
 
+  /** Has {@code action} run, on a thread of its own, when a disk waits for the host. */
+  void onHeld(Runnable action) {
+    onHeld = action;
+  }
+
+  /** The first failure is told, and lets the machine stand; more come with it. */
   private void held(BlockException failure) {
-    listener.message(failure.getMessage() + "; the guest's request waits until then");
+    if (waiting.compareAndSet(false, true)) {
+      listener.message(
+          failure.getMessage() + "; the machine stands, and goes on with javisor resume");
+      Thread.ofPlatform().daemon().name("javisor-disk-held").start(onHeld);
+    }
   }
 
   /** Tries again what the host could not do; from any thread. */
   void retry() {
+    waiting.set(false);
     for (HoldingDevice device : holding) {
       if (device.heldRequests() > 0) {
         device.retry();

@@ -347,6 +347,12 @@ public final class Machine implements AutoCloseable {
     timers.resume();
     pc.pausables().forEach(Pausable::resume);
     gate.open();
+    devices.disks().retry();
+  }
+
+  /** Has {@code action} run, on a thread of its own, when a disk waits for the host. */
+  void onDiskHeld(Runnable action) {
+    devices.disks().onHeld(action);
   }
 
   /**

@@ -92,6 +92,7 @@ public final class ManagedMachine implements ControlTarget {
   private void started(Machine now) {
     machine = now;
     now.onDeviceGone(this::gone);
+    now.onDiskHeld(this::diskHeld);
     // A machine that starts again is the same machine, and its choice is no news.
     config = config.withAccelerator(now.accelerator());
     notifyAll();
@@ -141,6 +142,15 @@ public final class ManagedMachine implements ControlTarget {
     started(next);
     if (!paused) {
       next.resume();
+    }
+  }
+
+  /** The host cannot serve a disk that is to wait for it: nothing goes on until somebody resumes. */
+  private void diskHeld() {
+    try {
+      pause();
+    } catch (ControlException e) {
+      listener.message("the machine cannot be paused: " + e.getMessage());
     }
   }
 

@@ -2,6 +2,7 @@ package org.javisor.virtio.balloon;
 
 import java.util.Arrays;
 import java.util.concurrent.Executor;
+import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
@@ -26,6 +27,9 @@ public final class VirtioBalloon
   private static final int DEFLATE = 1;
   private static final int STATS = 2;
   private static final int QUEUE_SIZE = 128;
+
+  /** How often is looked whether all requests have ended. */
+  private static final long DRAIN_NANOS = 100_000;
 
   private static final int PAGE = 4096;
 
@@ -60,7 +64,7 @@ public final class VirtioBalloon
 
   // Of the one whose turn it is at the statistics.
   private Session statsOf;
-  private boolean statsHeld;
+  private volatile boolean statsHeld;
   private volatile boolean statsWanted;
 
   /**
@@ -157,6 +161,21 @@ public final class VirtioBalloon
     session = null;
     actualPages = 0;
     statistics = BalloonStatistics.UNKNOWN;
+  }
+
+  /**
+   * Waits for the pages under way, and gives the driver's buffer for figures back: nothing of it is
+   * with us while the machine stands.
+   */
+  @Override
+  public void drain() {
+    if (statsHeld) {
+      statsWanted = true;
+      telling.ring();
+    }
+    while (!(inflating.idle() && deflating.idle() && reporting.idle() && telling.idle())) {
+      LockSupport.parkNanos(DRAIN_NANOS);
+    }
   }
 
   private static final StateFormat<State> FORMAT =

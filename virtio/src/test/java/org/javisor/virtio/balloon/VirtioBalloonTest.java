@@ -91,6 +91,22 @@ class VirtioBalloonTest {
     assertEquals(BalloonStatistics.UNKNOWN, balloon.statistics());
   }
 
+  /** Breaks if a machine whose guest tells of its memory cannot be saved. */
+  @Test
+  void aMachineThatStandsHasGivenTheFiguresBack() {
+    FakeDriver driver = start(Transport.PCI_MODERN, VirtioBalloon.F_STATS_VQ, 3);
+    long stats = memory.allocate(10);
+    driver.queues.get(2).add(out(stats, 10));
+    driver.kick(2);
+    driver.function().pause();
+    assertNotNull(driver.queues.get(2).poll());
+    driver.function().core().save();
+    driver.function().resume();
+    driver.queues.get(2).add(out(stats, 10));
+    driver.kick(2);
+    assertNull(driver.queues.get(2).poll());
+  }
+
   @Test
   void freePagesAreReported() {
     for (boolean stats : new boolean[] {false, true}) {
