@@ -18,6 +18,7 @@ final class ImageVerb extends Verb {
     spec().usageMessage().synopsisSubcommandLabel("VERB").commandListHeading("%nVerbs:%n");
     options();
     spec().addSubcommand("create", new ImageCreateVerb().spec());
+    spec().addSubcommand("build", new ImageBuildVerb().spec());
     spec().addSubcommand("info", new ImageInfoVerb().spec());
     spec().addSubcommand("check", new ImageCheckVerb().spec());
     spec().addSubcommand("convert", new ImageConvertVerb().spec());

@@ -100,6 +100,7 @@ public final class Javisor extends Verb {
 
   private static ExitCode exitCode(MachineException.Reason reason) {
     return switch (reason) {
+      case BAD_OPTION -> ExitCode.USAGE;
       case UNREADABLE_FILE -> ExitCode.FILE;
       case NOT_A_KERNEL -> ExitCode.NOT_A_KERNEL;
       case TOO_LITTLE_MEMORY -> ExitCode.MEMORY;

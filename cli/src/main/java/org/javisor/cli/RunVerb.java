@@ -3,7 +3,9 @@ package org.javisor.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -12,11 +14,18 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.time.Entropy;
+import org.javisor.machine.DiskConfig;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
+import org.javisor.machine.MachineException;
 import org.javisor.machine.MachineOutcome;
+import org.javisor.machine.NetConfig;
+import org.javisor.machine.ShareConfig;
 import org.javisor.machine.console.Console;
 import org.javisor.pc.loader.BootProtocol;
+import org.javisor.storage.block.OnDiskError;
+import org.javisor.storage.image.DefaultFirmware;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.PackageException;
 import picocli.CommandLine.Model.OptionSpec;
@@ -27,13 +36,29 @@ final class RunVerb extends Verb {
   /** How long a machine may take to end after it was told to. */
   private static final long QUIT_NANOS = 2_000_000_000L;
 
+  /** The default guest's kernel, for a machine whose disk is not to be booted. */
+  private static final String DEFAULT_KERNEL = "default";
+
+  /** What {@code --firmware} means without a value. */
+  private static final String SEABIOS = "seabios";
+
   private final AtomicReference<Machine> running = new AtomicReference<>();
 
   private final OptionSpec kernel =
-      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF.")
+      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF; 'default' is the kernel of the default guest.")
           .build();
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
+  private final OptionSpec firmware =
+      option(
+          "--firmware",
+          "FILE",
+          Path.class,
+          "Start a firmware image instead of a kernel, as a PC does; without FILE, SeaBIOS. Implied"
+              + " by --disk and --cdrom without --kernel and --initrd.")
+          .arity("0..1")
+          .fallbackValue(SEABIOS)
+          .build();
   private final OptionSpec append =
       option("--append", "TEXT", String.class,
           "The kernel's command line. Default: ${DEFAULT-VALUE}")
@@ -77,6 +102,29 @@ final class RunVerb extends Verb {
           "Who executes the guest: interp, kvm, or auto for the best here. Default:"
               + " ${DEFAULT-VALUE}")
           .defaultValue(MachineConfig.AUTO)
+          .build();
+  private final OptionSpec disk =
+      option("--disk", DiskConfig.SYNTAX, String[].class,
+          "A disk: an image, raw or qcow2. May be given again.")
+          .build();
+  private final OptionSpec cdrom =
+      option("--cdrom", "FILE", Path[].class,
+          "A disc in a CD-ROM drive, as --disk FILE,if=cdrom. May be given again.")
+          .build();
+  private final OptionSpec net =
+      option("--net", "NETWORK", String[].class,
+          "A network card and what it is plugged into: " + NetConfig.SYNTAX
+              + ". May be given again.")
+          .build();
+  private final OptionSpec share =
+      option("--share", ShareConfig.SYNTAX, String[].class,
+          "A folder the guest mounts with: mount -t virtiofs TAG /mnt. May be given again.")
+          .build();
+  private final OptionSpec onDiskError =
+      option("--on-disk-error", "WHAT", String.class,
+          "When the host fails at a disk: report tells the guest, stop holds the machine until there"
+              + " is room. Default: ${DEFAULT-VALUE}")
+          .defaultValue("report")
           .build();
   private final OptionSpec console =
       option(
@@ -127,7 +175,8 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, append, protocol, memory, cpus, cpuModel, accelerator, console,
+        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, cdrom, net,
+        share, onDiskError, console,
         debugConsole, debugExit, noReboot, gdb, trace);
   }
 
@@ -185,19 +234,22 @@ final class RunVerb extends Verb {
     machine.quit();
   }
 
-  private MachineConfig config(Messages messages) throws UserError {
+  private MachineConfig config(Messages messages) throws UserError, MachineException {
     int count = cpus.<Integer>getValue();
     if (count < 1 || count > MachineConfig.MAX_CPUS) {
       throw new UserError(
           ExitCode.USAGE, "--cpus " + count + ": 1 to " + MachineConfig.MAX_CPUS + " expected");
     }
+    Optional<Path> rom = firmware(messages);
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
     Optional<Path> unpacked = Optional.empty();
     if (ramDisk != null) {
       readable("--initrd", ramDisk);
     }
-    if (image == null) {
+    if (rom.isPresent()) {
+      // Whatever the firmware finds to boot.
+    } else if (image == null || image.toString().equals(DEFAULT_KERNEL)) {
       DefaultGuest.GuestFiles files = defaultGuest(messages);
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
@@ -208,8 +260,12 @@ final class RunVerb extends Verb {
       readable("--kernel", image);
     }
     TraceCategory[] traced = trace.getValue();
+    List<DiskConfig> disks = disks();
+    List<NetConfig> nets = nets();
+    List<ShareConfig> shares = shares();
     return new MachineConfig(
-        image,
+        Optional.ofNullable(image),
+        rom,
         unpacked,
         Optional.ofNullable(ramDisk),
         protocol.getValue(),
@@ -222,7 +278,90 @@ final class RunVerb extends Verb {
         Optional.ofNullable(gdb.<TcpAddress>getValue()).map(TcpAddress::socketAddress),
         debugExit.getValue() == null
             ? OptionalInt.empty()
-            : OptionalInt.of(debugExit.<Integer>getValue()));
+            : OptionalInt.of(debugExit.<Integer>getValue()),
+        disks,
+        nets,
+        shares);
+  }
+
+  private List<DiskConfig> disks() throws UserError, MachineException {
+    String policy = onDiskError.getValue();
+    OnDiskError onError =
+        switch (policy) {
+          case "stop" -> OnDiskError.STOP;
+          case "report" -> OnDiskError.REPORT;
+          default ->
+              throw new UserError(
+                  ExitCode.USAGE, "--on-disk-error " + policy + ": stop or report expected");
+        };
+    List<DiskConfig> disks = new ArrayList<>();
+    for (String text : texts(disk)) {
+      disks.add(DiskConfig.parse(text).withOnError(onError));
+    }
+    Path[] discs = cdrom.getValue();
+    for (Path disc : discs == null ? new Path[0] : discs) {
+      disks.add(DiskConfig.of(disc).on(DiskConfig.Interface.CDROM).withOnError(onError));
+    }
+    return disks;
+  }
+
+  private List<NetConfig> nets() throws MachineException {
+    List<NetConfig> nets = new ArrayList<>();
+    Entropy entropy = Entropy.host();
+    if (texts(net).isEmpty()) {
+      return List.of(NetConfig.byDefault().withMac(entropy));
+    }
+    for (String text : texts(net)) {
+      NetConfig.parse(text).map(card -> card.withMac(entropy)).ifPresent(nets::add);
+    }
+    return nets;
+  }
+
+  private List<ShareConfig> shares() throws UserError, MachineException {
+    List<ShareConfig> shares = new ArrayList<>();
+    for (String text : texts(share)) {
+      shares.add(ShareConfig.parse(text));
+    }
+    return shares;
+  }
+
+  private static List<String> texts(OptionSpec option) {
+    String[] texts = option.getValue();
+    return texts == null ? List.of() : List.of(texts);
+  }
+
+  /** The firmware image to start, if a machine with firmware was asked for. */
+  private Optional<Path> firmware(Messages messages) throws UserError {
+    Path file = firmware.getValue();
+    if (file == null) {
+      boolean fromDisk = disk.getValue() != null || cdrom.getValue() != null;
+      if (!fromDisk || kernel.getValue() != null || initrd.getValue() != null) {
+        return Optional.empty();
+      }
+      file = Path.of(SEABIOS);
+    }
+    for (OptionSpec other : List.of(kernel, initrd)) {
+      if (other.getValue() != null) {
+        throw new UserError(
+            ExitCode.USAGE,
+            other.longestName() + " with --firmware: one of the two expected; firmware boots what"
+                + " is on a disk");
+      }
+    }
+    if (!file.toString().equals(SEABIOS) || Files.exists(file)) {
+      readable("--firmware", file);
+      return Optional.of(file);
+    }
+    try {
+      return Optional.of(new DefaultFirmware(messages::message).obtain());
+    } catch (PackageException e) {
+      throw new UserError(ExitCode.NO_GUEST, e.getMessage(), e);
+    } catch (IOException e) {
+      throw new UserError(
+          ExitCode.FILE,
+          "the firmware cannot be kept in " + DefaultGuest.cacheFolder() + ": " + e.getMessage(),
+          e);
+    }
   }
 
   private String model() throws UserError {

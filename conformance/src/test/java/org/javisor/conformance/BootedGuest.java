@@ -2,6 +2,7 @@ package org.javisor.conformance;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -29,7 +30,8 @@ final class BootedGuest implements AutoCloseable {
       throws MachineException {
     MachineConfig config =
         new MachineConfig(
-            kernel,
+            Optional.of(kernel),
+            Optional.empty(),
             unpacked,
             Optional.of(initrd),
             protocol,
@@ -40,7 +42,10 @@ final class BootedGuest implements AutoCloseable {
             "interp",
             Set.of(),
             Optional.empty(),
-            OptionalInt.empty());
+            OptionalInt.empty(),
+            List.of(),
+            List.of(),
+            List.of());
     machine =
         Machine.start(
             config,

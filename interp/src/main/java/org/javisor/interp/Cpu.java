@@ -80,6 +80,7 @@ final class Cpu {
   static final int EFER_LMA = 1 << 10;
   static final int EFER_NXE = 1 << 11;
   static final int EFER_FFXSR = 1 << 14;
+  static final int EFER_AIBRSE = 1 << 21;
 
   static final int RAX = 0;
   static final int RCX = 1;
@@ -119,9 +120,6 @@ final class Cpu {
   long flagResult;
   long flagAux;
 
-  /** RFLAGS without the arithmetic flags. */
-  int flags;
-
   long cr0;
   long cr2;
   long cr3;
@@ -148,11 +146,6 @@ final class Cpu {
 
   /** Address of the software TLB's part for the current privilege; see {@link Mmu}. */
   long tlb;
-
-  /** Bases of FS and GS (the hot ones); see {@link Segments} for the rest. */
-  long fsBase;
-
-  long gsBase;
 
   /** What blocks depend on besides their bytes: see {@link BlockBuilder}. */
   int mode;
@@ -328,6 +321,16 @@ final class Cpu {
     };
   }
 
+  /** RFLAGS without the arithmetic flags; in the block, where translated code has them too. */
+  int flags() {
+    return RawMemory.get32(block + VcpuBlock.SYSTEM_FLAGS);
+  }
+
+  /** Replaces them with nothing else changing: for bits that nothing is derived from. */
+  void flags(int value) {
+    RawMemory.put32(block + VcpuBlock.SYSTEM_FLAGS, value);
+  }
+
   int arithmeticFlags() {
     return (carry() ? CF : 0)
         | (parity() ? FLAG_PF : 0)
@@ -350,34 +353,36 @@ final class Cpu {
   }
 
   int rflags() {
-    return flags | arithmeticFlags() | 2;
+    return flags() | arithmeticFlags() | 2;
   }
 
   /** Replaces RFLAGS whole; callers have merged what may not change. */
   void setRflags(int f) {
     setArithmeticFlags(f);
-    int old = flags;
-    flags = f & ~ARITHMETIC & ~2;
-    if (((old ^ flags) & (VM | AC | TF | IF | RF)) != 0) {
+    int old = flags();
+    int now = f & ~ARITHMETIC & ~2;
+    flags(now);
+    if (((old ^ now) & (VM | AC | TF | IF | RF)) != 0) {
       flagsChanged(old);
     }
   }
 
   /** Sets or clears bits outside the arithmetic flags. */
   void setSystemFlags(int mask, int value) {
-    int old = flags;
-    flags = flags & ~mask | value & mask;
+    int old = flags();
+    flags(old & ~mask | value & mask);
     flagsChanged(old);
   }
 
   private void flagsChanged(int old) {
-    int changed = old ^ flags;
+    int now = flags();
+    int changed = old ^ now;
     if ((changed & VM) != 0) {
       updateMode();
     } else if ((changed & AC) != 0) {
       updateTlb();
     }
-    if ((changed & flags & (IF | TF | RF)) != 0) {
+    if ((changed & now & (IF | TF | RF)) != 0) {
       vcpu.attend(); // something may have become deliverable
     }
   }
@@ -389,8 +394,17 @@ final class Cpu {
     vcpu.attend();
   }
 
+  /** Bases of FS and GS (the hot ones); see {@link Segments} for the rest. */
+  long fsBase() {
+    return RawMemory.get64(block + VcpuBlock.FS_BASE);
+  }
+
+  long gsBase() {
+    return RawMemory.get64(block + VcpuBlock.GS_BASE);
+  }
+
   int iopl() {
-    return flags >> 12 & 3;
+    return flags() >> 12 & 3;
   }
 
   // ---- mode -------------------------------------------------------------------------------
@@ -408,7 +422,7 @@ final class Cpu {
   }
 
   boolean virtual8086() {
-    return (flags & VM) != 0;
+    return (flags() & VM) != 0;
   }
 
   boolean realOrVirtual8086() {
@@ -429,11 +443,11 @@ final class Cpu {
 
   /** Selects the part of the software TLB for CPL, CR4.SMAP, CR0.AM and EFLAGS.AC. */
   void updateTlb() {
-    if (cpl == 3 && (flags & AC) != 0 && (cr0 & CR0_AM) != 0) {
+    if (cpl == 3 && (flags() & AC) != 0 && (cr0 & CR0_AM) != 0) {
       tlb = mmu.part(Mmu.ALIGNMENT_CHECKED);
       return;
     }
-    boolean userAccess = (cr4 & CR4_SMAP) == 0 || (flags & AC) != 0;
+    boolean userAccess = (cr4 & CR4_SMAP) == 0 || (flags() & AC) != 0;
     tlb = mmu.part(cpl == 3 ? Mmu.USER : userAccess ? Mmu.SUPERVISOR_RELAXED : Mmu.SUPERVISOR);
   }
 
@@ -464,18 +478,18 @@ final class Cpu {
 
   /** Loads 1, 2, 4 or 8 bytes, sign extended. */
   long load(long va, int size) {
-    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
-    if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry)) {
-      return rawLoad(va + RawMemory.get64(entry + 16), size);
+    long entry = tlb + (va >>> 9 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) + RawMemory.get64(entry) & PAGE_MASK) == 0) {
+      return rawLoad(va + RawMemory.get64(entry + Mmu.ADDEND), size);
     }
     return signExtend(mmu.loadSlow(va, size), size);
   }
 
   /** Stores the low 1, 2, 4 or 8 bytes. */
   void store(long va, int size, long value) {
-    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
-    if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)) {
-      rawStore(va + RawMemory.get64(entry + 16), size, value);
+    long entry = tlb + (va >>> 9 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) + RawMemory.get64(entry + Mmu.WRITE) & PAGE_MASK) == 0) {
+      rawStore(va + RawMemory.get64(entry + Mmu.ADDEND), size, value);
     } else {
       mmu.storeSlow(va, size, value);
     }
@@ -494,17 +508,17 @@ final class Cpu {
       store(va, size, value);
       return true;
     }
-    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
-    return (va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)
+    long entry = tlb + (va >>> 9 & Mmu.INDEX_MASK);
+    return (va + (size - 1) + RawMemory.get64(entry + Mmu.WRITE) & PAGE_MASK) == 0
         ? vcpu.exclusion().replace(
-            this, va, va + RawMemory.get64(entry + 16), size, expected, value)
+            this, va, va + RawMemory.get64(entry + Mmu.ADDEND), size, expected, value)
         : vcpu.exclusion().replaceAlone(this, va, size, expected, value);
   }
 
   /** Faults as the store of a read-modify-write would, before anything is read. */
   void probeWrite(long va, int size) {
-    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
-    if ((va + (size - 1) & PAGE_MASK) != RawMemory.get64(entry + 8)) {
+    long entry = tlb + (va >>> 9 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) + RawMemory.get64(entry + Mmu.WRITE) & PAGE_MASK) != 0) {
       mmu.probeWriteSlow(va, size);
     }
   }
@@ -514,9 +528,9 @@ final class Cpu {
    * through {@link #load} and {@link #store}; faults as the store would.
    */
   long writableHost(long va, int size) {
-    long entry = tlb + (va >>> 7 & Mmu.INDEX_MASK);
-    if ((va + (size - 1) & PAGE_MASK) == RawMemory.get64(entry + 8)) {
-      return va + RawMemory.get64(entry + 16);
+    long entry = tlb + (va >>> 9 & Mmu.INDEX_MASK);
+    if ((va + (size - 1) + RawMemory.get64(entry + Mmu.WRITE) & PAGE_MASK) == 0) {
+      return va + RawMemory.get64(entry + Mmu.ADDEND);
     }
     mmu.probeWriteSlow(va, size);
     return 0;

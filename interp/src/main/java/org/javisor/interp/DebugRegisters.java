@@ -69,7 +69,7 @@ final class DebugRegisters {
     if (n != 6) {
       changed();
     }
-    c.flags &= ~Cpu.RF; // followed only while a breakpoint could meet it
+    c.flags(c.flags() & ~Cpu.RF); // followed only while a breakpoint could meet it
   }
 
   /** With DR7.GD a MOV to or from these registers is caught. */
@@ -93,7 +93,7 @@ final class DebugRegisters {
   /** SYSCALL and SYSRET trap, or do not, by the TF that they load. */
   void steppedByNewFlags() {
     c.stepDecided = true;
-    if ((c.flags & Cpu.TF) != 0) {
+    if ((c.flags() & Cpu.TF) != 0) {
       stepped();
       c.vcpu.attend();
     }
@@ -221,10 +221,10 @@ final class DebugRegisters {
     if (hits == 0) {
       return;
     }
-    if ((c.flags & Cpu.RF) == 0) {
+    if ((c.flags() & Cpu.RF) == 0) {
       hit(hits);
       throw c.fault(GuestFault.DB);
     }
-    c.flags &= ~Cpu.RF;
+    c.flags(c.flags() & ~Cpu.RF);
   }
 }

@@ -498,7 +498,7 @@ final class Delivery {
   }
 
   private void iretLong(int size) {
-    if ((c.flags & Cpu.NT) != 0) {
+    if ((c.flags() & Cpu.NT) != 0) {
       throw c.gp0();
     }
     Segments s = c.segments;
@@ -588,7 +588,7 @@ final class Delivery {
 
   private void iretProtected(int size) {
     Segments s = c.segments;
-    if ((c.flags & Cpu.NT) != 0) {
+    if ((c.flags() & Cpu.NT) != 0) {
       int link = (int) c.mmu.loadSystem(s.base(Segments.TR), 2) & 0xffff;
       new TaskSwitch(c).bySelector(link, TaskSwitch.Cause.IRET);
       return;

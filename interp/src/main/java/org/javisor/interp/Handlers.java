@@ -128,15 +128,15 @@ final class Handlers {
       case CLC -> c.setCarry(false);
       case STC -> c.setCarry(true);
       case CMC -> c.setCarry(!c.carry());
-      case CLD -> c.flags &= ~Cpu.DF;
-      case STD -> c.flags |= Cpu.DF;
+      case CLD -> c.flags(c.flags() & ~Cpu.DF);
+      case STD -> c.flags(c.flags() | Cpu.DF);
       case CLI -> {
         checkIopl(c);
-        c.flags &= ~Cpu.IF;
+        c.flags(c.flags() & ~Cpu.IF);
       }
       case STI -> {
         checkIopl(c);
-        if ((c.flags & Cpu.IF) == 0) {
+        if ((c.flags() & Cpu.IF) == 0) {
           c.setSystemFlags(Cpu.IF, Cpu.IF);
           c.shadow = true;
         }
@@ -547,7 +547,7 @@ final class Handlers {
     if (!c.protectedMode() || c.cpl <= c.iopl()) {
       change |= Cpu.IF;
     }
-    c.setRflags((c.rflags() & ~change | f & change) & ~Cpu.RF | c.flags & Cpu.VM);
+    c.setRflags((c.rflags() & ~change | f & change) & ~Cpu.RF | c.flags() & Cpu.VM);
   }
 
   private static void enter(Cpu c, Instruction in) {

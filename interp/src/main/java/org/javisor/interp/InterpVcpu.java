@@ -4,8 +4,6 @@ import static org.javisor.accelerator.TraceCategory.BLOCKS;
 import static org.javisor.accelerator.TraceCategory.IRQ;
 import static org.javisor.accelerator.TraceCategory.UNKNOWN;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
@@ -32,17 +30,6 @@ final class InterpVcpu implements Vcpu {
   private static final int NOTICE = 8;
   private static final int ASIDE = 16;
 
-  private static final VarHandle ATTENTION;
-
-  static {
-    try {
-      ATTENTION =
-          MethodHandles.lookup().findVarHandle(InterpVcpu.class, "attention", int.class);
-    } catch (ReflectiveOperationException e) {
-      throw new AssertionError(e);
-    }
-  }
-
   private static final int CACHE = 1 << 14;
 
   private final InterpVm vm;
@@ -50,16 +37,20 @@ final class InterpVcpu implements Vcpu {
   private final FrameArena arena;
   private final BlockBuilder builder;
   private final CodePage[] pages;
+
+  /** For each frame, stores to it while it held code; above, how often it was given up for them. */
+  private final short[] codeWrites;
+
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
-  /** Whether the notice that the guest-physical map has changed is among them. */
+  /** Whether the notice that guest-physical addresses lead elsewhere is among them. */
   private final AtomicBoolean flushNoticed = new AtomicBoolean();
 
   private final Set<Long> breakpoints = new HashSet<>();
 
-  @SuppressWarnings("unused") // by ATTENTION
-  private volatile int attention;
+  /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
+  private volatile Thread runner;
 
   /** Epochs of mappings: a block found under either is where it was. Drawn from one counter. */
   private long epochs = 2;
@@ -75,6 +66,10 @@ final class InterpVcpu implements Vcpu {
   /** An interrupt acknowledged before the state came here, or {@link CpuState#NO_INTERRUPT}. */
   private int pendingInterrupt = CpuState.NO_INTERRUPT;
 
+  /** What executes most code, or null. */
+  private final Translator translator;
+
+  private final Core core;
   private boolean stepping;
   private boolean singleStep;
 
@@ -91,8 +86,11 @@ final class InterpVcpu implements Vcpu {
     this.trace = vm.trace();
     this.traceBlocks = trace.wants(BLOCKS);
     this.pages = new CodePage[arena.frames()];
+    this.codeWrites = new short[arena.frames()];
     this.c = new Cpu(this, id, vm, platform);
     this.builder = new BlockBuilder(c, arena);
+    this.core = new Core(this, c, vm, builder.decoder());
+    this.translator = vm.translators() == null ? null : vm.translators().create(core);
     reset();
   }
 
@@ -104,7 +102,7 @@ final class InterpVcpu implements Vcpu {
   // ---- requests from other threads --------------------------------------------------------
 
   private void request(int bits) {
-    ATTENTION.getAndBitwiseOr(this, bits);
+    RawMemory.getAndOr32(c.block + VcpuBlock.ATTENTION, bits);
   }
 
   @Override
@@ -128,7 +126,7 @@ final class InterpVcpu implements Vcpu {
   }
 
   boolean interrupted() {
-    return attention != 0;
+    return RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) != 0;
   }
 
   /** Another thread has written code; from any thread. */
@@ -136,21 +134,24 @@ final class InterpVcpu implements Vcpu {
     betweenBlocks(() -> invalidate(frame, offset, length));
   }
 
-  /** Has this vCPU do something when it is between two blocks; from any thread. */
-  void betweenBlocks(Runnable notice) {
-    notices.add(notice);
-    request(NOTICE);
-  }
-
-  /** The guest-physical map has changed; from any thread. */
-  void flushTlbBetweenBlocks() {
-    if (!flushNoticed.getAndSet(true)) {
+  /** Guest-physical addresses lead elsewhere now; from any thread. */
+  void mapChanged() {
+    if (Thread.currentThread() == runner) {
+      // In the middle of an instruction that wrote a register of the board.
+      flushTlb();
+    } else if (!flushNoticed.getAndSet(true)) {
       betweenBlocks(
           () -> {
             flushNoticed.set(false);
             flushTlb();
           });
     }
+  }
+
+  /** Has this vCPU do something when it is between two blocks; from any thread. */
+  void betweenBlocks(Runnable notice) {
+    notices.add(notice);
+    request(NOTICE);
   }
 
   private void runNotices() {
@@ -176,31 +177,62 @@ final class InterpVcpu implements Vcpu {
 
   /** A store of this vCPU hits a CODE frame; restarts the instruction if it hits its own block. */
   void codeWrittenBySelf(int frame, int offset, int length) {
-    if (invalidate(frame, offset, length) && !alone) {
+    boolean drop = alone && worthDropping(frame);
+    if (drop) {
+      vm.codeWrittenByCpu(this, frame, 0, FrameArena.FRAME_SIZE);
+    }
+    if (invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length) && !alone) {
       throw Restart.INSTANCE;
     }
   }
 
   private boolean invalidate(int frame, int offset, int length) {
-    CodePage page = pages[frame];
-    if (page == null || !page.touches(offset, length)) {
-      return false;
+    if (translator != null) {
+      translator.invalidate(frame, offset, length);
     }
-    boolean own = page.invalidate(offset, length, c.rip);
-    if (page.empty() && vm.singleVcpu()) {
-      arena.clearFlags(frame, FrameArena.CODE);
+    CodePage page = pages[frame];
+    boolean own =
+        page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
+    if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
       pages[frame] = null;
+      vm.frameHoldsNoCode(this, frame);
     }
     return own;
+  }
+
+  /**
+   * Counts stores to a frame with code. Each is slow, whether it hits code or data beside it; when
+   * there have been many, what is translated of the frame is dropped, later each time it comes back.
+   */
+  private boolean worthDropping(int frame) {
+    int counted = codeWrites[frame] + 1;
+    int often = counted >>> 12;
+    if ((counted & 4095) < Math.min(16 << often, 4000)) {
+      codeWrites[frame] = (short) counted;
+      return false;
+    }
+    codeWrites[frame] = (short) (Math.min(often + 1, 7) << 12);
+    return true;
   }
 
   void flushCode() {
     localEpoch = ++epochs;
     globalEpoch = ++epochs;
+    if (translator != null) {
+      translator.flush();
+    }
   }
 
-  void flushCodeNonGlobal() {
+  /**
+   * Goes over to another address space.
+   *
+   * @param keep its mappings are those it had when it was left
+   */
+  void switchAddressSpace(int pcid, boolean keep) {
     localEpoch = ++epochs;
+    if (translator != null) {
+      translator.switchAddressSpace(pcid, keep);
+    }
   }
 
   void flushCodePage(long va, boolean everything) {
@@ -210,6 +242,8 @@ final class InterpVcpu implements Vcpu {
     }
     if (everything) {
       flushCode();
+    } else if (translator != null) {
+      translator.flushPage(va);
     }
   }
 
@@ -270,9 +304,11 @@ final class InterpVcpu implements Vcpu {
   @Override
   public VmExit run() {
     vm.exclusion().enter(this);
+    runner = Thread.currentThread();
     try {
       return runInside();
     } finally {
+      runner = null;
       vm.exclusion().leave(this);
       runNotices();
     }
@@ -307,7 +343,7 @@ final class InterpVcpu implements Vcpu {
    */
   private void runAgain() {
     alone = false;
-    if (attention == 0) {
+    if (!interrupted()) {
       try {
         runAlone();
       } catch (Restart again) {
@@ -318,11 +354,15 @@ final class InterpVcpu implements Vcpu {
 
   private VmExit loop() {
     while (true) {
-      if (attention != 0 || halted || singleStep) {
+      if (interrupted() || halted || singleStep) {
         VmExit exit = service();
         if (exit != null) {
           return exit;
         }
+      }
+      if (translator != null && core.translatable()) {
+        translator.run();
+        continue;
       }
       long linear = c.codeSize == 64 ? c.rip : c.linearRip();
       Block b = cache[slot(linear)];
@@ -355,8 +395,19 @@ final class InterpVcpu implements Vcpu {
         BLOCKS, "vcpu %d cpl %d rip %#x: %d instructions", c.id, c.cpl, b.rip, b.count);
   }
 
+  /** Runs a step whose stores may hit its own block. */
+  void executeAlone(Step step) {
+    alone = true;
+    step.run(c);
+    alone = false;
+  }
+
+  boolean hasBreakpoints() {
+    return !breakpoints.isEmpty();
+  }
+
   /** Runs exactly one instruction, whatever it writes. */
-  private void runAlone() {
+  void runAlone() {
     long linear = c.linearRip();
     long gpa = c.mmu.fetch(linear);
     int frame = vm.memory().frame(gpa);
@@ -375,7 +426,7 @@ final class InterpVcpu implements Vcpu {
     if (!c.stackShadow) {
       c.debug.raisePending();
     }
-    int bits = (int) ATTENTION.getAndSet(this, 0);
+    int bits = RawMemory.getAndAnd32(c.block + VcpuBlock.ATTENTION, 0);
     if ((bits & ASIDE) != 0) {
       vm.exclusion().yield(this);
     }
@@ -404,7 +455,11 @@ final class InterpVcpu implements Vcpu {
         return null;
       }
     }
-    if ((c.flags & Cpu.IF) != 0
+    RawMemory.put32(
+        c.block + VcpuBlock.WAITING,
+        (c.flags() & Cpu.IF) == 0
+            && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt()) ? 1 : 0);
+    if ((c.flags() & Cpu.IF) != 0
         && (pendingInterrupt != CpuState.NO_INTERRUPT || c.platform.hasInterrupt())) {
       int vector = takeInterrupt();
       if (vector >= 0) {
@@ -420,7 +475,7 @@ final class InterpVcpu implements Vcpu {
     if (halted) {
       return VmExit.Halt.INSTANCE;
     }
-    if ((c.flags & Cpu.TF) != 0 || (c.flags & Cpu.RF) != 0 && c.debug.watchesCode()) {
+    if ((c.flags() & Cpu.TF) != 0 || (c.flags() & Cpu.RF) != 0 && c.debug.watchesCode()) {
       request(EVENT);
       c.debug.raiseAt(c.linearRip());
       runStepped();
@@ -435,8 +490,8 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
-    boolean step = (c.flags & Cpu.TF) != 0;
-    c.flags &= ~Cpu.RF;
+    boolean step = (c.flags() & Cpu.TF) != 0;
+    c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;
     c.stepDecided = false;
     runAlone();
@@ -620,6 +675,9 @@ final class InterpVcpu implements Vcpu {
   void forgetBlocks() {
     Arrays.fill(cache, null);
     Arrays.fill(pages, null);
+    if (translator != null) {
+      translator.forget();
+    }
   }
 
   /** Whether a block must begin at an address, to stop there. */
@@ -629,6 +687,13 @@ final class InterpVcpu implements Vcpu {
 
   boolean hasBreakpoint(long linear) {
     return !breakpoints.isEmpty() && breakpoints.contains(linear);
+  }
+
+  /** Gives back the translator's memory; after the last run. */
+  void close() {
+    if (translator != null) {
+      translator.close();
+    }
   }
 
   // ---- helpers of others ------------------------------------------------------------------

@@ -23,33 +23,39 @@ final class InterpVm implements Vm {
   private final Clock clock;
   private final Trace trace;
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
+  private final CodeHolders holders;
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
-  private final GuestMemory.MapListener mapListener = this::mapChanged;
+  private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
 
-  InterpVm(GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
+  /** Makes what executes most of a vCPU's code, or null. */
+  private final Translator.Factory translators;
+
+  InterpVm(
+      GuestMemory memory,
+      GuestBus bus,
+      CpuModel model,
+      Clock clock,
+      Trace trace,
+      Translator.Factory translators) {
+    this.translators = translators;
     this.memory = memory;
     this.bus = bus;
     this.model = model;
     this.clock = clock;
     this.trace = trace;
+    holders = new CodeHolders(memory.arena());
     memory.arena().addCodeWriteListener(listener);
     memory.addMapListener(mapListener);
-  }
-
-  /**
-   * Translations end in machine frames: each vCPU drops its own before its next block. Whoever gives
-   * a frame to somebody else first waits until every vCPU has been out of {@link Vcpu#run}.
-   */
-  private void mapChanged(long gpa, long size) {
-    for (InterpVcpu v : vcpus) {
-      v.flushTlbBetweenBlocks();
-    }
   }
 
   @Override
   public GuestMemory memory() {
     return memory;
+  }
+
+  Translator.Factory translators() {
+    return translators;
   }
 
   GuestBus bus() {
@@ -91,10 +97,9 @@ final class InterpVm implements Vm {
    */
   void frameHoldsCode(InterpVcpu vcpu, int frame) {
     FrameArena arena = memory.arena();
-    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+    if (!holders.add(frame, vcpu.id())) {
       return;
     }
-    arena.setFlags(frame, FrameArena.CODE);
     VarHandle.fullFence();
     for (InterpVcpu v : vcpus) {
       v.protectFrame(frame);
@@ -104,6 +109,11 @@ final class InterpVm implements Vm {
       RawMemory.copyOut(arena.address(frame), decoded, 0, decoded.length);
       exclusion.whenOthersWereBetweenBlocks(vcpu, () -> compare(frame, decoded));
     }
+  }
+
+  /** A vCPU has no blocks of a frame any more. */
+  void frameHoldsNoCode(InterpVcpu vcpu, int frame) {
+    holders.remove(frame, vcpu.id());
   }
 
   private void compare(int frame, byte[] decoded) {
@@ -130,9 +140,20 @@ final class InterpVm implements Vm {
     }
   }
 
+  /**
+   * Guest-physical addresses lead elsewhere now. The vCPU that made it so sees it with its next
+   * access, the others before their next block.
+   */
+  private void mapChanged() {
+    for (InterpVcpu v : vcpus) {
+      v.mapChanged();
+    }
+  }
+
   @Override
   public void close() {
     memory.removeMapListener(mapListener);
     memory.arena().removeCodeWriteListener(listener);
+    vcpus.forEach(InterpVcpu::close);
   }
 }

@@ -3,17 +3,19 @@ package org.javisor.interp;
 import java.lang.invoke.VarHandle;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
+import org.javisor.memory.HostMemory;
 import org.javisor.memory.RawMemory;
 
 /**
  * Page tables and the software TLB.
  *
  * <p>The TLB has one direct-mapped part for each kind of access: user, supervisor under SMAP, and
- * supervisor that may touch user pages. An entry of 32 bytes holds the page's linear address if it
- * may be read ({@code +0}) and if it may be written ({@code +8}; not set for ROM, for pages not yet
- * dirty and for frames that hold translated code), and what to add to a linear address to get the
- * host's ({@code +16}); {@code +24} says whether the mapping is global. An absent tag is -1, which
- * no page address equals. Device memory is never entered.
+ * supervisor that may touch user pages. A part is three tables of 8 bytes a page: the negated linear
+ * address of the page if it may be read, the same if it may be written ({@link #WRITE}; not set for
+ * ROM, for pages not yet dirty and for frames that hold translated code), and what to add to a linear
+ * address to get the host's ({@link #ADDEND}). So an access hits if the address of its last byte plus
+ * the tag is an offset in a page. An absent tag is that of a page whose entry is another one, and not
+ * the next. Device memory is never entered. Translated code reads the tables, too.
  *
  * <p>Source: Intel SDM volume 3, chapter 4; AMD APM volume 2, chapter 5.
  */
@@ -25,14 +27,23 @@ final class Mmu {
   /** A part that stays empty, so that every access comes here and can be checked for alignment. */
   static final int ALIGNMENT_CHECKED = 3;
 
-  static final int ENTRIES = 2048;
-  static final int INDEX_MASK = ENTRIES - 1 << 5;
-  private static final int PART_BYTES = ENTRIES << 5;
+  public static final int ENTRIES = 4096;
+  static final int INDEX_MASK = ENTRIES - 1 << 3;
+
+  /** Offsets in a part: the tags for writing, and the addends; those for reading come first. */
+  public static final int WRITE = ENTRIES << 3;
+
+  public static final int ADDEND = 2 * WRITE;
+  public static final int PART_BYTES = 3 * WRITE;
+  static final int TLB_BYTES = 4 * PART_BYTES;
+
+  /** The tags of an empty part, for reading and writing. */
+  private static final long EMPTY = emptyTags();
 
   /** Physical address bits; CPUID leaf 0x80000008 says the same. */
   static final int PHYSICAL_BITS = 40;
 
-  private static final long PHYSICAL_MASK = (1L << PHYSICAL_BITS) - 1 & -4096L;
+  static final long PHYSICAL_MASK = (1L << PHYSICAL_BITS) - 1 & -4096L;
   private static final long RESERVED_HIGH = ~((1L << PHYSICAL_BITS) - 1) & (1L << 52) - 1;
   private static final long NX = Long.MIN_VALUE;
 
@@ -58,17 +69,13 @@ final class Mmu {
   private final FrameArena arena;
   private final long parts;
 
-  /** Pages filled by non-global mappings since the last flush, to flush them one by one. */
-  private final long[] filled = new long[1024];
+  // Offsets in the block of the ranges of linear addresses, low and high half, that large pages cover:
+  // INVLPG of one flushes all.
+  private static final int LOW_FROM = VcpuBlock.TLB_LARGE;
 
-  private int filledCount;
-
-  /** Ranges of linear addresses, low and high half, that large pages cover; INVLPG flushes all. */
-  private long largeLowFrom = Long.MAX_VALUE;
-
-  private long largeLowTo;
-  private long largeHighFrom = -1;
-  private long largeHighTo = Long.MIN_VALUE;
+  private static final int LOW_TO = VcpuBlock.TLB_LARGE + 8;
+  private static final int HIGH_FROM = VcpuBlock.TLB_LARGE + 16;
+  private static final int HIGH_TO = VcpuBlock.TLB_LARGE + 24;
 
   /** An access is made for the CPU itself (descriptor tables): supervisor whatever CPL says. */
   private boolean implicit;
@@ -86,11 +93,10 @@ final class Mmu {
     this.vm = vm;
     this.memory = vm.memory();
     this.arena = memory.arena();
-    this.parts =
-        org.javisor.memory.HostMemory.mapAnonymous(
-            4L * PART_BYTES,
-            org.javisor.memory.HostMemory.PROT_READ | org.javisor.memory.HostMemory.PROT_WRITE);
-    RawMemory.fill(part(ALIGNMENT_CHECKED), PART_BYTES, 0xff);
+    this.parts = c.block + VcpuBlock.TLB;
+    for (int i = 0; i < 4; i++) {
+      RawMemory.copy(EMPTY, part(i), ADDEND);
+    }
     flushAll();
   }
 
@@ -101,51 +107,81 @@ final class Mmu {
   // ---- flushing ---------------------------------------------------------------------------
 
   void flushAll() {
-    RawMemory.fill(parts, 3L * PART_BYTES, 0xff);
-    filledCount = 0;
-    largeLowFrom = Long.MAX_VALUE;
-    largeLowTo = 0;
-    largeHighFrom = -1;
-    largeHighTo = Long.MIN_VALUE;
+    flushNonGlobal();
+    int count = word(VcpuBlock.TLB_FILLED_GLOBAL_COUNT);
+    if (count > VcpuBlock.TLB_FILLED_MAX) {
+      for (int i = 0; i < 3; i++) {
+        RawMemory.copy(EMPTY, part(i), ADDEND);
+      }
+    } else {
+      for (int i = 0; i < count; i++) {
+        clear(word(VcpuBlock.TLB_FILLED_GLOBAL + 4 * i));
+      }
+    }
+    RawMemory.put32(c.block + VcpuBlock.TLB_FILLED_GLOBAL_COUNT, 0);
+    RawMemory.put64(c.block + LOW_FROM, Long.MAX_VALUE);
+    RawMemory.put64(c.block + LOW_TO, 0);
+    RawMemory.put64(c.block + HIGH_FROM, -1);
+    RawMemory.put64(c.block + HIGH_TO, Long.MIN_VALUE);
   }
 
   /** Forgets all but global mappings (a load of CR3 with CR4.PGE). */
   void flushNonGlobal() {
-    if (filledCount > filled.length) {
-      for (long e = parts; e < parts + 3L * PART_BYTES; e += 32) {
-        if (RawMemory.get64(e + 24) != 1) {
-          RawMemory.put64(e, -1);
-          RawMemory.put64(e + 8, -1);
-        }
-      }
-    } else {
-      for (int i = 0; i < filledCount; i++) {
-        long e = filled[i];
-        if (RawMemory.get64(e + 24) != 1) {
-          RawMemory.put64(e, -1);
-          RawMemory.put64(e + 8, -1);
-        }
+    int count = word(VcpuBlock.TLB_FILLED_COUNT);
+    boolean all = count > VcpuBlock.TLB_FILLED_MAX;
+    for (int i = 0; i < (all ? 3 * ENTRIES : count); i++) {
+      int slot = all ? i : word(VcpuBlock.TLB_FILLED + 4 * i);
+      if (RawMemory.get8(c.block + VcpuBlock.TLB_GLOBAL + slot) == 0) {
+        clear(slot);
       }
     }
-    filledCount = 0;
+    RawMemory.put32(c.block + VcpuBlock.TLB_FILLED_COUNT, 0);
+  }
+
+  private int word(int offset) {
+    return RawMemory.get32(c.block + offset);
+  }
+
+  private static long emptyTags() {
+    long tags =
+        HostMemory.mapAnonymous(ADDEND, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
+    for (int i = 0; i < 2 * ENTRIES; i++) {
+      RawMemory.put64(tags + 8L * i, emptyTag(i & ENTRIES - 1));
+    }
+    return tags;
+  }
+
+  private static long emptyTag(int index) {
+    return -((long) (index ^ 2) << 12);
+  }
+
+  /** Entries are numbered through all parts. */
+  private long entry(int slot) {
+    return part(slot / ENTRIES) + (slot % ENTRIES << 3);
+  }
+
+  private void clear(int slot) {
+    long e = entry(slot);
+    long tag = emptyTag(slot % ENTRIES);
+    RawMemory.put64(e, tag);
+    RawMemory.put64(e + WRITE, tag);
   }
 
   /** Forgets one page; returns whether that meant to forget everything, for large pages. */
   boolean flushPage(long va) {
     boolean large =
         va >= 0
-            ? va >= largeLowFrom && va < largeLowTo
-            : va >= largeHighFrom && va < largeHighTo && largeHighFrom != -1;
+            ? va >= RawMemory.get64(c.block + LOW_FROM) && va < RawMemory.get64(c.block + LOW_TO)
+            : va >= RawMemory.get64(c.block + HIGH_FROM)
+                && va < RawMemory.get64(c.block + HIGH_TO);
     if (large) {
       flushAll();
       return true;
     }
     for (int i = 0; i < 3; i++) {
-      long e = part(i) + (va >>> 7 & INDEX_MASK);
-      long page = va & -4096L;
-      if (RawMemory.get64(e) == page || RawMemory.get64(e + 8) == page) {
-        RawMemory.put64(e, -1);
-        RawMemory.put64(e + 8, -1);
+      int index = (int) (va >>> 12) & ENTRIES - 1;
+      if (RawMemory.get64(part(i) + 8L * index) == -(va & -4096L)) {
+        clear(i * ENTRIES + index);
       }
     }
     return false;
@@ -154,10 +190,11 @@ final class Mmu {
   /** Makes every store to a frame take the slow path, which looks at the frame's flags. */
   void protectFrame(int frame) {
     long host = arena.address(frame);
-    for (long e = parts; e < parts + 3L * PART_BYTES; e += 32) {
-      long tag = RawMemory.get64(e + 8);
-      if (tag != -1 && tag + RawMemory.get64(e + 16) == host) {
-        RawMemory.put64(e + 8, -1);
+    for (int slot = 0; slot < 3 * ENTRIES; slot++) {
+      long e = entry(slot);
+      long tag = RawMemory.get64(e + WRITE);
+      if (RawMemory.get64(e + ADDEND) - tag == host) {
+        RawMemory.put64(e + WRITE, emptyTag(slot % ENTRIES));
       }
     }
   }
@@ -165,13 +202,13 @@ final class Mmu {
   private void noteLarge(long va, int shift) {
     long from = va >> shift << shift;
     long to = from + (1L << shift);
-    if (va >= 0) {
-      largeLowFrom = Math.min(largeLowFrom, from);
-      largeLowTo = Math.max(largeLowTo, to < 0 ? Long.MAX_VALUE : to);
-    } else {
-      largeHighFrom = largeHighFrom == -1 ? from : Math.min(largeHighFrom, from);
-      largeHighTo = Math.max(largeHighTo, to == 0 ? -1 : to);
-    }
+    long low = c.block + (va >= 0 ? LOW_FROM : HIGH_FROM);
+    long high = c.block + (va >= 0 ? LOW_TO : HIGH_TO);
+    boolean none = RawMemory.get64(low) >= RawMemory.get64(high);
+    RawMemory.put64(low, none ? from : Math.min(RawMemory.get64(low), from));
+    // The end of either half is no address of it.
+    long end = to == 0 ? -1 : to < 0 && va >= 0 ? Long.MAX_VALUE : to;
+    RawMemory.put64(high, none ? end : Math.max(RawMemory.get64(high), end));
   }
 
   // ---- slow paths of Cpu ------------------------------------------------------------------
@@ -180,12 +217,12 @@ final class Mmu {
     return c.cpl == 3 && !implicit;
   }
 
-  private int currentPart() {
+  int currentPart() {
     if (userAccess()) {
       return USER;
     }
     boolean relaxed =
-        (c.cr4 & Cpu.CR4_SMAP) == 0 || !implicit && (c.flags & Cpu.AC) != 0;
+        (c.cr4 & Cpu.CR4_SMAP) == 0 || !implicit && (c.flags() & Cpu.AC) != 0;
     return relaxed ? SUPERVISOR_RELAXED : SUPERVISOR;
   }
 
@@ -259,8 +296,9 @@ final class Mmu {
       return;
     }
     if (!memory.writable(gpa)) {
-      fill(va, part, frame, false);
-      return; // ROM: the write is lost
+      // ROM. The board may have RAM beneath it that takes the write.
+      c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
+      return;
     }
     boolean code = (arena.flags(frame) & FrameArena.CODE) != 0;
     if (code) {
@@ -289,6 +327,19 @@ final class Mmu {
     for (int i = 0; i < size; i++) {
       long at = i < first ? va + i : second + (i - first);
       c.store(at, 1, value >>> 8 * i);
+    }
+  }
+
+  /** Does what an access that the TLB missed does before it touches memory. */
+  void fillFor(long va, int size, boolean write) {
+    if (crosses(va, size)) {
+      return;
+    }
+    int part = currentPart();
+    long gpa = translate(va, part, write, false);
+    int frame = memory.frame(gpa);
+    if (frame >= 0 && (!write || memory.writable(gpa))) {
+      fill(va, part, frame, write);
     }
   }
 
@@ -326,9 +377,9 @@ final class Mmu {
     if (c.checksAlignment()) {
       return -1;
     }
-    long entry = c.tlb + (va >>> 7 & INDEX_MASK) + (write ? 8 : 0);
-    if ((va & -4096L) == RawMemory.get64(entry)) {
-      return va + RawMemory.get64(entry + (write ? 8 : 16));
+    long entry = c.tlb + (va >>> 9 & INDEX_MASK);
+    if ((va & -4096L) == -RawMemory.get64(entry + (write ? WRITE : 0))) {
+      return va + RawMemory.get64(entry + ADDEND);
     }
     int part = currentPart();
     long gpa = translate(va, part, write, false);
@@ -342,35 +393,44 @@ final class Mmu {
     return arena.address(frame) + (va & 4095);
   }
 
+  /** Adds to a list that says by its count when it has overflowed. */
+  private void note(int list, int counter, int slot) {
+    int count = word(counter);
+    if (count < VcpuBlock.TLB_FILLED_MAX) {
+      RawMemory.put32(c.block + list + 4L * count, slot);
+    }
+    RawMemory.put32(c.block + counter, Math.min(count + 1, VcpuBlock.TLB_FILLED_MAX + 1));
+  }
+
   private void fill(long va, int part, int frame, boolean write) {
     fills++;
     if (c.debug.watchesPage(va)) {
       return;
     }
-    long entry = part(part) + (va >>> 7 & INDEX_MASK);
+    int index = (int) (va >>> 12) & ENTRIES - 1;
+    int slot = part * ENTRIES + index;
+    long entry = part(part) + 8L * index;
     long page = va & -4096L;
     boolean writable =
         (write || walkWritable)
             && (arena.flags(frame)
                 & (FrameArena.CODE | FrameArena.LOG | FrameArena.COPY_ON_WRITE)) == 0
             && memory.writable(walkGpa);
-    RawMemory.put64(entry, page);
-    RawMemory.put64(entry + 8, writable ? page : -1);
-    RawMemory.put64(entry + 16, arena.address(frame) - page);
-    RawMemory.put64(entry + 24, walkGlobal ? 1 : 0);
+    RawMemory.put64(entry, -page);
+    RawMemory.put64(entry + WRITE, writable ? -page : emptyTag(index));
+    RawMemory.put64(entry + ADDEND, arena.address(frame) - page);
+    RawMemory.put8(c.block + VcpuBlock.TLB_GLOBAL + slot, walkGlobal ? 1 : 0);
     if (writable && !vm.singleVcpu()) {
       // Another vCPU may have begun to translate this frame since its flags were read.
       VarHandle.fullFence();
       if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-        RawMemory.put64(entry + 8, -1);
+        RawMemory.put64(entry + WRITE, emptyTag(index));
       }
     }
-    if (!walkGlobal) {
-      if (filledCount < filled.length) {
-        filled[filledCount++] = entry;
-      } else {
-        filledCount = filled.length + 1;
-      }
+    if (walkGlobal) {
+      note(VcpuBlock.TLB_FILLED_GLOBAL, VcpuBlock.TLB_FILLED_GLOBAL_COUNT, slot);
+    } else {
+      note(VcpuBlock.TLB_FILLED, VcpuBlock.TLB_FILLED_COUNT, slot);
     }
     if (walkShift > 12) {
       noteLarge(va, walkShift);

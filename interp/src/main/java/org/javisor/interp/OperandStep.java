@@ -43,7 +43,7 @@ abstract class OperandStep extends Step {
         return RawMemory.get64(c.block + base)
             + (RawMemory.get64(c.block + index) << scale)
             + displacement
-            + (in.segment == Instruction.GS ? c.gsBase : c.fsBase);
+            + (in.segment == Instruction.GS ? c.gsBase() : c.fsBase());
       default:
         return c.address(in, size, write);
     }

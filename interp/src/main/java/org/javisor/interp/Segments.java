@@ -1,6 +1,7 @@
 package org.javisor.interp;
 
 import org.javisor.isa.Instruction;
+import org.javisor.memory.RawMemory;
 
 /**
  * Segment registers with their hidden parts, descriptor tables, and the checks of segmentation.
@@ -28,7 +29,6 @@ final class Segments {
   static final int UNUSABLE = 0;
 
   private final Cpu c;
-  private final int[] selector = new int[8];
   private final long[] base = new long[8];
   private final long[] limit = new long[8];
   private final int[] attributes = new int[8];
@@ -46,11 +46,17 @@ final class Segments {
   }
 
   int selector(int segment) {
-    return selector[segment];
+    return RawMemory.get32(c.block + VcpuBlock.SELECTORS + 4L * segment);
+  }
+
+  private void setSelector(int segment, int value) {
+    RawMemory.put32(c.block + VcpuBlock.SELECTORS + 4L * segment, value);
   }
 
   long base(int segment) {
-    return base[segment];
+    return segment == Instruction.FS
+        ? c.fsBase()
+        : segment == Instruction.GS ? c.gsBase() : base[segment];
   }
 
   long limit(int segment) {
@@ -87,7 +93,7 @@ final class Segments {
 
   /** Sets a register whole, as loaders, debuggers and far transfers do; no checks. */
   void set(int segment, int sel, long newBase, long newLimit, int newAttributes) {
-    selector[segment] = sel & 0xffff;
+    setSelector(segment, sel & 0xffff);
     limit[segment] = newLimit & 0xffff_ffffL;
     attributes[segment] = newAttributes;
     setBase(segment, newBase);
@@ -96,9 +102,9 @@ final class Segments {
   void setBase(int segment, long newBase) {
     base[segment] = newBase;
     if (segment == Instruction.FS) {
-      c.fsBase = newBase;
+      RawMemory.put64(c.block + VcpuBlock.FS_BASE, newBase);
     } else if (segment == Instruction.GS) {
-      c.gsBase = newBase;
+      RawMemory.put64(c.block + VcpuBlock.GS_BASE, newBase);
     }
     int a = attributes[segment];
     flat[segment] =
@@ -109,7 +115,7 @@ final class Segments {
 
   /** The base as the address computation of the current mode uses it. */
   long effectiveBase(int segment) {
-    return c.codeSize == 64 && segment < Instruction.FS ? 0 : base[segment];
+    return c.codeSize == 64 && segment < Instruction.FS ? 0 : base(segment);
   }
 
   /**
@@ -120,15 +126,15 @@ final class Segments {
   long linear(int segment, long offset, int size, boolean write) {
     if (c.codeSize == 64) {
       return segment == Instruction.FS
-          ? offset + c.fsBase
-          : segment == Instruction.GS ? offset + c.gsBase : offset;
+          ? offset + c.fsBase()
+          : segment == Instruction.GS ? offset + c.gsBase() : offset;
     }
     if (!flat[segment]) {
       check(segment, offset, size, write);
     } else if (offset + (size - 1) > 0xffff_ffffL) {
       throw refuse(segment);
     }
-    return base[segment] + offset & 0xffff_ffffL;
+    return base(segment) + offset & 0xffff_ffffL;
   }
 
   private void check(int segment, long offset, int size, boolean write) {
@@ -271,7 +277,7 @@ final class Segments {
   private void loadData(int segment, int sel) {
     if ((sel & ~3) == 0) {
       // The base survives on AMD and is cleared on Intel; AMD, as the default vendor.
-      set(segment, sel, segment >= Instruction.FS && c.longMode() ? base[segment] : 0, 0, UNUSABLE);
+      set(segment, sel, segment >= Instruction.FS && c.longMode() ? base(segment) : 0, 0, UNUSABLE);
       return;
     }
     long d = descriptor(sel, GuestFault.GP);
@@ -339,8 +345,8 @@ final class Segments {
     for (int s : new int[] {Instruction.ES, Instruction.DS, Instruction.FS, Instruction.GS}) {
       int a = attributes[s];
       boolean conforming = (a & (CODE | EXPAND_DOWN)) == (CODE | EXPAND_DOWN);
-      if ((a & S) != 0 && !conforming && dpl(a) < c.cpl || (a & PRESENT) == 0 && selector[s] != 0) {
-        set(s, 0, s >= Instruction.FS && c.longMode() ? base[s] : 0, 0, UNUSABLE);
+      if ((a & S) != 0 && !conforming && dpl(a) < c.cpl || (a & PRESENT) == 0 && selector(s) != 0) {
+        set(s, 0, s >= Instruction.FS && c.longMode() ? base(s) : 0, 0, UNUSABLE);
       }
     }
   }

@@ -43,7 +43,7 @@ final class Strings {
         // RIP stays: the rest is done after the interrupt.
         throw Restart.INSTANCE;
       }
-      if (count > 1 && (op == Op.MOVS || op == Op.STOS) && (c.flags & Cpu.DF) == 0) {
+      if (count > 1 && (op == Op.MOVS || op == Op.STOS) && (c.flags() & Cpu.DF) == 0) {
         long bulk = bulk(c, in, op, size, count);
         if (bulk > 0) {
           done += (int) Math.min(bulk, BATCH);
@@ -138,7 +138,7 @@ final class Strings {
 
   private static void element(Cpu c, Instruction in, Op op, int size) {
     int as = in.addressSize;
-    long step = (c.flags & Cpu.DF) != 0 ? -size : size;
+    long step = (c.flags() & Cpu.DF) != 0 ? -size : size;
     long si = Cpu.zeroExtend(c.reg(Cpu.RSI), as);
     long di = Cpu.zeroExtend(c.reg(Cpu.RDI), as);
     switch (op) {

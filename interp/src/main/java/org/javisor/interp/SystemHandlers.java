@@ -41,7 +41,7 @@ final class SystemHandlers {
         c.setReg(Cpu.RAX, tsc & 0xffff_ffffL);
         c.setReg(Cpu.RDX, tsc >>> 32);
         if (in.form.op() == org.javisor.isa.Op.RDTSCP) {
-          c.setReg(Cpu.RCX, s.tscAux);
+          c.setReg(Cpu.RCX, s.tscAux());
         }
       }
       case RDPMC -> throw c.gp0();
@@ -109,7 +109,7 @@ final class SystemHandlers {
       case CLAC -> c.setSystemFlags(Cpu.AC, 0);
       case STAC -> c.setSystemFlags(Cpu.AC, Cpu.AC);
       case RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE -> segmentBase(c, in);
-      case RDPID -> c.put(in.rm << 3, 8, s.tscAux);
+      case RDPID -> c.put(in.rm << 3, 8, s.tscAux());
       case RDRAND, RDSEED -> {
         byte[] b = new byte[8];
         ENTROPY.nextBytes(b);
@@ -331,8 +331,8 @@ final class SystemHandlers {
     }
     int size = in.rexW ? 8 : 4;
     switch (in.form.op()) {
-      case RDFSBASE -> c.put(in.rm << 3, size, c.fsBase);
-      case RDGSBASE -> c.put(in.rm << 3, size, c.gsBase);
+      case RDFSBASE -> c.put(in.rm << 3, size, c.fsBase());
+      case RDGSBASE -> c.put(in.rm << 3, size, c.gsBase());
       default -> {
         long v = Cpu.zeroExtend(c.reg(in.rm), size);
         if (v << 16 >> 16 != v) {

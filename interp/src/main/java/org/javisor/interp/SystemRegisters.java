@@ -8,6 +8,7 @@ import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Instruction;
+import org.javisor.memory.RawMemory;
 
 /**
  * Control registers, model-specific registers, CPUID, time stamp, and fast system calls.
@@ -39,8 +40,6 @@ final class SystemRegisters {
   long lstar;
   long cstar;
   long sfmask;
-  long kernelGsBase;
-  long tscAux;
   private final Trace trace;
   private long tscOffset;
   private long tscAdjust;
@@ -92,9 +91,76 @@ final class SystemRegisters {
     lstar = 0;
     cstar = 0;
     sfmask = 0;
-    kernelGsBase = 0;
+    kernelGsBase(0);
+    publish();
     specControl = 0;
     sysenterCs = 0;
+  }
+
+  long tscAux() {
+    return RawMemory.get64(c.block + VcpuBlock.TSC_AUX);
+  }
+
+  private void tscAux(long value) {
+    RawMemory.put64(c.block + VcpuBlock.TSC_AUX, value);
+  }
+
+  /** How far the time-stamp counter is ahead of the machine's clock. */
+  long tscOffset() {
+    return tscOffset;
+  }
+
+  private long kernelGsBase() {
+    return RawMemory.get64(c.block + VcpuBlock.KERNEL_GS_BASE);
+  }
+
+  private void kernelGsBase(long value) {
+    RawMemory.put64(c.block + VcpuBlock.KERNEL_GS_BASE, value);
+  }
+
+  /** Tells translated code what it may do itself; after a change of a control register or MSR. */
+  void publish() {
+    long b = c.block;
+    RawMemory.put64(b + VcpuBlock.LSTAR, lstar);
+    RawMemory.put32(b + VcpuBlock.SYSCALL_KEEPS, ~((int) sfmask | Cpu.RF));
+    int cleared = Cpu.ARITHMETIC | Cpu.IF | Cpu.TF | Cpu.DF | Cpu.AC;
+    boolean plain =
+        (c.efer & Cpu.EFER_SCE) != 0
+            && c.longMode()
+            && (c.cr4 & Cpu.CR4_SMAP) != 0
+            && ((int) sfmask & cleared) == cleared;
+    RawMemory.put32(b + VcpuBlock.SYSCALL_SPECIAL, plain ? 0 : 1);
+    boolean walk =
+        c.longMode() && (c.efer & Cpu.EFER_NXE) != 0 && (c.cr0 & Cpu.CR0_WP) != 0;
+    RawMemory.put32(b + VcpuBlock.GLOBAL_BIT, (c.cr4 & Cpu.CR4_PGE) != 0 ? 1 << 8 : 0);
+    RawMemory.put32(b + VcpuBlock.NO_FSGSBASE, (c.cr4 & Cpu.CR4_FSGSBASE) != 0 ? 0 : 1);
+    int kernel = (int) (star >>> 32) & 0xfffc;
+    int user = (int) (star >>> 48) & 0xffff;
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS, kernel);
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS + 4, kernel + 8 & 0xffff);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS, user + 16 & 0xffff | 3);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS + 4, user + 8 & 0xffff | 3);
+    RawMemory.put32(b + VcpuBlock.NO_USER_TSC, (c.cr4 & Cpu.CR4_TSD) != 0 ? 1 : 0);
+    RawMemory.put64(b + VcpuBlock.WALK_ROOT, walk ? c.cr3 & Mmu.PHYSICAL_MASK : -1);
+  }
+
+  /** Makes segments and CPL what a SYSCALL or SYSRET in translated code has made them. */
+  void adoptPrivilege() {
+    int change = RawMemory.get32(c.block + VcpuBlock.PRIVILEGE);
+    if (change == 0) {
+      return;
+    }
+    RawMemory.put32(c.block + VcpuBlock.PRIVILEGE, 0);
+    if (change == VcpuBlock.BY_SYSCALL) {
+      int cs = (int) (star >>> 32) & 0xfffc;
+      flatCode(cs, 0, true);
+      flatStack(cs + 8, 0);
+    } else {
+      int base = (int) (star >>> 48) & 0xffff;
+      flatCode(base + 16 | 3, 3, true);
+      flatStack(base + 8 | 3, 3);
+    }
+    c.updateMode();
   }
 
   void exportMsrs(CpuState s) {
@@ -102,8 +168,8 @@ final class SystemRegisters {
     s.lstar = lstar;
     s.cstar = cstar;
     s.sfmask = sfmask;
-    s.kernelGsBase = kernelGsBase;
-    s.tscAux = tscAux;
+    s.kernelGsBase = kernelGsBase();
+    s.tscAux = tscAux();
     s.sysenterCs = sysenterCs;
     s.sysenterEsp = sysenterEsp;
     s.sysenterEip = sysenterEip;
@@ -115,12 +181,13 @@ final class SystemRegisters {
     lstar = s.lstar;
     cstar = s.cstar;
     sfmask = s.sfmask;
-    kernelGsBase = s.kernelGsBase;
-    tscAux = s.tscAux;
+    kernelGsBase(s.kernelGsBase);
+    tscAux(s.tscAux);
     sysenterCs = s.sysenterCs;
     sysenterEsp = s.sysenterEsp;
     sysenterEip = s.sysenterEip;
     pat = s.pat;
+    publish();
   }
 
   // ---- control registers ------------------------------------------------------------------
@@ -174,6 +241,7 @@ final class SystemRegisters {
       c.efer &= ~(long) Cpu.EFER_LMA;
     }
     c.cr0 = value;
+    publish();
     if (((old ^ value) & (pg | Cpu.CR0_WP | Cpu.CR0_PE)) != 0) {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -193,10 +261,11 @@ final class SystemRegisters {
       value &= 0xffff_ffffL;
     }
     c.cr3 = value;
-    // PCID or not, mappings of one address space are never kept for another, so "keep" is moot.
+    publish();
+    // The TLB never keeps mappings of one address space for another; where code is may be kept.
     if ((c.cr4 & Cpu.CR4_PGE) != 0) {
       c.mmu.flushNonGlobal();
-      c.vcpu.flushCodeNonGlobal();
+      c.vcpu.switchAddressSpace((c.cr4 & Cpu.CR4_PCIDE) != 0 ? (int) value & 0xfff : 0, keep);
     } else {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -215,6 +284,7 @@ final class SystemRegisters {
       throw c.gp0();
     }
     c.cr4 = value;
+    publish();
     if (changed != 0) {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -281,13 +351,13 @@ final class SystemRegisters {
       case MSR_SFMASK:
         return sfmask;
       case MSR_FS_BASE:
-        return c.fsBase;
+        return c.fsBase();
       case MSR_GS_BASE:
-        return c.gsBase;
+        return c.gsBase();
       case MSR_KERNEL_GS_BASE:
-        return kernelGsBase;
+        return kernelGsBase();
       case MSR_TSC_AUX:
-        return tscAux;
+        return tscAux();
       case 0x174:
         return sysenterCs;
       case 0x175:
@@ -349,6 +419,11 @@ final class SystemRegisters {
     if (trace.wants(MSR)) {
       trace.line(MSR, "vcpu %d wrmsr %#x = %#x at %#x", c.id, msr, value, c.rip);
     }
+    setMsr(msr, value);
+    publish();
+  }
+
+  private void setMsr(int msr, long value) {
     switch (msr) {
       case MSR_TSC:
         long ahead = value - tsc();
@@ -381,10 +456,10 @@ final class SystemRegisters {
         c.segments.setBase(Instruction.GS, canonical(value));
         return;
       case MSR_KERNEL_GS_BASE:
-        kernelGsBase = canonical(value);
+        kernelGsBase(canonical(value));
         return;
       case MSR_TSC_AUX:
-        tscAux = value & 0xffff_ffffL;
+        tscAux(value & 0xffff_ffffL);
         return;
       case 0x174:
         sysenterCs = value & 0xffff_ffffL;
@@ -473,7 +548,8 @@ final class SystemRegisters {
 
   private void writeEfer(long value) {
     long allowed =
-        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | (long) Cpu.EFER_FFXSR;
+        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | Cpu.EFER_FFXSR
+            | (long) Cpu.EFER_AIBRSE;
     if ((value & ~allowed) != 0) {
       throw c.gp0();
     }
@@ -613,8 +689,8 @@ final class SystemRegisters {
   }
 
   void swapgs() {
-    long old = c.gsBase;
-    c.segments.setBase(Instruction.GS, kernelGsBase);
-    kernelGsBase = old;
+    long old = c.gsBase();
+    c.segments.setBase(Instruction.GS, kernelGsBase());
+    kernelGsBase(old);
   }
 }

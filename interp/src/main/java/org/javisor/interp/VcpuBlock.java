@@ -17,6 +17,64 @@ public final class VcpuBlock {
   /** RFLAGS, where emitted code reads and leaves the arithmetic flags. */
   public static final int RFLAGS = 144;
 
+  /** RFLAGS without the arithmetic flags, which wherever they are kept are not here; 4 bytes. */
+  public static final int SYSTEM_FLAGS = 152;
+
+  /** Bases of FS and GS in 64-bit mode. */
+  public static final int FS_BASE = 160;
+
+  public static final int GS_BASE = 168;
+
+  /** IA32_KERNEL_GS_BASE. */
+  public static final int KERNEL_GS_BASE = 176;
+
+  /** The selectors of ES CS SS DS FS GS LDTR TR, 4 bytes each. */
+  public static final int SELECTORS = 184;
+
+  /** Not zero if an interrupt waits for IF; 4 bytes. */
+  public static final int WAITING = 216;
+
+  /**
+   * A change of privilege that translated code has made and that segments and CPL do not show yet:
+   * {@link #BY_SYSCALL} or {@link #BY_SYSRET}; 4 bytes.
+   */
+  public static final int PRIVILEGE = 220;
+
+  public static final int BY_SYSCALL = 1;
+  public static final int BY_SYSRET = 2;
+
+  /** IA32_LSTAR. */
+  public static final int LSTAR = 224;
+
+  /** The bits of RFLAGS that SYSCALL leaves; 4 bytes. */
+  public static final int SYSCALL_KEEPS = 232;
+
+  /** Not zero if SYSCALL and SYSRET between 64-bit code are not of the plain kind; 4 bytes. */
+  public static final int SYSCALL_SPECIAL = 236;
+
+  /**
+   * Guest-physical address of the top page table in four-level paging with NXE and CR0.WP, or -1 if
+   * paging is of another kind.
+   */
+  public static final int WALK_ROOT = 240;
+
+  /** Bit 8 if CR4.PGE is set: a page-table entry's G bit counts; 4 bytes. */
+  public static final int GLOBAL_BIT = 248;
+
+  /** CS and SS as SYSCALL and as SYSRET to 64-bit code load them: selectors, 4 bytes each. */
+  public static final int KERNEL_SELECTORS = 272;
+
+  public static final int USER_SELECTORS = 280;
+
+  /** Not zero if RDTSC is for the kernel only; 4 bytes. */
+  public static final int NO_USER_TSC = 256;
+
+  /** IA32_TSC_AUX. */
+  public static final int TSC_AUX = 264;
+
+  /** Not zero if RDFSBASE and its likes are undefined; 4 bytes. */
+  public static final int NO_FSGSBASE = 252;
+
   /** FXSAVE64 image, 16-byte aligned (Intel SDM volume 1, table 10-2). */
   public static final int FX = 512;
 
@@ -37,7 +95,50 @@ public final class VcpuBlock {
   /** Room for emitted one-instruction stubs: saved host control words, results. */
   public static final int STUB = 2112;
 
-  public static final int SIZE = 4096;
+  /** Where what is architectural ends: a reset clears up to here. */
+  private static final int ARCHITECTURAL = 4096;
+
+  /**
+   * What other threads want of this vCPU before its next block; 4 bytes, changed atomically.
+   * The translator has words of its own on both sides of it.
+   */
+  public static final int ATTENTION = 4096 + 4;
+
+  /** Words of the translator. */
+  public static final int TRANSLATOR = 4096 + 64;
+
+  /** The software TLB: its parts, as {@link Mmu} lays them out. */
+  public static final int TLB = 8192;
+
+  public static final int TLB_PART_BYTES = Mmu.PART_BYTES;
+
+  /**
+   * What is known of the TLB's entries: how many were filled from pages that are not global, and
+   * from global ones (4 bytes each), which (4 bytes each, {@link #TLB_FILLED_MAX} at most), which are
+   * global now (a byte each), and the ranges of large pages seen (8 bytes each).
+   */
+  public static final int TLB_FILLED_COUNT = TLB + Mmu.TLB_BYTES;
+
+  public static final int TLB_FILLED_GLOBAL_COUNT = TLB_FILLED_COUNT + 4;
+  public static final int TLB_LARGE = TLB_FILLED_COUNT + 8;
+  public static final int TLB_FILLED_MAX = 1024;
+  public static final int TLB_FILLED = TLB_LARGE + 32;
+  public static final int TLB_FILLED_GLOBAL = TLB_FILLED + 4 * TLB_FILLED_MAX;
+  public static final int TLB_GLOBAL = TLB_FILLED_GLOBAL + 4 * TLB_FILLED_MAX;
+
+  public static final int TLB_ENTRIES = Mmu.ENTRIES;
+
+  /** Offsets in a part of the TLB, whose first table is the tags for reading. */
+  public static final int TLB_WRITE = Mmu.WRITE;
+
+  public static final int TLB_ADDEND = Mmu.ADDEND;
+
+  /** The translator's tables, of {@link #TABLES_SIZE} bytes. */
+  public static final int TABLES = TLB_GLOBAL + 3 * Mmu.ENTRIES + 4095 & -4096;
+
+  public static final int TABLES_SIZE = 1 << 20;
+
+  public static final int SIZE = TABLES + TABLES_SIZE;
 
   private VcpuBlock() {}
 
@@ -47,6 +148,6 @@ public final class VcpuBlock {
   }
 
   static void clear(long block) {
-    RawMemory.fill(block, SIZE, 0);
+    RawMemory.fill(block, ARCHITECTURAL, 0);
   }
 }

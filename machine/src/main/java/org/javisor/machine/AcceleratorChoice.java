@@ -3,6 +3,7 @@ package org.javisor.machine;
 import java.util.Optional;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.interp.InterpAccelerator;
+import org.javisor.jit.JitAccelerator;
 import org.javisor.kvm.KvmAccelerator;
 import org.javisor.kvm.KvmProbe;
 import org.javisor.kvm.host.KvmUnavailable;
@@ -17,6 +18,7 @@ import org.javisor.storage.image.DefaultGuest;
  */
 record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> announcement) {
   private static final String INTERP = "interp";
+  private static final String JIT = "jit";
   private static final String KVM = "kvm";
 
   /**
@@ -28,11 +30,12 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
     return switch (name) {
       case MachineConfig.AUTO -> automatic(KvmProbe.remembered(DefaultGuest.cacheFolder()));
       case INTERP -> new AcceleratorChoice(new InterpAccelerator(), "asked for", Optional.empty());
+      case JIT -> jit();
       case KVM -> kvm();
       default ->
           throw new MachineException(
               Reason.HOST_REFUSED,
-              "accelerator " + name + " is not known: auto, interp or kvm expected");
+              "accelerator " + name + " is not known: auto, interp, jit or kvm expected");
     };
   }
 
@@ -42,15 +45,33 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
       try {
         return announced(KvmAccelerator.open(), "/dev/kvm passes the self-test");
       } catch (KvmUnavailable e) {
-        return announced(new InterpAccelerator(), e.getMessage());
+        return inSoftware(e.getMessage());
       }
     }
-    return announced(new InterpAccelerator(), kvm.reason());
+    return inSoftware(kvm.reason());
+  }
+
+  /** The translator where this host has what it needs, else the interpreter. */
+  private static AcceleratorChoice inSoftware(String whyNotKvm) {
+    Optional<String> reason = JitAccelerator.unavailable();
+    return reason.isEmpty()
+        ? announced(new JitAccelerator(), whyNotKvm)
+        : announced(new InterpAccelerator(), whyNotKvm + "; " + reason.get());
   }
 
   private static AcceleratorChoice announced(Accelerator accelerator, String why) {
     return new AcceleratorChoice(
         accelerator, why, Optional.of("accelerator " + accelerator.name() + ": " + why));
+  }
+
+  private static AcceleratorChoice jit() throws MachineException {
+    Optional<String> reason = JitAccelerator.unavailable();
+    if (reason.isPresent()) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "--accel jit: " + reason.get() + "; take --accel auto, or interp");
+    }
+    return new AcceleratorChoice(new JitAccelerator(), "asked for", Optional.empty());
   }
 
   /** Who asks for KVM gets it if it opens; that its guests may fail is said. */

@@ -27,6 +27,7 @@ import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
+import org.javisor.pc.firmware.FirmwareRom;
 import org.javisor.pc.loader.BootConfig;
 import org.javisor.pc.loader.E820Entry;
 import org.javisor.pc.loader.KernelFormatException;
@@ -57,13 +58,15 @@ public final class Machine implements AutoCloseable {
   private GdbServer gdb;
 
   private final String accelerator;
+  private final MachineDevices devices;
 
-  private Machine(String accelerator) {
+  private Machine(String accelerator, MachineDevices devices) {
     this.accelerator = accelerator;
+    this.devices = devices;
   }
 
   /**
-   * Builds a machine, loads its kernel and starts its vCPUs.
+   * Builds a machine, loads its kernel or its firmware and starts its vCPUs.
    *
    * @param console the far end of the first serial line; the machine attaches to it, and its owner
    *     closes it
@@ -73,19 +76,61 @@ public final class Machine implements AutoCloseable {
   public static Machine start(
       MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
       throws MachineException {
+    return start(config, console, debug, List.of(), listener);
+  }
+
+  /**
+   * The same with a VirtIO console.
+   *
+   * @param ports its ports; there is no such device if there are none
+   */
+  public static Machine start(
+      MachineConfig config,
+      Console console,
+      Optional<Console> debug,
+      List<GuestPort> ports,
+      MachineListener listener)
+      throws MachineException {
     AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();
-    Machine machine = new Machine(accelerator.name());
     Clock clock = Clock.host();
+    MachineDevices devices = MachineDevices.open(config, clock, listener);
+    try {
+      return start(config, accelerator, clock, devices, console, debug, ports, listener);
+    } catch (MachineException | RuntimeException | Error e) {
+      devices.close();
+      throw e;
+    }
+  }
+
+  private static Machine start(
+      MachineConfig config,
+      Accelerator accelerator,
+      Clock clock,
+      MachineDevices devices,
+      Console console,
+      Optional<Console> debug,
+      List<GuestPort> ports,
+      MachineListener listener)
+      throws MachineException {
+    Machine machine = new Machine(accelerator.name(), devices);
     Trace trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
         PcConfig.of(config.cpus(), config.memory())
             .withTscHertz(accelerator.tscHertz())
             .withDebugExitPort(config.debugExitPort().orElse(0));
-    GuestMemory memory = memory(config, pcConfig);
+    Optional<byte[]> firmware = Optional.empty();
+    if (config.firmware().isPresent()) {
+      firmware = Optional.of(Firmware.read(config.firmware().get()));
+    }
+    GuestMemory memory = memory(config, pcConfig, firmware.map(f -> f.length).orElse(0));
+    Optional<FirmwareRom> rom = firmware.map(image -> new FirmwareRom(memory, image));
     List<E820Entry> e820 = memoryMap(pcConfig);
-    LoadedKernel kernel = load(config, pcConfig, memory, e820);
+    Optional<LoadedKernel> kernel =
+        rom.isPresent()
+            ? Optional.empty()
+            : Optional.of(load(config, pcConfig, memory, e820));
     machine.timers = new Timers(clock);
     for (int i = 0; i < config.cpus(); i++) {
       machine.vcpus.add(new VcpuThread(machine, i));
@@ -98,20 +143,28 @@ public final class Machine implements AutoCloseable {
                 memory,
                 DeviceTimers.of(machine.timers),
                 machine.vcpus,
-                HostBridge440Fx.ShadowControl.NONE,
+                rom.<HostBridge440Fx.ShadowControl>map(r -> r)
+                    .orElse(HostBridge440Fx.ShadowControl.NONE),
                 List.of(backend(console)),
                 debugOutput,
                 machine.actions(),
                 trace));
-    new BiosServices(memory, e820, debugOutput)
-        .install(pc.devices());
+    if (rom.isPresent()) {
+      rom.get().install(pc.devices());
+      Firmware.configure(pc);
+    } else {
+      new BiosServices(memory, e820, debugOutput).install(pc.devices());
+    }
+    devices.attach(pc, memory, trace, ports);
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
       machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
       for (int i = 0; i < config.cpus(); i++) {
         machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
       }
-      machine.vcpus.get(0).vcpu().setState(kernel.state());
+      if (kernel.isPresent()) {
+        machine.vcpus.get(0).vcpu().setState(kernel.get().state());
+      }
     } catch (KvmException e) {
       machine.abandon();
       throw new MachineException(
@@ -149,9 +202,10 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static GuestMemory memory(MachineConfig config, PcConfig pc) throws MachineException {
+  private static GuestMemory memory(MachineConfig config, PcConfig pc, long rom)
+      throws MachineException {
     try {
-      GuestMemory memory = new GuestMemory(new FrameArena(config.memory()));
+      GuestMemory memory = new GuestMemory(new FrameArena(config.memory() + rom));
       memory.mapRam(0, pc.lowRam());
       if (pc.highRam() > 0) {
         memory.mapRam(FOUR_GIB, pc.highRam());
@@ -194,7 +248,7 @@ public final class Machine implements AutoCloseable {
       boot = boot.withInitrd(config.initrd().get());
     }
     try (KernelImage image =
-        KernelImage.read(config.kernel(), config.unpackedKernel().orElse(null))) {
+        KernelImage.read(config.kernel().orElseThrow(), config.unpackedKernel().orElse(null))) {
       LoadedKernel loaded = KernelLoader.load(image, memory, boot);
       memory.write(acpi.address(), acpi.bytes());
       return loaded;
@@ -212,7 +266,7 @@ public final class Machine implements AutoCloseable {
     }
   }
 
-  private static CharacterBackend backend(Console console) {
+  static CharacterBackend backend(Console console) {
     return new CharacterBackend() {
       @Override
       public boolean write(int value) {
@@ -358,6 +412,7 @@ public final class Machine implements AutoCloseable {
         gdb = null;
       }
     }
+    devices.close();
     timers.close();
     vm.close();
     if (interrupted) {

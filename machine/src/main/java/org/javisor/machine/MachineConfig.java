@@ -2,6 +2,7 @@ package org.javisor.machine;
 
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -17,6 +18,7 @@ import org.javisor.pc.loader.BootProtocol;
  * the far end of its serial line.
  *
  * @param kernel the file to boot: bzImage, ELF with a PVH note, or multiboot
+ * @param firmware the image in the ROM that starts the machine; either it or a kernel is given
  * @param unpackedKernel the same kernel's unpacked payload, if someone kept it: saves unpacking
  * @param initrd the initramfs, or the first module of a multiboot kernel
  * @param protocol how the kernel is entered
@@ -30,7 +32,8 @@ import org.javisor.pc.loader.BootProtocol;
  * @param gdb where to wait for a debugger; the machine then starts stopped
  */
 public record MachineConfig(
-    Path kernel,
+    Optional<Path> kernel,
+    Optional<Path> firmware,
     Optional<Path> unpackedKernel,
     Optional<Path> initrd,
     BootProtocol protocol,
@@ -41,7 +44,10 @@ public record MachineConfig(
     String accelerator,
     Set<TraceCategory> trace,
     Optional<InetSocketAddress> gdb,
-    OptionalInt debugExitPort) {
+    OptionalInt debugExitPort,
+    List<DiskConfig> disks,
+    List<NetConfig> nets,
+    List<ShareConfig> shares) {
 
   /** The accelerator name that leaves the choice to the machine. */
   public static final String AUTO = "auto";
@@ -57,7 +63,9 @@ public record MachineConfig(
   public static final int MAX_CPUS = 64;
 
   public MachineConfig {
-    Objects.requireNonNull(kernel, "kernel");
+    if (kernel.isPresent() == firmware.isPresent()) {
+      throw new IllegalArgumentException("either a kernel or firmware expected");
+    }
     Objects.requireNonNull(protocol, "protocol");
     Objects.requireNonNull(commandLine, "commandLine");
     Objects.requireNonNull(cpuModel, "cpuModel");
@@ -70,6 +78,9 @@ public record MachineConfig(
       throw new IllegalArgumentException(cpus + " CPUs: 1 to " + MAX_CPUS + " expected");
     }
     trace = Set.copyOf(trace);
+    disks = List.copyOf(disks);
+    nets = List.copyOf(nets);
+    shares = List.copyOf(shares);
   }
 
   /** The CPU models there are, by name. */
@@ -80,7 +91,15 @@ public record MachineConfig(
   /** The same machine on another accelerator. */
   public MachineConfig withAccelerator(String name) {
     return new MachineConfig(
-        kernel, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel, name, trace,
-        gdb, debugExitPort);
+        kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
+        name, trace, gdb, debugExitPort, disks, nets, shares);
+  }
+
+  /** The same machine with these devices. */
+  public MachineConfig withDevices(
+      List<DiskConfig> newDisks, List<NetConfig> newNets, List<ShareConfig> newShares) {
+    return new MachineConfig(
+        kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
+        accelerator, trace, gdb, debugExitPort, newDisks, newNets, newShares);
   }
 }

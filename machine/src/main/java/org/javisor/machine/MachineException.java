@@ -9,6 +9,8 @@ public final class MachineException extends Exception {
 
   /** What is wrong, for programs. */
   public enum Reason {
+    /** The text of an option does not say what it should. */
+    BAD_OPTION,
     /** A file is missing or may not be read. */
     UNREADABLE_FILE,
     /** The file is no kernel of a known kind, or is damaged. */

@@ -123,6 +123,11 @@ public final class FrameArena {
     used.clear(first, first + count);
   }
 
+  /** Gives the host memory behind frames back; they stay allocated and read as zeros or as before. */
+  public void discard(int first, int count) {
+    HostMemory.discard(address(first), (long) count << FRAME_SHIFT, memfd >= 0);
+  }
+
   public void addCodeWriteListener(CodeWriteListener listener) {
     listeners.add(listener);
   }

@@ -1,7 +1,7 @@
 package org.javisor.memory;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
@@ -30,11 +30,40 @@ public final class GuestMemory {
 
   private final FrameArena arena;
   private final List<MapListener> listeners = new CopyOnWriteArrayList<>();
-  private int[] map = new int[0];
+  /**
+   * The map: 4 bytes a guest frame, in native memory so that translated code can walk page tables.
+   * When it has to grow, the old one stays for who still reads it.
+   */
+  private volatile long map;
+
+  private volatile int mapped;
+  private int capacity;
   private volatile int generation;
 
   public GuestMemory(FrameArena arena) {
     this.arena = arena;
+    grow(1 << 20);
+  }
+
+  private void grow(int frames) {
+    long table =
+        HostMemory.mapAnonymous(
+            (long) frames << 2, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
+    if (mapped > 0) {
+      RawMemory.copy(map, table, (long) mapped << 2);
+    }
+    map = table;
+    capacity = frames;
+  }
+
+  /** Address of the map: for each guest frame 4 bytes, bit 0 present, bit 1 writable, then the frame. */
+  public long table() {
+    return map;
+  }
+
+  /** How many guest frames the table at {@link #table} has. */
+  public int tableFrames() {
+    return capacity;
   }
 
   public FrameArena arena() {
@@ -52,7 +81,7 @@ public final class GuestMemory {
    */
   public synchronized void addMapListener(MapListener listener) {
     listeners.add(listener);
-    if (map.length > 0) {
+    if (mapped > 0) {
       listener.mapChanged(0, end());
     }
   }
@@ -63,7 +92,7 @@ public final class GuestMemory {
 
   /** The first address above everything that was ever mapped. */
   public long end() {
-    return (long) map.length << FrameArena.FRAME_SHIFT;
+    return (long) mapped << FrameArena.FRAME_SHIFT;
   }
 
   /** Backs {@code [gpa, gpa + size)} with fresh zeroed frames. */
@@ -83,12 +112,15 @@ public final class GuestMemory {
   public synchronized void map(long gpa, long size, int firstFrame, boolean writable) {
     int count = frameCount(gpa, size);
     int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
-    if (gfn + count > map.length) {
-      map = Arrays.copyOf(map, gfn + count);
+    if (gfn + count > capacity) {
+      grow(Math.max(2 * capacity, gfn + count));
     }
     for (int i = 0; i < count; i++) {
-      map[gfn + i] = (firstFrame + i) << FRAME_BITS | PRESENT | (writable ? WRITABLE : 0);
+      RawMemory.put32(
+          map + ((long) (gfn + i) << 2),
+          (firstFrame + i) << FRAME_BITS | PRESENT | (writable ? WRITABLE : 0));
     }
+    mapped = Math.max(mapped, gfn + count);
     changed(gpa, size);
   }
 
@@ -96,7 +128,11 @@ public final class GuestMemory {
   public synchronized void unmap(long gpa, long size) {
     int count = frameCount(gpa, size);
     int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
-    Arrays.fill(map, Math.min(gfn, map.length), Math.min(gfn + count, map.length), 0);
+    int from = Math.min(gfn, mapped);
+    int to = Math.min(gfn + count, mapped);
+    if (from < to) {
+      RawMemory.fill(map + ((long) from << 2), (long) (to - from) << 2, 0);
+    }
     changed(gpa, size);
   }
 
@@ -129,8 +165,7 @@ public final class GuestMemory {
 
   private int entry(long gpa) {
     long gfn = gpa >>> FrameArena.FRAME_SHIFT;
-    int[] m = map;
-    return gfn < m.length ? m[(int) gfn] : 0;
+    return gfn < mapped ? RawMemory.get32(map + (gfn << 2)) : 0;
   }
 
   /** The host address behind a guest-physical address, or -1 where no memory is mapped. */
@@ -268,6 +303,71 @@ public final class GuestMemory {
   /** Writes the whole of {@code source}. */
   public void write(long gpa, byte[] source) {
     write(gpa, source, 0, source.length);
+  }
+
+  /** Whether all of a range is memory; {@code write}: that the guest could write. */
+  public boolean contains(long gpa, long length, boolean write) {
+    if (length < 0 || gpa < 0 || gpa + length < 0) {
+      return false;
+    }
+    int need = write ? WRITABLE : PRESENT;
+    for (long page = gpa & -FrameArena.FRAME_SIZE; page < gpa + length;
+        page += FrameArena.FRAME_SIZE) {
+      if ((entry(page) & need) == 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Reads guest memory into {@code target}, a native segment. */
+  public void read(long gpa, MemorySegment target, long offset, long length) {
+    // Checks the target once for all parts.
+    long to = target.asSlice(offset, length).address();
+    while (length > 0) {
+      long chunk =
+          Math.min(length, FrameArena.FRAME_SIZE - (gpa & (FrameArena.FRAME_SIZE - 1)));
+      RawMemory.copy(readable(gpa), to, chunk);
+      gpa += chunk;
+      to += chunk;
+      length -= chunk;
+    }
+  }
+
+  /** Writes {@code source}, a native segment, into guest memory. */
+  public void write(long gpa, MemorySegment source, long offset, long length) {
+    long from = source.asSlice(offset, length).address();
+    while (length > 0) {
+      int chunk =
+          (int) Math.min(length, FrameArena.FRAME_SIZE - (gpa & (FrameArena.FRAME_SIZE - 1)));
+      RawMemory.copy(from, writableAddress(gpa), chunk);
+      written(gpa, chunk);
+      gpa += chunk;
+      from += chunk;
+      length -= chunk;
+    }
+  }
+
+  /**
+   * The guest does not need what is in these whole pages, and the host may have them: they read as
+   * zeros, or as before, until they are written again.
+   */
+  public void discard(long gpa, long size) {
+    for (long end = gpa + size; gpa < end;) {
+      int first = frame(gpa);
+      long next = gpa + FrameArena.FRAME_SIZE;
+      while (next < end && first >= 0
+          && frame(next) == first + (int) (next - gpa >> FrameArena.FRAME_SHIFT)) {
+        next += FrameArena.FRAME_SIZE;
+      }
+      if (first >= 0) {
+        arena.discard(first, (int) (next - gpa >> FrameArena.FRAME_SHIFT));
+        for (long page = gpa; page < next; page += FrameArena.FRAME_SIZE) {
+          written(page, FrameArena.FRAME_SIZE);
+        }
+      }
+      gpa = next;
+    }
   }
 
   private void check(long gpa, int length, int need) {

@@ -26,6 +26,8 @@ public final class HostMemory {
   private static final int MAP_ANONYMOUS = 0x20;
   private static final int MAP_NORESERVE = 0x4000;
   private static final int MFD_CLOEXEC = 1;
+  private static final int MADV_DONTNEED = 4;
+  private static final int MADV_REMOVE = 9;
 
   private static final Linker LINKER = Linker.nativeLinker();
   private static final StructLayout CAPTURE = Linker.Option.captureStateLayout();
@@ -58,6 +60,15 @@ public final class HostMemory {
           "ftruncate",
           FunctionDescriptor.of(
               ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG));
+
+  private static final MethodHandle MADVISE =
+      find(
+          "madvise",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_INT));
 
   private static final MethodHandle CLOSE =
       find("close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
@@ -145,6 +156,26 @@ public final class HostMemory {
       return address;
     } catch (RuntimeException e) {
       throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /**
+   * Gives what is behind whole pages back to the host: they read as zeros then. A host that cannot
+   * do so keeps them as they are.
+   *
+   * @param shared whether they are of a memory object
+   */
+  public static void discard(long address, long size, boolean shared) {
+    if (MADVISE == null || MMAP == null) {
+      return;
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment capture = arena.allocate(CAPTURE);
+      int ignored =
+          (int) MADVISE.invokeExact(
+              capture, address, size, shared ? MADV_REMOVE : MADV_DONTNEED);
     } catch (Throwable e) {
       throw new AssertionError(e);
     }

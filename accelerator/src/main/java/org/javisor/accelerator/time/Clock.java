@@ -8,6 +8,17 @@ public interface Clock {
   /** Nanoseconds since this clock was created, never going back. */
   long nanos();
 
+  /** What {@link #monotonicStart} says of a clock that runs otherwise. */
+  long NOT_MONOTONIC = Long.MIN_VALUE;
+
+  /**
+   * For a clock that runs as the host's CLOCK_MONOTONIC does, which translated code can read: what
+   * that showed, in nanoseconds, when this clock was 0. Changes only while no vCPU runs.
+   */
+  default long monotonicStart() {
+    return NOT_MONOTONIC;
+  }
+
   /** Wall-clock time in nanoseconds since 1970-01-01T00:00:00Z. */
   long wallNanos();
 
@@ -18,6 +29,11 @@ public interface Clock {
       @Override
       public long nanos() {
         return System.nanoTime() - start;
+      }
+
+      @Override
+      public long monotonicStart() {
+        return start; // System.nanoTime() is that clock on Linux
       }
 
       @Override

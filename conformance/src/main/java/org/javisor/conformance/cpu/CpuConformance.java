@@ -12,7 +12,9 @@ import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.CpuModels;
 import org.javisor.interp.InterpAccelerator;
 import org.javisor.interp.silicon.SiliconUnit;
+import org.javisor.jit.JitAccelerator;
 import org.javisor.kvm.KvmAccelerator;
+import org.javisor.jit.JitAccelerator;
 import org.javisor.kvm.host.KvmUnavailable;
 
 /**
@@ -32,7 +34,7 @@ public final class CpuConformance {
         --seed S           another sequence (default 1)
         --only MNEMONIC    only this instruction; may be given several times
         --mode 64|32       only 64-bit or only compatibility mode
-        --accel NAME       the accelerator under test: interp (default) or kvm
+        --accel NAME       the accelerator under test: interp (default), jit or kvm
         --cpu MODEL        its CPU model (default x86-64-v3)
         --foreign N        instead, N random encodings that are no instruction here
         --replay R:M:SEED  runs one case, as a mismatch names it, and shows all of it
@@ -136,8 +138,9 @@ public final class CpuConformance {
   private Accelerator accelerator() throws UsageException {
     return switch (accelerator) {
       case "interp" -> new InterpAccelerator();
+      case "jit" -> new JitAccelerator();
       case "kvm" -> kvm();
-      default -> throw new UsageException("--accel " + accelerator + ": interp or kvm expected");
+      default -> throw new UsageException("--accel " + accelerator + ": interp, jit or kvm expected");
     };
   }
 

@@ -37,6 +37,21 @@ public final class AcpiTables {
    */
   public record Blob(long address, byte[] bytes, long rsdp) {}
 
+  /**
+   * The tables as firmware places them itself, by the table loader of QEMU's public fw_cfg
+   * specification: files that it copies into memory, and the commands by which it mends their
+   * pointers and checksums afterwards.
+   *
+   * @param tables all but the root pointer
+   * @param rsdp the root pointer
+   * @param loader the commands
+   */
+  public record LoadedByFirmware(byte[] tables, byte[] rsdp, byte[] loader) {
+    public static final String TABLES_FILE = "etc/acpi/tables";
+    public static final String RSDP_FILE = "etc/acpi/rsdp";
+    public static final String LOADER_FILE = "etc/table-loader";
+  }
+
   /** Makes the tables for a machine, to be placed at {@code address}, a multiple of 64. */
   public static Blob build(PcConfig config, long address) {
     if ((address & 63) != 0 || address < 0 || address >= 1L << 32) {
@@ -45,18 +60,65 @@ public final class AcpiTables {
     }
     Writer out = new Writer(address);
     int rsdp = out.reserve(64);
+    Roots roots = fill(config, out);
+    out.place(rsdp, rsdp(roots.rsdt, roots.xsdt));
+    return new Blob(address, out.bytes(), address);
+  }
+
+  /** Makes the tables for firmware that places them. */
+  public static LoadedByFirmware forFirmware(PcConfig config) {
+    String tables = LoadedByFirmware.TABLES_FILE;
+    String rsdp = LoadedByFirmware.RSDP_FILE;
+    Writer out = new Writer(0);
+    Roots roots = fill(config, out);
+    TableLoader loader = new TableLoader();
+    loader.allocate(tables, 64, TableLoader.HIGH);
+    loader.allocate(rsdp, 16, TableLoader.BIOS_SEGMENT);
+    for (Pointer pointer : out.pointers) {
+      loader.pointer(tables, tables, pointer.at, pointer.size);
+    }
+    for (Summed table : out.summed) {
+      loader.checksum(tables, table.at + 9, table.at, table.length);
+    }
+    loader.pointer(rsdp, tables, 16, 4);
+    loader.pointer(rsdp, tables, 24, 8);
+    loader.checksum(rsdp, 8, 0, 20);
+    loader.checksum(rsdp, 32, 0, 36);
+    return new LoadedByFirmware(out.bytes(), rsdp(roots.rsdt, roots.xsdt), loader.bytes());
+  }
+
+  private record Roots(long rsdt, long xsdt) {}
+
+  /** Where an address of a table is: it must be moved with the tables. */
+  private record Pointer(int at, int size) {}
+
+  /** A table whose checksum changes when it is moved. */
+  private record Summed(int at, int length) {}
+
+  private static Roots fill(PcConfig config, Writer out) {
     long facs = out.append(facs());
     long dsdt = out.append(dsdt(config));
     List<Long> tables = new ArrayList<>();
-    tables.add(out.append(fadt(config, facs, dsdt)));
+    byte[] fadt = fadt(config, facs, dsdt);
+    tables.add(
+        out.append(fadt, new Pointer(36, 4), new Pointer(40, 4), new Pointer(140, 8)));
     tables.add(out.append(madt(config)));
     if (config.hpet()) {
       tables.add(out.append(hpet()));
     }
-    long rsdt = out.append(table("RSDT", 1, addresses(tables, 4)));
-    long xsdt = out.append(table("XSDT", 1, addresses(tables, 8)));
-    out.place(rsdp, rsdp(rsdt, xsdt));
-    return new Blob(address, out.bytes(), address);
+    long rsdt =
+        out.append(table("RSDT", 1, addresses(tables, 4)), pointers(tables.size(), 4));
+    long xsdt =
+        out.append(table("XSDT", 1, addresses(tables, 8)), pointers(tables.size(), 8));
+    return new Roots(rsdt, xsdt);
+  }
+
+  private static Pointer[] pointers(int count, int size) {
+    Pointer[] out = new Pointer[count];
+    for (int i = 0; i < count; i++) {
+      out[i] = new Pointer(HEADER + i * size, size);
+    }
+    return out;
   }
 
   /**
@@ -109,6 +171,8 @@ public final class AcpiTables {
 
   /** The bytes as they grow, and where they will be. */
   private static final class Writer {
+    final List<Pointer> pointers = new ArrayList<>();
+    final List<Summed> summed = new ArrayList<>();
     private final long address;
     private byte[] content = new byte[0];
 
@@ -122,9 +186,15 @@ public final class AcpiTables {
       return at;
     }
 
-    /** Appends a table at the next multiple of 64 and returns its address. */
-    long append(byte[] table) {
+    /** Appends a table with addresses in it at the next multiple of 64; returns its address. */
+    long append(byte[] table, Pointer... inside) {
       int at = content.length;
+      for (Pointer pointer : inside) {
+        pointers.add(new Pointer(at + pointer.at, pointer.size));
+      }
+      if (inside.length > 0) {
+        summed.add(new Summed(at, table.length));
+      }
       reserve(table.length + 63 & ~63);
       place(at, table);
       return address + at;

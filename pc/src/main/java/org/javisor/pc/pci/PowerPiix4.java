@@ -12,6 +12,11 @@ public final class PowerPiix4 extends PciDevice {
   private static final int ENABLE = 0x80;
   private static final int SIZE = 64;
 
+  /** Device activity B: its bit 25 lets writes of port 0xb2 raise SMIs (7.1.15). */
+  private static final int DEVICE_ACTIVITY = 0x58;
+
+  private static final int APM_ENABLED = 1 << 25;
+
   private final Bus bus;
   private final PortDevice registers;
   private Bus.Claim claim;
@@ -27,6 +32,9 @@ public final class PowerPiix4 extends PciDevice {
     initialise(BASE, 4, base | 1);
     setWritable(BASE, 4, 0xffc0);
     initialise(ENABLE, 1, 1);
+    // There is no system management mode. Firmware takes the bit as a sign that its handler is in
+    // place, and does not wait for an SMI that nobody sends.
+    initialise(DEVICE_ACTIVITY, 4, APM_ENABLED);
     setWritable(ENABLE, 1, 1);
     initialise(INTERRUPT_PIN, 1, 1);
     initialise(INTERRUPT_LINE, 1, 9); // The SCI is wired to ISA interrupt 9, not to a PCI wire.

@@ -1,0 +1,113 @@
+package org.javisor.bench;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.javisor.cli.ExitCode;
+
+/**
+ * The guest's programs, compiled by the host's gcc: one static program, {@code rows}, that runs on
+ * the host and, as the first process, in a guest.
+ */
+final class GuestPrograms {
+  private static final List<String> SOURCES =
+      List.of("main.c", "integer.c", "memory.c", "floating.c", "system.c", "code.c", "files.c");
+  private static final String HEADER = "rows.h";
+
+  /**
+   * The baseline of x86-64, whatever the host has, so that all subjects run the same code. A loop
+   * that copies stays a loop: the library's memcpy is another on each CPU.
+   */
+  private static final List<String> OPTIONS =
+      List.of(
+          "-std=gnu17", "-O2", "-static", "-march=x86-64", "-mtune=generic",
+          "-fno-tree-loop-distribute-patterns");
+
+  private static final long COMPILE_SECONDS = 120;
+
+  private final Path rows;
+  private final List<String> names;
+
+  private GuestPrograms(Path rows, List<String> names) {
+    this.rows = rows;
+    this.names = names;
+  }
+
+  /**
+   * Compiles the programs.
+   *
+   * @param folder where everything is put that is made
+   */
+  static GuestPrograms compile(Path folder)
+      throws BenchException, IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of("gcc"));
+    command.addAll(OPTIONS);
+    Path rows = folder.resolve("rows");
+    command.addAll(List.of("-o", rows.toString()));
+    unpack(HEADER, folder);
+    for (String source : SOURCES) {
+      command.add(unpack(source, folder).toString());
+    }
+    run(
+        command,
+        "gcc and the static C library are needed to compile the guest's programs; install them:"
+            + " apt-get install gcc libc6-dev");
+    String list = run(List.of(rows.toString(), "list"), "the compiled programs do not run here");
+    return new GuestPrograms(rows, list.lines().toList());
+  }
+
+  /** The program that runs any row. */
+  Path rows() {
+    return rows;
+  }
+
+  /** The names of all rows, in their order. */
+  List<String> names() {
+    return names;
+  }
+
+  private static Path unpack(String name, Path folder) throws IOException {
+    Path file = folder.resolve(name);
+    try (InputStream in = GuestPrograms.class.getResourceAsStream("guest/" + name)) {
+      if (in == null) {
+        throw new IllegalStateException("resource guest/" + name + " is missing from this build");
+      }
+      Files.write(file, in.readAllBytes());
+    }
+    return file;
+  }
+
+  /** Runs a command to its end and returns what it printed. */
+  static String run(List<String> command, String remedy)
+      throws BenchException, InterruptedException {
+    Process process;
+    try {
+      process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    } catch (IOException e) {
+      throw new BenchException(
+          ExitCode.HOST_REFUSED, command.getFirst() + " cannot be started: " + remedy, e);
+    }
+    try {
+      process.getOutputStream().close();
+      String output =
+          new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      if (!process.waitFor(COMPILE_SECONDS, TimeUnit.SECONDS) || process.exitValue() != 0) {
+        String first =
+            output.lines().filter(line -> line.contains("error")).findFirst()
+                .orElse(output.strip());
+        throw new BenchException(
+            ExitCode.HOST_REFUSED, command.getFirst() + " failed (" + first + "): " + remedy);
+      }
+      return output;
+    } catch (IOException e) {
+      throw new BenchException(ExitCode.HOST_REFUSED, command.getFirst() + " failed: " + remedy, e);
+    } finally {
+      process.destroyForcibly();
+    }
+  }
+}

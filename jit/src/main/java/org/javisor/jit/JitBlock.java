@@ -1,0 +1,66 @@
+package org.javisor.jit;
+
+import org.javisor.interp.Core;
+
+/** A translated run of instructions within one page of one address space and privilege. */
+final class JitBlock {
+  final long rip;
+
+  /** What of the vCPU's mode the code relies on; see {@link JitTranslator#mode}. */
+  final int mode;
+
+  final int frame;
+  final int offset;
+
+  /** The frame of the last bytes of a block that is one instruction across two pages, or -1. */
+  int secondFrame = -1;
+
+  /** The first instruction that finds the guest's vector registers loaded, or more than all. */
+  int vectorsFrom = Integer.MAX_VALUE;
+
+  /** Guest bytes and instructions covered. */
+  int length;
+
+  int count;
+
+  /** Where the code is, on the host. */
+  long entry;
+
+  /** Host offsets of the instructions, and of what comes after the last one. */
+  short[] code;
+
+  /** Guest offsets of the instructions. */
+  short[] guest;
+
+  /** Offset of the exit that an invalid block's entry is made to jump to. */
+  int staleExit;
+
+  /** Instructions that the interpreter executes, as they are needed. */
+  Core.Slow[] slow;
+
+  /** The same for the x87 registers. */
+  int x87From = Integer.MAX_VALUE;
+
+  boolean valid = true;
+
+  /** Its code is no longer in the cache. */
+  boolean gone;
+
+  /** Next block that starts in the same chunk of the page. */
+  JitBlock nextInChunk;
+
+  JitBlock(long rip, int mode, int frame) {
+    this.rip = rip;
+    this.mode = mode;
+    this.frame = frame;
+    this.offset = (int) rip & 4095;
+  }
+
+  long ripOf(int instruction) {
+    return rip + guest[instruction];
+  }
+
+  long codeOf(int instruction) {
+    return entry + code[instruction];
+  }
+}

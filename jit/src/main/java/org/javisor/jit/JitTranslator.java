@@ -1,0 +1,533 @@
+package org.javisor.jit;
+
+import java.util.Arrays;
+import org.javisor.accelerator.time.Clock;
+import org.javisor.interp.Core;
+import org.javisor.interp.Translator;
+import org.javisor.interp.VcpuBlock;
+import org.javisor.memory.RawMemory;
+
+/**
+ * Translated execution of one vCPU: finds or makes the block for where the guest is, enters it, does
+ * what its exits ask for, and links blocks to each other.
+ *
+ * <p>A block belongs to a frame, an address and a mode. Where the guest goes is found in three ways.
+ * A direct jump is patched to its target's code; within a page for good, to another page with a
+ * comparison of the epoch in which that page was seen to be mapped there. An indirect jump looks its
+ * target up in the jump cache, which is emptied when mappings change. All else comes here.
+ */
+final class JitTranslator implements Translator {
+  private static final int CACHE_SIZE = 64 << 20;
+
+  /** Bits of {@link JitBlock#mode} beside the part of the TLB. */
+  static final int MODE_SSE = 4;
+
+  private static final int AF_AND_OTHERS = 0xd5;
+  private static final int OF = 1 << 11;
+  private static final int MXCSR_MASKS = 0x1f80;
+
+  /** Exception masks of FCW. */
+  private static final int X87_PLAIN = 0x3f;
+
+  private final Core core;
+  private final long block;
+  private final CodeCache cache = new CodeCache(CACHE_SIZE);
+  private final Trampoline trampoline;
+  private final int permanent;
+  private final Sites sites = new Sites();
+  private final BlockCompiler compiler;
+  private final CodePage[] pages;
+
+  /** Linear pages that code was fetched from since the last flush of everything. */
+  private final PageSet codePages = new PageSet();
+
+  private int localEpoch = 1;
+  private int globalEpoch = 1;
+  private int epochs = 1;
+
+  /** What was known of address spaces when they were left, and which one is in use. */
+  private final AddressSpaces spaces = new AddressSpaces();
+
+  private int currentSpace;
+
+  /** Entries of the jump caches that are filled: of pages that are not global, and of global ones. */
+  private final SlotList localJumps = new SlotList();
+
+  private final SlotList globalJumps = new SlotList();
+
+  /** What of the guest's registers the code that is entered next expects in the host's. */
+  private int loaded = Trampoline.NOTHING;
+
+  private boolean lastSse;
+  private boolean lastSmap;
+
+  // The last miss, and the address of the one before if it was the same instruction's.
+  private JitBlock missBlock;
+  private int missInstruction;
+  private long missAddress;
+  private long missBefore;
+
+  // Statistics.
+  static final boolean HIST = Boolean.getBoolean("javisor.jit.hist");
+  final java.util.HashMap<String, Long> hist = new java.util.HashMap<>();
+  long translated;
+  long instructionsTranslated;
+  long links;
+  long[] exits = new long[8];
+
+  JitTranslator(Core core) {
+    this.core = core;
+    this.block = core.block();
+    this.pages = new CodePage[core.arena().frames()];
+    this.trampoline = new Trampoline(cache);
+    this.permanent = cache.used();
+    this.compiler = new BlockCompiler(core, cache, sites, trampoline);
+    RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
+    RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
+    RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
+    RawMemory.put64(block + Layout.NOT_AC, ~(1L << 18));
+    RawMemory.put64(block + Layout.PUSHED_SYSTEM, 0xfffc_ffffL);
+    RawMemory.put64(block + Layout.ARITHMETIC, 0x8d5);
+    RawMemory.put64(block + Layout.FRAME_FLAGS, core.arena().flagsBase());
+    RawMemory.put64(block + Layout.ARENA, core.arena().base());
+    RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
+    RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
+    RawMemory.put64(block + Layout.MXCSR_MASKS, MXCSR_MASKS);
+    RawMemory.put64(block + Layout.X87_PLAIN, X87_PLAIN);
+    for (int i = 1; i <= 6; i++) {
+      RawMemory.put64(block + Layout.LOW_BITS + 8L * (i - 1), (1L << i) - 1);
+    }
+    for (int part = 0; part < 3; part++) {
+      clearJumps(part);
+    }
+    storeEpochs();
+  }
+
+  // ---- the loop ---------------------------------------------------------------------------
+
+  private int mode(int part) {
+    return part | (core.sseEnabled() ? MODE_SSE : 0);
+  }
+
+  @Override
+  public void run() {
+    int part = core.part();
+    if (part < 0) {
+      core.interpret();
+      return;
+    }
+    boolean sse = core.sseEnabled();
+    if (sse != lastSse) {
+      lastSse = sse;
+      flush();
+    }
+    if (core.smap() != lastSmap) {
+      lastSmap = core.smap();
+      forget();
+    }
+    RawMemory.put64(block + Layout.MAP, core.memory().table());
+    RawMemory.put64(block + Layout.MAP_FRAMES, core.memory().tableFrames());
+    long ahead = core.tscAhead();
+    RawMemory.put64(block + Layout.TSC_AHEAD, ahead);
+    RawMemory.put32(
+        block + Layout.NO_CLOCK,
+        ahead == Clock.NOT_MONOTONIC || trampoline.readClock == 0 ? 1 : 0);
+    RawMemory.put32(block + Layout.SEVERAL, core.alone() ? 0 : 1);
+    long code = known(core.rip(), part);
+    if (code == 0) {
+      code = find(core.rip(), part);
+    }
+    if (code == 0) {
+      core.interpret();
+      return;
+    }
+    loaded = Trampoline.NOTHING;
+    while (code != 0) {
+      int flags = core.arithmeticFlags();
+      RawMemory.put32(
+          block + Layout.FLAGS, (flags & AF_AND_OTHERS) << 8 | (flags & OF) >> 11);
+      int site = trampoline.run(code, block, loaded);
+      loaded = Trampoline.NOTHING;
+      int ax = RawMemory.get32(block + Layout.FLAGS);
+      core.setArithmeticFlags(ax >> 8 & AF_AND_OTHERS | (ax & 1) << 11);
+      core.adopt();
+      code = exit(site, core.part());
+    }
+  }
+
+  /** Does what an exit asks for; returns where to go on, or 0 if the caller decides. */
+  private long exit(int site, int part) {
+    int kind = sites.kind(site);
+    exits[kind]++;
+    switch (kind) {
+      case Sites.MISS:
+        return miss(site, part);
+      case Sites.SLOW:
+        return slow(sites.block(site), sites.info(site));
+      case Sites.LINK: {
+        long target = sites.target(site);
+        core.setRip(target);
+        if (core.interrupted()) {
+          return 0;
+        }
+        JitBlock from = sites.block(site);
+        long jump = from.entry + sites.info(site);
+        long code = find(target, part);
+        if (code != 0 && from.valid) {
+          link(from, jump, target, code);
+        }
+        return code;
+      }
+      case Sites.INDIRECT:
+        return indirect(site, part);
+      case Sites.AGAIN:
+        core.setRip(sites.block(site).ripOf(sites.info(site)));
+        return 0;
+      default: {
+        JitBlock dead = sites.block(site);
+        core.setRip(dead.rip);
+        if (core.interrupted()) {
+          return 0;
+        }
+        long code = find(dead.rip, part);
+        if (code != 0 && dead.frame == lastFrame && dead.mode == mode(part) && !dead.gone) {
+          if (!dead.valid) {
+            cache.patch32(dead.entry + 1, (int) (code - (dead.entry + 5)));
+          }
+        }
+        return code;
+      }
+    }
+  }
+
+  private long miss(int site, int part) {
+    int info = sites.info(site);
+    JitBlock b = sites.block(site);
+    int i = Sites.instruction(info);
+    core.setRip(b.ripOf(i));
+    long va = RawMemory.get64(block + Layout.ADDRESS);
+    // Two accesses of one instruction may want the same entry of the TLB, and so one after the other.
+    boolean again = b == missBlock && i == missInstruction && va == missBefore;
+    missBefore = b == missBlock && i == missInstruction ? missAddress : va ^ 1;
+    missAddress = va;
+    missBlock = b;
+    missInstruction = i;
+    if (!again) {
+      int size = Sites.size(info);
+      boolean write = Sites.write(info);
+      long second = va + (size - 1) & -4096L;
+      if (second != (va & -4096L)) {
+        core.fill(va, 1, write);
+        core.fill(second, 1, write);
+        if (inTlb(va, part, write)
+            && inTlb(second, part, write)
+            && (!write || addend(va, part) == addend(second, part))) {
+          return resume(b, i);
+        }
+      } else {
+        core.fill(va, size, write);
+        if (inTlb(va, part, write)) {
+          return resume(b, i);
+        }
+      }
+    }
+    missBlock = null;
+    return slow(b, i);
+  }
+
+  private static long tlbOffset(long va) {
+    return (va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3;
+  }
+
+  private boolean inTlb(long va, int part, boolean write) {
+    return RawMemory.get64(block + Layout.tlbTags(part, write) + tlbOffset(va)) == -(va & -4096L);
+  }
+
+  private long addend(long va, int part) {
+    return RawMemory.get64(block + Layout.tlbAddends(part) + tlbOffset(va));
+  }
+
+  /** Has the interpreter execute an instruction of a block. */
+  private long slow(JitBlock b, int i) {
+    Core.Slow s = b.slow == null ? null : b.slow[i];
+    if (s == null) {
+      s = compiler.prepareSlow(b, i);
+    }
+    if (HIST) hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
+    core.execute(s);
+    return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
+  }
+
+  /** Goes on in a block at an instruction, if its expectations can be met. */
+  private long resume(JitBlock b, int i) {
+    boolean x87 = i > b.x87From;
+    boolean vectors = i > b.vectorsFrom;
+    if ((x87 || vectors) && (~RawMemory.get32(block + VcpuBlock.MXCSR) & MXCSR_MASKS) != 0
+        || x87 && (~RawMemory.get32(block + VcpuBlock.FCW) & X87_PLAIN) != 0) {
+      core.setRip(i < b.count ? b.ripOf(i) : b.rip + b.length);
+      return 0;
+    }
+    loaded = x87 ? Trampoline.X87 : vectors ? Trampoline.VECTORS : Trampoline.NOTHING;
+    return b.codeOf(i);
+  }
+
+  /** Code for an address that the jump cache knows, or 0. */
+  private long known(long rip, int part) {
+    long index = (rip >>> Layout.JUMP_SHIFT & Layout.JUMP_ENTRIES - 1) << 3;
+    return RawMemory.get64(block + Layout.jumpTags(part) + index) == -rip
+        ? RawMemory.get64(block + Layout.jumpCode(part) + index)
+        : 0;
+  }
+
+  private long indirect(int site, int part) {
+    long target = RawMemory.get64(block + Layout.ADDRESS);
+    if (target << 16 >> 16 != target) {
+      // The branch itself faults: undo what it did, and have it executed as it should be.
+      compiler.undoBranch(sites.block(site), sites.info(site));
+      return slow(sites.block(site), sites.info(site));
+    }
+    core.setRip(target);
+    return core.interrupted() ? 0 : find(target, part);
+  }
+
+  private void link(JitBlock from, long jump, long target, long code) {
+    if ((target ^ from.rip) >>> 12 != 0) {
+      cache.patch32(jump - 20, lastGlobal ? Layout.ATTENTION : Layout.EPOCH_LOCAL);
+      cache.patch8(jump - 16, lastGlobal ? 32 : 0);
+      cache.patch32(jump - 12, lastGlobal ? -globalEpoch : -localEpoch);
+    }
+    cache.patch32(jump, (int) (code - (jump + 4)));
+    links++;
+  }
+
+  // ---- finding blocks ---------------------------------------------------------------------
+
+  /** Of the last block found: whether its page is global, and its frame. */
+  private boolean lastGlobal;
+
+  private int lastFrame;
+
+  /** Code for an address, translated if need be; 0 if it cannot be. */
+  private long find(long rip, int part) {
+    long gpa = core.fetch(rip);
+    lastGlobal = core.lastGlobal();
+    int frame = core.memory().frame(gpa);
+    lastFrame = frame;
+    if (frame < 0) {
+      return 0;
+    }
+    int mode = mode(part);
+    CodePage page = pages[frame];
+    JitBlock b = page == null ? null : page.find(rip, mode);
+    if (b != null && b.secondFrame >= 0) {
+      boolean global = lastGlobal;
+      if (core.memory().frame(core.fetch((rip | 4095) + 1)) != b.secondFrame) {
+        invalidate(frame, b.offset, 1);
+        b = null;
+      } else {
+        confirmSecond(b);
+      }
+      lastGlobal = global;
+    }
+    if (b == null) {
+      b = translate(rip, mode, part, frame);
+      if (b == null) {
+        return 0;
+      }
+    }
+    codePages.add(rip >> 12);
+    remember(rip, part, b.entry);
+    return b.entry;
+  }
+
+  private JitBlock translate(long rip, int mode, int part, int frame) {
+    if (!cache.hasRoom(BlockCompiler.ROOM)) {
+      forget();
+    }
+    core.holdsCode(frame);
+    boolean global = lastGlobal;
+    JitBlock b = compiler.compile(rip, mode, part, frame);
+    if (b == null) {
+      return null;
+    }
+    if (b.secondFrame >= 0) {
+      core.holdsCode(b.secondFrame);
+      confirmSecond(b);
+      if (pages[b.secondFrame] == null) {
+        pages[b.secondFrame] = new CodePage();
+      }
+      pages[b.secondFrame].addStraddler(b);
+      lastGlobal = global;
+    }
+    translated++;
+    instructionsTranslated += b.count;
+    CodePage page = pages[frame];
+    if (page == null) {
+      page = new CodePage();
+      pages[frame] = page;
+    }
+    page.add(b);
+    return b;
+  }
+
+  /** The second page of a block has just been fetched from. */
+  private void confirmSecond(JitBlock b) {
+    codePages.add(b.rip + 4096 >> 12);
+    boolean global = core.lastGlobal();
+    compiler.confirmSecondPage(b, global, global ? globalEpoch : localEpoch);
+  }
+
+  private void remember(long rip, int part, long code) {
+    int index = (int) (rip >>> Layout.JUMP_SHIFT) & Layout.JUMP_ENTRIES - 1;
+    RawMemory.put64(block + Layout.jumpTags(part) + 8L * index, -rip);
+    RawMemory.put64(block + Layout.jumpCode(part) + 8L * index, code);
+    (lastGlobal ? globalJumps : localJumps).add(part * Layout.JUMP_ENTRIES + index);
+  }
+
+  private void clearJump(int slot) {
+    int index = slot & Layout.JUMP_ENTRIES - 1;
+    // The address of another entry: no jump that looks here has it.
+    RawMemory.put64(
+        block + Layout.jumpTags(slot / Layout.JUMP_ENTRIES) + 8L * index,
+        -((long) (index ^ 1) << Layout.JUMP_SHIFT));
+  }
+
+  private void clearJumps(int part) {
+    for (int i = 0; i < Layout.JUMP_ENTRIES; i++) {
+      clearJump(part * Layout.JUMP_ENTRIES + i);
+    }
+  }
+
+  private void clear(SlotList list) {
+    if (list.overflowed()) {
+      for (int part = 0; part < 3; part++) {
+        clearJumps(part);
+      }
+      localJumps.clear();
+      globalJumps.clear();
+    } else {
+      for (int i = 0; i < list.size(); i++) {
+        clearJump(list.get(i));
+      }
+      list.clear();
+    }
+  }
+
+  // ---- changes ----------------------------------------------------------------------------
+
+  private void storeEpochs() {
+    RawMemory.put32(block + Layout.EPOCH_LOCAL, localEpoch);
+    RawMemory.put32(block + Layout.EPOCH_GLOBAL, globalEpoch);
+  }
+
+  /** A number that no link has been made with. */
+  private int newEpoch() {
+    if (++epochs == Integer.MAX_VALUE) {
+      epochs = 1;
+      forget(); // a link made two thousand million flushes ago would be followed
+    }
+    return epochs;
+  }
+
+  @Override
+  public void flush() {
+    spaces.clear();
+    localEpoch = newEpoch();
+    globalEpoch = newEpoch();
+    clear(localJumps);
+    clear(globalJumps);
+    codePages.clear();
+    storeEpochs();
+  }
+
+  @Override
+  public void switchAddressSpace(int pcid, boolean keep) {
+    if (!localJumps.overflowed()) {
+      spaces.save(currentSpace, localEpoch, localJumps, block);
+    }
+    clear(localJumps);
+    currentSpace = pcid;
+    AddressSpaces.Space space = keep ? spaces.find(pcid) : null;
+    if (space == null) {
+      spaces.remove(pcid);
+      localEpoch = newEpoch();
+    } else {
+      localEpoch = space.epoch();
+      space.restore(localJumps, block);
+    }
+    storeEpochs();
+  }
+
+  @Override
+  public void flushPage(long va) {
+    if (codePages.contains(va >> 12)) {
+      flush();
+    }
+  }
+
+  @Override
+  public void invalidate(int frame, int offset, int length) {
+    CodePage page = pages[frame];
+    if (page != null && page.touches(offset, length)) {
+      page.invalidate(offset, length, this::kill);
+      if (page.empty()) {
+        pages[frame] = null;
+      }
+    }
+  }
+
+  private void kill(JitBlock b) {
+    b.valid = false;
+    if (!b.gone) {
+      cache.patch32(b.entry + 1, b.staleExit - 5);
+      cache.patch8(b.entry, 0xe9);
+    }
+  }
+
+  @Override
+  public boolean holds(int frame) {
+    return pages[frame] != null;
+  }
+
+  @Override
+  public void forget() {
+    for (int site = 0; site < sites.count(); site++) {
+      sites.block(site).valid = false;
+      sites.block(site).gone = true;
+    }
+    Arrays.fill(pages, null);
+    cache.truncate(permanent);
+    sites.clear();
+    missBlock = null;
+    for (int part = 0; part < 3; part++) {
+      clearJumps(part);
+    }
+    localJumps.clear();
+    globalJumps.clear();
+    codePages.clear();
+    spaces.clear();
+  }
+
+  @Override
+  public void close() {
+    if (Boolean.getBoolean("javisor.jit.statistics")) {
+      System.err.printf(
+          "jitbase " + Long.toHexString(trampoline.exit - 0x320) + "%njit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
+          translated, instructionsTranslated, cache.used(), links,
+          Arrays.toString(exits));
+    }
+    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
+    if (System.getProperty("javisor.jit.map") != null) {
+      try (java.io.PrintWriter w = new java.io.PrintWriter(System.getProperty("javisor.jit.map"))) {
+        for (CodePage page : pages) {
+          if (page != null) {
+            page.forEach(b -> w.printf("%x %x %d %d%n", b.entry - trampoline.exit + 0x320, b.rip, b.mode, b.count));
+          }
+        }
+      } catch (java.io.IOException e) {
+        throw new AssertionError(e);
+      }
+    }
+    cache.close();
+  }
+}

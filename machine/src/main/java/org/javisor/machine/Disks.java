@@ -1,0 +1,111 @@
+package org.javisor.machine;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.javisor.machine.MachineException.Reason;
+import org.javisor.storage.block.BlockDevice;
+import org.javisor.storage.block.BlockException;
+import org.javisor.storage.block.BlockWorkers;
+import org.javisor.storage.block.DiskImage;
+import org.javisor.storage.block.HoldingDevice;
+import org.javisor.storage.block.ImageDevice;
+import org.javisor.storage.block.OnDiskError;
+import org.javisor.storage.block.file.HostFile.Access;
+import org.javisor.storage.block.tool.Images;
+
+/** The disks of a machine, with the host's threads that serve them. */
+final class Disks implements AutoCloseable {
+  /** A disk, and what its owner wanted of it. */
+  record Disk(DiskConfig config, BlockDevice device) {}
+
+  private final BlockWorkers workers = new BlockWorkers();
+  private final List<Disk> disks = new ArrayList<>();
+  private final List<HoldingDevice> holding = new ArrayList<>();
+  private final MachineListener listener;
+
+  private Disks(MachineListener listener) {
+    this.listener = listener;
+  }
+
+  /**
+   * Opens all images.
+   *
+   * @param listener told of what the host cannot do
+   * @throws MachineException if one cannot be had; none is open then
+   */
+  static Disks open(List<DiskConfig> configs, MachineListener listener) throws MachineException {
+    Disks opened = new Disks(listener);
+    try {
+      for (DiskConfig config : configs) {
+        BlockDevice device = new ImageDevice(image(config), opened.workers);
+        if (config.onError() == OnDiskError.STOP) {
+          HoldingDevice held = new HoldingDevice(device, opened::held);
+          opened.holding.add(held);
+          device = held;
+        }
+        opened.disks.add(new Disk(config, device));
+      }
+      return opened;
+    } catch (BlockException e) {
+      opened.close();
+      throw new MachineException(reason(e), "--disk: " + e.getMessage(), e);
+    }
+  }
+
+  private static DiskImage image(DiskConfig config) throws BlockException {
+    boolean reads =
+        config.readOnly() || config.snapshot() || config.iface() == DiskConfig.Interface.CDROM;
+    DiskImage image =
+        Images.open(
+            config.image(), config.format().orElse(null), reads ? Access.READ : Access.WRITE);
+    return config.snapshot()
+        ? Images.openTemporaryOverlay(image, Path.of(System.getProperty("java.io.tmpdir")))
+        : image;
+  }
+
+  private static Reason reason(BlockException e) {
+    return switch (e.reason()) {
+      case UNREADABLE, READ_ONLY, HOST_IO, HOST_DISK_FULL -> Reason.UNREADABLE_FILE;
+      case IN_USE, CLOSED -> Reason.HOST_REFUSED;
+      case TOO_LARGE -> Reason.TOO_LITTLE_MEMORY;
+      case INVALID, OUT_OF_RANGE -> Reason.BAD_OPTION;
+      case DAMAGED, WRONG_FORMAT, NOT_SUPPORTED -> Reason.NOT_A_KERNEL;
+    };
+  }
+
+  private void held(BlockException failure) {
+    listener.message(failure.getMessage() + "; the guest's request waits until then");
+  }
+
+  /** Tries again what the host could not do; from any thread. */
+  void retry() {
+    for (HoldingDevice device : holding) {
+      if (device.heldRequests() > 0) {
+        device.retry();
+      }
+    }
+  }
+
+  /** The host's threads that serve disks, and other devices that block. */
+  BlockWorkers workers() {
+    return workers;
+  }
+
+  List<Disk> all() {
+    return List.copyOf(disks);
+  }
+
+  /** Finishes what was submitted and closes the images. */
+  @Override
+  public void close() {
+    for (Disk disk : disks) {
+      try {
+        disk.device().close();
+      } catch (BlockException e) {
+        listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
+      }
+    }
+    workers.close();
+  }
+}
