@@ -19,7 +19,7 @@ final class CreateVerb extends Verb {
   private final OptionSpec accelerator =
       option(
           "--accel", "NAME", String.class,
-          "Who executes guests, if this starts the host: auto, interp or kvm.")
+          "Who executes guests, if this starts the host: auto, jit or interp.")
           .build();
   private final OptionSpec memory =
       option(
