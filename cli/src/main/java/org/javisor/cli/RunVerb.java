@@ -45,7 +45,8 @@ final class RunVerb extends Verb {
   private final AtomicReference<Machine> running = new AtomicReference<>();
 
   private final OptionSpec kernel =
-      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF; 'default' is the kernel of the default guest.")
+      option("--kernel", "FILE", Path.class,
+          "bzImage, ELF with a PVH note, or multiboot ELF; 'default' is the kernel of the default guest.")
           .build();
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
@@ -175,7 +176,8 @@ final class RunVerb extends Verb {
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, cdrom, net,
+        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk,
+        cdrom, net,
         share, onDiskError, console,
         debugConsole, debugExit, noReboot, gdb, trace);
   }

@@ -169,7 +169,11 @@ final class BlockCompiler {
 
   String nameOf(JitBlock b, int i) {
     decode(b, i);
-    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "") + (in.form.operands().size() == 2 && in.form.operand(1) == Operand.Sw ? " sreg" + in.reg + " mod" + in.mod + " os" + in.operandSize : "") + (in.isMemory() ? " mem" : "");
+    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands())
+        + (in.rep ? " rep" : "") + (in.lock ? " lock" : "")
+        + (in.form.operands().size() == 2 && in.form.operand(1) == Operand.Sw
+            ? " sreg" + in.reg + " mod" + in.mod + " os" + in.operandSize : "")
+        + (in.isMemory() ? " mem" : "");
   }
 
   private void decode(JitBlock b, int i) {

@@ -253,7 +253,8 @@ final class JitTranslator implements Translator {
     if (s == null) {
       s = compiler.prepareSlow(b, i);
     }
-    if (HIST) hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
+    if (HIST)
+      hist.merge(compiler.nameOf(b, i), 1L, Long::sum);
     core.execute(s);
     return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
   }
@@ -512,16 +513,19 @@ final class JitTranslator implements Translator {
   public void close() {
     if (Boolean.getBoolean("javisor.jit.statistics")) {
       System.err.printf(
-          "jitbase " + Long.toHexString(trampoline.exit - 0x320) + "%njit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
+          "jitbase " + Long.toHexString(trampoline.exit - 0x320)
+              + "%njit: %d blocks, %d instructions, %d bytes, %d links; exits %s%n",
           translated, instructionsTranslated, cache.used(), links,
           Arrays.toString(exits));
     }
-    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45).forEach(x -> System.err.println("hist " + x));
+    hist.entrySet().stream().sorted((x, y) -> Long.compare(y.getValue(), x.getValue())).limit(45)
+        .forEach(x -> System.err.println("hist " + x));
     if (System.getProperty("javisor.jit.map") != null) {
       try (java.io.PrintWriter w = new java.io.PrintWriter(System.getProperty("javisor.jit.map"))) {
         for (CodePage page : pages) {
           if (page != null) {
-            page.forEach(b -> w.printf("%x %x %d %d%n", b.entry - trampoline.exit + 0x320, b.rip, b.mode, b.count));
+            page.forEach(b -> w.printf("%x %x %d %d%n", b.entry - trampoline.exit + 0x320, b.rip,
+                b.mode, b.count));
           }
         }
       } catch (java.io.IOException e) {

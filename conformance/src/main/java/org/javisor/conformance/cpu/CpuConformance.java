@@ -140,7 +140,8 @@ public final class CpuConformance {
       case "interp" -> new InterpAccelerator();
       case "jit" -> new JitAccelerator();
       case "kvm" -> kvm();
-      default -> throw new UsageException("--accel " + accelerator + ": interp, jit or kvm expected");
+      default ->
+          throw new UsageException("--accel " + accelerator + ": interp, jit or kvm expected");
     };
   }
 

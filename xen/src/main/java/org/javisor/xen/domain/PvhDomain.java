@@ -42,7 +42,8 @@ public final class PvhDomain extends TranslatedDomain {
    */
   public static BuiltDomain build(
       Machinery machinery, DomainBoot boot, DomainListener listener) throws BuildException {
-    return new PvhDomain(create(machinery, boot, DomainKind.PVH)).assemble(machinery, boot, listener);
+    return new PvhDomain(create(machinery, boot, DomainKind.PVH)).assemble(machinery, boot,
+        listener);
   }
 
   @Override

@@ -8,12 +8,12 @@ public final class HypercallTable {
 
   private static final String[] NAMES = new String[NUMBERS];
   private static final int[] ARGUMENT_REGISTERS = {
-      HypercallRegisters.RDI,
-      HypercallRegisters.RSI,
-      HypercallRegisters.RDX,
-      HypercallRegisters.R10,
-      HypercallRegisters.R8,
-      HypercallRegisters.R9
+    HypercallRegisters.RDI,
+    HypercallRegisters.RSI,
+    HypercallRegisters.RDX,
+    HypercallRegisters.R10,
+    HypercallRegisters.R8,
+    HypercallRegisters.R9
   };
 
   private final HypercallFamily[] families = new HypercallFamily[NUMBERS];

@@ -302,7 +302,7 @@ public record GuestConfig(
         }
         case Number(long n, int line) -> number = n;
         case Text(String text, int line) when text.matches("[0-9]{1,9}") ->
-          number = Long.parseLong(text);
+            number = Long.parseLong(text);
         default -> throw error(key, "a number expected");
       }
       if (number < least || number > most) {

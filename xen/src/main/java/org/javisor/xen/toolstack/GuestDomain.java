@@ -174,11 +174,10 @@ public final class GuestDomain {
     store.put(client, vm + "/uuid", uuid.toString());
     store.put(client, vm + "/name", name);
     directory(home, "n0", "r" + id);
-    for (String open :
-        List.of(
-            "control/shutdown", "control/feature-poweroff", "control/feature-reboot",
-            "control/feature-suspend", "control/sysrq", "control/platform-feature-xs_reset_watches",
-            "data", "drivers", "feature", "attr", "error")) {
+    for (String open : List.of(
+        "control/shutdown", "control/feature-poweroff", "control/feature-reboot",
+        "control/feature-suspend", "control/sysrq", "control/platform-feature-xs_reset_watches",
+        "data", "drivers", "feature", "attr", "error")) {
       directory(home + "/" + open, "n" + id);
     }
     store.put(client, home + "/control/platform-feature-xs_reset_watches", "1");

@@ -559,8 +559,7 @@ final class XlCommands {
       text.append("Cpupool Pool-0: ratelimit=0us\n");
     }
     line(text, "%-33s %4s %6s %4s", "Name", "ID", "Weight", "Cap");
-    for (GuestDomain guest :
-        name.isPresent() ? List.of(domain(name.get())) : host.guests()) {
+    for (GuestDomain guest : name.isPresent() ? List.of(domain(name.get())) : host.guests()) {
       line(
           text,
           "%-33s %4d %6d %4d",

@@ -84,26 +84,26 @@ class GuestConfigTest {
   @CsvSource(
       delimiter = '|',
       value = {
-          "name = \"a                                | g.cfg:1: name:",
-          "name = a                                  | g.cfg:1: name:",
-          "name = 'a' x                              | g.cfg:1: name:",
-          "= 3                                       | g.cfg:1: a key",
-          "name = 'a'~type = 'pvh'                   | g.cfg: kernel: missing",
-          "type = 'pvh'~kernel = 'k'                 | g.cfg: name: missing",
-          "name = '17'~kernel = 'k'                  | g.cfg:1: name:",
-          "name = 'a'~kernel = 'k'                   | g.cfg:1: type: pv",
-          "name = 'a'~kernel = 'k'~type = 'vm'       | g.cfg:3: type:",
-          "name='a'~kernel='k'~type='pvh'~memory='x' | g.cfg:4: memory: a number",
-          "name='a'~kernel='k'~type='pvh'~memory=0   | g.cfg:4: memory: 1 to",
-          "name='a'~kernel='k'~type='pvh'~vcpus=900  | g.cfg:4: vcpus: 1 to 128",
-          "name='a'~kernel='k'~type='pvh'~memory=2x  | g.cfg:4: memory: a number",
-          "name='a'~kernel='k'~type='pvh'~disk='x'   | g.cfg:4: disk: a list",
-          "name='a'~kernel='k'~type='pvh'~disk=['x'] | g.cfg:4: disk: no vdev",
-          "name='a'~kernel='k'~type='pvh'~vif=['a=b']| g.cfg:4: vif: 'a' is no parameter",
-          "name='a'~kernel='k'~type='pvh'~disk=['x'  | g.cfg:5: disk: a comma",
-          "name='a'~kernel='k'~type='pvh'~on_crash='z'| g.cfg:4: on_crash:",
-          "name='a'~kernel='k'~type='pvh'~uuid='z'   | g.cfg:4: uuid:",
-          "name='a'~kernel='k'~type='pvh'~cpus='z'   | g.cfg:4: cpus:",
+        "name = \"a                                | g.cfg:1: name:",
+        "name = a                                  | g.cfg:1: name:",
+        "name = 'a' x                              | g.cfg:1: name:",
+        "= 3                                       | g.cfg:1: a key",
+        "name = 'a'~type = 'pvh'                   | g.cfg: kernel: missing",
+        "type = 'pvh'~kernel = 'k'                 | g.cfg: name: missing",
+        "name = '17'~kernel = 'k'                  | g.cfg:1: name:",
+        "name = 'a'~kernel = 'k'                   | g.cfg:1: type: pv",
+        "name = 'a'~kernel = 'k'~type = 'vm'       | g.cfg:3: type:",
+        "name='a'~kernel='k'~type='pvh'~memory='x' | g.cfg:4: memory: a number",
+        "name='a'~kernel='k'~type='pvh'~memory=0   | g.cfg:4: memory: 1 to",
+        "name='a'~kernel='k'~type='pvh'~vcpus=900  | g.cfg:4: vcpus: 1 to 128",
+        "name='a'~kernel='k'~type='pvh'~memory=2x  | g.cfg:4: memory: a number",
+        "name='a'~kernel='k'~type='pvh'~disk='x'   | g.cfg:4: disk: a list",
+        "name='a'~kernel='k'~type='pvh'~disk=['x'] | g.cfg:4: disk: no vdev",
+        "name='a'~kernel='k'~type='pvh'~vif=['a=b']| g.cfg:4: vif: 'a' is no parameter",
+        "name='a'~kernel='k'~type='pvh'~disk=['x'  | g.cfg:5: disk: a comma",
+        "name='a'~kernel='k'~type='pvh'~on_crash='z'| g.cfg:4: on_crash:",
+        "name='a'~kernel='k'~type='pvh'~uuid='z'   | g.cfg:4: uuid:",
+        "name='a'~kernel='k'~type='pvh'~cpus='z'   | g.cfg:4: cpus:",
       })
   void anErrorNamesFileLineAndKey(String text, String message) {
     ConfigException e =
@@ -113,8 +113,8 @@ class GuestConfigTest {
 
   @ParameterizedTest
   @CsvSource({
-      "xvda, 51712", "xvda1, 51713", "xvdp, 51952", "xvdq, 268439552", "xvdaa, 268442112",
-      "sda, 2048", "sdb3, 2067", "hda, 768", "hdb, 832", "hdc, 5632", "d5, 51792", "d0p1, 51713"
+    "xvda, 51712", "xvda1, 51713", "xvdp, 51952", "xvdq, 268439552", "xvdaa, 268442112",
+    "sda, 2048", "sdb3, 2067", "hda, 768", "hdb, 832", "hdc, 5632", "d5, 51792", "d0p1, 51713"
   })
   void devicesHaveXensNumbers(String vdev, int number) throws Exception {
     assertEquals(number, DiskSpec.parse("/x,raw," + vdev).number());
