@@ -1,9 +1,12 @@
 package org.javisor.cli;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.javisor.xen.toolstack.ConfigException;
+import org.javisor.xen.toolstack.GuestConfig;
 import org.javisor.xen.toolstack.XenClient;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
@@ -16,7 +19,7 @@ final class CreateVerb extends Verb {
   private final OptionSpec accelerator =
       option(
           "--accel", "NAME", String.class,
-          "Who executes guests, if this starts the host: auto, interp or kvm.")
+          "Who executes guests, if this starts the host: auto, jit or interp.")
           .build();
   private final OptionSpec memory =
       option(
@@ -62,15 +65,30 @@ final class CreateVerb extends Verb {
         words.add(option.names()[0]);
       }
     }
-    words.add(path.toAbsolutePath().toString());
-    List<String> settings = more.getValue();
-    if (settings != null) {
-      words.addAll(settings);
-    }
+    Path here = Path.of("").toAbsolutePath();
+    words.addAll(List.of("--directory", here.toString(), path.toAbsolutePath().toString()));
+    List<String> settings = more.getValue() == null ? List.of() : more.getValue();
+    words.addAll(settings);
+    check(path, settings, here);
     Path folder = XenClient.folder(System.getenv());
     try (XenClient client = XenProcess.connectOrStart(folder, host);
         XenTerminal terminal = new XenTerminal()) {
       return client.run(words, terminal);
+    }
+  }
+
+  /** What is wrong with the configuration is said before anything starts. */
+  private static void check(Path path, List<String> settings, Path here)
+      throws UserError, IOException {
+    String text = Files.readString(path) + "\n" + String.join("\n", settings) + "\n";
+    try {
+      GuestConfig config = GuestConfig.parse(path.toString(), text, here, warning -> {});
+      RunVerb.readable("kernel", config.kernel());
+      if (config.ramdisk().isPresent()) {
+        RunVerb.readable("ramdisk", config.ramdisk().get());
+      }
+    } catch (ConfigException e) {
+      throw new UserError(ExitCode.USAGE, e.getMessage(), e);
     }
   }
 

@@ -13,7 +13,7 @@ final class XenHostVerb extends Verb {
   private static final long DEFAULT_MEMORY = 8L << 30;
 
   private final OptionSpec accelerator =
-      option("--accel", "NAME", String.class, "Who executes guests: auto, interp or kvm.").build();
+      option("--accel", "NAME", String.class, "Who executes guests: auto, jit or interp.").build();
   private final OptionSpec memory =
       option("--memory", "SIZE", MemorySize.class, "Memory of all domains together; 8G.")
           .converters(new MemorySize.Converter())
@@ -39,7 +39,7 @@ final class XenHostVerb extends Verb {
     XenMachine.Config config =
         new XenMachine.Config(
             folder,
-            accel == null ? "interp" : accel,
+            accel == null ? MachineConfig.AUTO : accel,
             model == null ? MachineConfig.DEFAULT_CPU_MODEL : model,
             size == null ? DEFAULT_MEMORY : size.bytes(),
             count == null ? Math.min(64, Runtime.getRuntime().availableProcessors()) : count);

@@ -92,6 +92,12 @@ class JavisorTest {
         "image resize /etc/passwd --fly    | 2 | '--fly' is no size of a disk",
         "image resize /does/not/exist +1G  | 3 | does not exist",
         "image commit /etc/passwd          | 2 | has no backing file",
+        "create                            | 2 | FILE",
+        "create /does/not/exist            | 3 | FILE /does/not/exist does not exist",
+        "create /dev/null                  | 2 | /dev/null: name: missing",
+        "create /dev/null name='a'         | 2 | type: pv (which no type means) domains",
+        "create /dev/null name='a' type='pvh' kernel='/no' | 3 | kernel /no does not exist",
+        "xl                                | 2 | no verb given: javisor xl list",
       })
   void aMistakeIsOneLineAndItsCode(String line, int code, String says) {
     int got = run(line == null ? new String[0] : line.split(" +"));

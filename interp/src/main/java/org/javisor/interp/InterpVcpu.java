@@ -44,7 +44,7 @@ final class InterpVcpu implements Vcpu {
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
-  /** Whether the notice that the guest-physical map has changed is among them. */
+  /** Whether the notice that guest-physical addresses lead elsewhere is among them. */
   private final AtomicBoolean flushNoticed = new AtomicBoolean();
 
   private final Set<Long> breakpoints = new HashSet<>();

@@ -39,6 +39,22 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
     };
   }
 
+  /**
+   * Chooses for a Xen host, whose guests' hypercalls are ours to answer.
+   *
+   * @throws MachineException if there is no such accelerator, or it cannot do that
+   */
+  static AcceleratorChoice forXen(String name) throws MachineException {
+    return switch (name) {
+      case MachineConfig.AUTO -> inSoftware("/dev/kvm keeps hypercalls to itself");
+      case KVM ->
+          throw new MachineException(
+              Reason.HOST_REFUSED,
+              "--accel kvm: /dev/kvm keeps hypercalls to itself; take --accel auto, jit or interp");
+      default -> of(name);
+    };
+  }
+
   /** The best accelerator, given what is known of KVM. */
   static AcceleratorChoice automatic(KvmProbe.Result kvm) {
     if (kvm.usable()) {

@@ -66,7 +66,7 @@ public final class XenMachine implements AutoCloseable {
     boolean started = false;
     XenMachine machine = null;
     try {
-      Accelerator accelerator = AcceleratorChoice.of(config.accelerator()).accelerator();
+      Accelerator accelerator = AcceleratorChoice.forXen(config.accelerator()).accelerator();
       Hypervisor hypervisor =
           new Hypervisor(
               config.memoryBytes(),

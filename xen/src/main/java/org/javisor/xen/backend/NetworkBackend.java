@@ -180,7 +180,8 @@ public final class NetworkBackend extends XenbusBackend {
 
     synchronized void transmit() {
       boolean tell = false;
-      for (int budget = 4 * tx.size(); budget > 0 && !closed;) {
+      int budget = 4 * tx.size();
+      while (budget > 0 && !closed) {
         int available = tx.available();
         int used = available == 0 ? 0 : frame(available);
         if (used == 0) {
@@ -195,8 +196,8 @@ public final class NetworkBackend extends XenbusBackend {
       if (tell) {
         txChannel.notifyGuest();
       }
-      if (!closed && tx.available() > 0) {
-        tx.askForEvent(1);
+      if (budget <= 0 && !closed) {
+        transmit.ring(); // Others get their turn, however fast the guest sends.
       }
     }
 

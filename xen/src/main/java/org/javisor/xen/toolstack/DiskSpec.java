@@ -1,7 +1,6 @@
 package org.javisor.xen.toolstack;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -169,12 +168,8 @@ public record DiskSpec(
     throw new BadDisk("vdev '" + vdev + "' has no number");
   }
 
-  /** All disks of a configuration's list. */
-  static List<DiskSpec> parseAll(List<String> texts) throws BadDisk {
-    List<DiskSpec> disks = new ArrayList<>();
-    for (String text : texts) {
-      disks.add(parse(text));
-    }
-    return disks;
+  /** The same with a target that is relative to a folder. */
+  DiskSpec relativeTo(Path base) {
+    return new DiskSpec(target.map(base::resolve), format, vdev, readOnly, cdrom, discard);
   }
 }

@@ -76,20 +76,29 @@ public record GuestConfig(
   private static final Set<String> IGNORED =
       Set.of("vfb", "on_watchdog", "localtime", "nomigrate", "seclabel", "device_model_version");
 
-  /** Reads a configuration; {@code warnings} is told of keys that are not known, one line each. */
-  public static GuestConfig parse(String file, String text, Consumer<String> warnings)
-      throws ConfigException {
-    return new Reader(file, ConfigParser.parse(file, text), warnings).read();
+  /**
+   * Reads a configuration.
+   *
+   * @param file its name, for messages
+   * @param base what relative paths in it are relative to
+   * @param warnings is told of keys that are not known, one line each
+   */
+  public static GuestConfig parse(
+      String file, String text, Path base, Consumer<String> warnings) throws ConfigException {
+    return new Reader(file, ConfigParser.parse(file, text), base, warnings).read();
   }
 
   private static final class Reader {
     private final String file;
     private final Map<String, ConfigValue> values;
     private final Map<String, Integer> lines = new HashMap<>();
+    private final Path base;
     private final Consumer<String> warnings;
 
-    Reader(String file, Map<String, ConfigValue> values, Consumer<String> warnings) {
+    Reader(
+        String file, Map<String, ConfigValue> values, Path base, Consumer<String> warnings) {
       this.file = file;
+      this.base = base;
       this.values = values;
       this.warnings = warnings;
       values.forEach((key, value) -> lines.put(key, value.line()));
@@ -107,7 +116,7 @@ public record GuestConfig(
       number("maxvcpus", vcpus, DomainConfig.MAX_VCPUS);
       Path kernel =
           text("kernel")
-              .map(Path::of)
+              .map(base::resolve)
               .orElseThrow(() -> missing("kernel", "the path of a kernel"));
       GuestConfig config =
           new GuestConfig(
@@ -118,7 +127,7 @@ public record GuestConfig(
               maximum,
               (int) vcpus,
               kernel,
-              text("ramdisk").map(Path::of),
+              text("ramdisk").map(base::resolve),
               commandLine(),
               disks(),
               vifs(),
@@ -185,7 +194,11 @@ public record GuestConfig(
     private List<DiskSpec> disks() throws ConfigException {
       int line = line("disk");
       try {
-        return DiskSpec.parseAll(texts("disk"));
+        List<DiskSpec> disks = new ArrayList<>();
+        for (String text : texts("disk")) {
+          disks.add(DiskSpec.parse(text).relativeTo(base));
+        }
+        return disks;
       } catch (DiskSpec.BadDisk e) {
         throw new ConfigException(file + ":" + line + ": disk: " + e.getMessage());
       }

@@ -102,6 +102,11 @@ public final class XenHost implements AutoCloseable {
     endListeners.add(listener);
   }
 
+  /** Is told no more. */
+  synchronized void forgetOnEnd(Consumer<GuestDomain> listener) {
+    endListeners.remove(listener);
+  }
+
   // ---- Domains ----------------------------------------------------------------------------
 
   /** All domains, by number. */

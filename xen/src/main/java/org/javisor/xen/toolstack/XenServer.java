@@ -146,12 +146,13 @@ public final class XenServer implements AutoCloseable {
       Consumer<byte[]> viewer = bytes -> queue(Frames.OUTPUT, bytes);
       DomainConsole console = guest.console();
       console.attach(viewer);
-      host.onEnd(
+      Consumer<GuestDomain> onEnd =
           ended -> {
             if (ended.console() == console) {
               left.countDown();
             }
-          });
+          };
+      host.onEnd(onEnd);
       Thread reader =
           Thread.ofPlatform()
               .daemon()
@@ -164,6 +165,7 @@ public final class XenServer implements AutoCloseable {
         Thread.currentThread().interrupt();
       }
       console.detach(viewer);
+      host.forgetOnEnd(onEnd);
       reader.interrupt();
     }
 

@@ -172,11 +172,15 @@ final class XlCommands {
 
   // ---- Life of domains --------------------------------------------------------------------
 
-  /** {@code create [-c] [-p] FILE [KEY=VALUE]...}; the path is absolute by now. */
+  /**
+   * {@code create [-c] [-p] FILE [KEY=VALUE]...}; the path is absolute by now, and {@code
+   * --directory} says what paths in it are relative to.
+   */
   private void create(Words words, Session s) throws ToolException {
     boolean console = words.flag("-c");
     boolean paused = words.flag("-p");
     boolean quiet = words.flag("-q", "--quiet");
+    Path base = Path.of(words.option("-C", "--directory").orElse("."));
     Path file = Path.of(words.next("the path of a configuration"));
     StringBuilder text = new StringBuilder();
     try {
@@ -191,7 +195,7 @@ final class XlCommands {
     try {
       config =
           GuestConfig.parse(
-              file.toString(), text.toString(), quiet ? line -> {} : s::error);
+              file.toString(), text.toString(), base, quiet ? line -> {} : s::error);
     } catch (ConfigException e) {
       throw new ToolException(Reason.CONFIG, e.getMessage(), e);
     }

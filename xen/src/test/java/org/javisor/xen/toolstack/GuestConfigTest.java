@@ -18,7 +18,7 @@ class GuestConfigTest {
   private final List<String> warnings = new ArrayList<>();
 
   private GuestConfig parse(String text) throws ConfigException {
-    return GuestConfig.parse("g.cfg", text, warnings::add);
+    return GuestConfig.parse("g.cfg", text, Path.of("/base"), warnings::add);
   }
 
   @Test
@@ -32,7 +32,7 @@ class GuestConfigTest {
             maxmem = 512
             vcpus=4
             kernel = "/boot/vmlinuz"   # Debian's
-            ramdisk = '/boot/initrd'
+            ramdisk = 'initrd'
             root = "/dev/xvda1 ro"
             extra = "console=hvc0"
             extra += " quiet"
@@ -48,6 +48,8 @@ class GuestConfigTest {
             cap = 0x32
             """);
     assertEquals("web", c.name());
+    assertEquals(Path.of("/boot/vmlinuz"), c.kernel());
+    assertEquals(Optional.of(Path.of("/base/initrd")), c.ramdisk());
     assertEquals(DomainKind.PVH, c.kind());
     assertEquals(256, c.memoryMib());
     assertEquals(512, c.maxMemoryMib());
