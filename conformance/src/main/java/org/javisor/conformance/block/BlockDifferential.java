@@ -18,7 +18,7 @@ import org.javisor.isa.Instruction;
  * time finds what the first has left of translations.
  */
 final class BlockDifferential implements AutoCloseable {
-  private static final long PATIENCE_MILLIS = 300;
+  private static final long PATIENCE_MILLIS = 2000;
   private static final int LISTED = 40;
   private static final int REPORTED = 30;
 
@@ -142,7 +142,7 @@ final class BlockDifferential implements AutoCloseable {
     Instruction in = new Instruction();
     int at = physical;
     for (int i = 0; i < LISTED && at < World.MEMORY; i++) {
-      int length = decoder.decode(c.memory, at, Math.min(15, World.MEMORY - at), 64, in);
+      int length = decoder.decode(c.memory, at, Math.min(at + 15, World.MEMORY), 64, in);
       long rip = linear + at - physical;
       text.append(
           "  %x  %s%n".formatted(rip, length <= 0 ? "?" : Disassembler.text(in, rip)));
