@@ -76,6 +76,9 @@ final class InterpVcpu implements Vcpu {
   /** The instruction under way runs alone, so its stores may hit its own block. */
   private boolean alone;
 
+  /** An instruction has run alone since it was last looked what may come between two. */
+  private boolean ranAlone;
+
   private volatile long instructions;
   private long executed;
   long blocksBuilt;
@@ -131,7 +134,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Another thread has written code; from any thread. */
   void codeWritten(int frame, int offset, int length) {
-    betweenBlocks(() -> invalidate(frame, offset, length));
+    betweenBlocks(() -> invalidate(frame, offset, length, false));
   }
 
   /** Guest-physical addresses lead elsewhere now; from any thread. */
@@ -177,25 +180,40 @@ final class InterpVcpu implements Vcpu {
 
   /** A store of this vCPU hits a CODE frame; restarts the instruction if it hits its own block. */
   void codeWrittenBySelf(int frame, int offset, int length) {
-    boolean drop = alone && worthDropping(frame);
+    boolean drop = worthDropping(frame);
     if (drop) {
       vm.codeWrittenByCpu(this, frame, 0, FrameArena.FRAME_SIZE);
     }
-    if (invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length) && !alone) {
+    boolean own =
+        invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length, !drop);
+    if (own && !alone) {
       throw Restart.INSTANCE;
     }
   }
 
-  private boolean invalidate(int frame, int offset, int length) {
+  /**
+   * Drops blocks that hold any of these bytes.
+   *
+   * @param watch go on watching the frame even if it holds no blocks now: whoever writes code writes
+   *     more of it, and to begin watching is slow
+   */
+  private boolean invalidate(int frame, int offset, int length, boolean watch) {
     if (translator != null) {
       translator.invalidate(frame, offset, length);
     }
     CodePage page = pages[frame];
     boolean own =
         page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
-    if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
+    long covered =
+        (page == null ? 0 : page.covered()) | (translator == null ? 0 : translator.covered(frame));
+    if (vm.singleVcpu()) {
+      vm.coverage().set(frame, covered);
+    }
+    if (covered == 0) {
       pages[frame] = null;
-      vm.frameHoldsNoCode(this, frame);
+      if (!watch) {
+        vm.frameHoldsNoCode(this, frame);
+      }
     }
     return own;
   }
@@ -284,12 +302,14 @@ final class InterpVcpu implements Vcpu {
         }
       }
       page.add(b);
+      vm.coverage().add(frame, page.covered());
       if (b.secondFrame >= 0) {
         vm.frameHoldsCode(this, b.secondFrame);
         if (pages[b.secondFrame] == null) {
           pages[b.secondFrame] = new CodePage();
         }
         pages[b.secondFrame].addStraddler(b, b.length - (4096 - b.offset));
+        vm.coverage().add(b.secondFrame, 1);
       }
     }
     if (b.secondFrame == -1 && !b.breakpoint) {
@@ -326,6 +346,7 @@ final class InterpVcpu implements Vcpu {
         }
       } catch (GuestFault f) {
         alone = false;
+        halted = false; // the step over a HLT ends it
         c.debug.forgetPending();
         if (!c.delivery.exception(f.vector, f.errorCode)) {
           instructions = executed;
@@ -358,6 +379,11 @@ final class InterpVcpu implements Vcpu {
         VmExit exit = service();
         if (exit != null) {
           return exit;
+        }
+        if (ranAlone) {
+          // What that instruction changed may come before the next one.
+          ranAlone = false;
+          continue;
         }
       }
       if (translator != null && core.translatable()) {
@@ -400,6 +426,11 @@ final class InterpVcpu implements Vcpu {
     alone = true;
     step.run(c);
     alone = false;
+  }
+
+  /** Whether somebody wants to be told of each block. */
+  boolean tracesBlocks() {
+    return traceBlocks;
   }
 
   boolean hasBreakpoints() {
@@ -490,6 +521,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
+    ranAlone = true;
     boolean step = (c.flags() & Cpu.TF) != 0;
     c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;
@@ -532,6 +564,16 @@ final class InterpVcpu implements Vcpu {
   }
 
   @Override
+  public long tscOffset() {
+    return c.system.tscOffset();
+  }
+
+  @Override
+  public void setTscOffset(long ticks) {
+    c.system.setTscOffset(ticks);
+  }
+
+  @Override
   public void flushTlb() {
     c.mmu.flushAll();
     flushCode();
@@ -540,6 +582,7 @@ final class InterpVcpu implements Vcpu {
   @Override
   public void reset() {
     halted = false;
+    c.delivery.nmiBlocked = false;
     pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     c.stackShadow = false;
@@ -595,6 +638,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyTo(s.dr);
     c.system.exportMsrs(s);
     s.pendingInterrupt = pendingInterrupt;
+    s.halted = halted;
+    s.interruptShadow = c.shadow;
+    s.nmiPending = (RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) & NMI) != 0;
+    s.nmiBlocked = c.delivery.nmiBlocked;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
     s.xcr0 = c.fpu.xcr0;
@@ -608,8 +655,8 @@ final class InterpVcpu implements Vcpu {
 
   @Override
   public void setState(CpuState s) {
-    halted = false;
-    c.shadow = false;
+    halted = s.halted;
+    c.shadow = s.interruptShadow;
     c.stackShadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);
@@ -634,6 +681,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyFrom(s.dr);
     c.system.adoptMsrs(s);
     pendingInterrupt = s.pendingInterrupt;
+    c.delivery.nmiBlocked = s.nmiBlocked;
+    if (s.nmiPending) {
+      nmi();
+    }
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
     RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);

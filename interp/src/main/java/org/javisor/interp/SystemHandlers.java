@@ -184,6 +184,7 @@ final class SystemHandlers {
     if (form.privileged() && c.cpl != 0) {
       switch (form.op()) {
         case CLAC, STAC -> throw c.ud();
+        case XSETBV -> throw (c.cr4 & Cpu.CR4_OSXSAVE) == 0 ? c.ud() : c.gp0();
         default -> throw c.gp0();
       }
     }

@@ -174,6 +174,51 @@ final class SystemRegisters {
     s.sysenterEsp = sysenterEsp;
     s.sysenterEip = sysenterEip;
     s.pat = pat;
+    s.tscOffset = tscOffset;
+    s.tscAdjust = tscAdjust;
+    s.otherMsrs.put(MSR_MISC_ENABLE, miscEnable);
+    s.otherMsrs.put(MSR_SPEC_CTRL, specControl);
+    s.otherMsrs.put(MSR_MTRR_DEFAULT, mtrrDefault);
+    s.otherMsrs.put(MSR_HWCR, hwcr);
+    for (int i = 0; i < mtrrs.length; i++) {
+      s.otherMsrs.put(MSR_MTRR + i, mtrrs[i]);
+    }
+    for (int msr = MSR_FIXED_FIRST; msr <= MSR_FIXED_LAST; msr++) {
+      if (fixedMtrr(msr) >= 0) {
+        s.otherMsrs.put(msr, fixedMtrrs[fixedMtrr(msr)]);
+      }
+    }
+    for (int i = 0; i < 3; i++) {
+      s.otherMsrs.put(MSR_MCE + i, mce[i]);
+    }
+  }
+
+  private static final int MSR_SPEC_CTRL = 0x48;
+  private static final int MSR_MCE = 0x179;
+  private static final int MSR_MISC_ENABLE = 0x1a0;
+  private static final int MSR_MTRR = 0x200;
+  private static final int MSR_FIXED_FIRST = 0x250;
+  private static final int MSR_FIXED_LAST = 0x26f;
+  private static final int MSR_MTRR_DEFAULT = 0x2ff;
+  private static final int MSR_HWCR = 0xc001_0015;
+
+  /** Takes what another vCPU had; what this one has not, nobody will read. */
+  private void adoptOther(int msr, long value) {
+    if (msr == MSR_MISC_ENABLE) {
+      miscEnable = value;
+    } else if (msr == MSR_SPEC_CTRL) {
+      specControl = value;
+    } else if (msr == MSR_MTRR_DEFAULT) {
+      mtrrDefault = value;
+    } else if (msr == MSR_HWCR) {
+      hwcr = value;
+    } else if (msr >= MSR_MTRR && msr < MSR_MTRR + mtrrs.length) {
+      mtrrs[msr - MSR_MTRR] = value;
+    } else if (fixedMtrr(msr) >= 0) {
+      fixedMtrrs[fixedMtrr(msr)] = value;
+    } else if (msr >= MSR_MCE && msr < MSR_MCE + 3) {
+      mce[msr - MSR_MCE] = value;
+    }
   }
 
   void adoptMsrs(CpuState s) {
@@ -187,6 +232,9 @@ final class SystemRegisters {
     sysenterEsp = s.sysenterEsp;
     sysenterEip = s.sysenterEip;
     pat = s.pat;
+    s.otherMsrs.forEach(this::adoptOther);
+    tscAdjust = s.tscAdjust;
+    setTscOffset(s.tscOffset);
     publish();
   }
 
@@ -317,6 +365,12 @@ final class SystemRegisters {
   /** The time stamp counter: 1 GHz, so nanoseconds of the machine's clock, plus what was written. */
   long tsc() {
     return c.clock.nanos() + tscOffset;
+  }
+
+  void setTscOffset(long ticks) {
+    if (ticks != tscOffset) {
+      moveTsc(ticks - tscOffset);
+    }
   }
 
   private void moveTsc(long ticks) {

@@ -24,8 +24,8 @@ public interface Translator extends AutoCloseable {
   /** Bytes of a frame that holds code have changed or are about to. */
   void invalidate(int frame, int offset, int length);
 
-  /** Whether anything of a frame is translated. */
-  boolean holds(int frame);
+  /** Which chunks of 64 bytes of a frame hold translated bytes, as bits. */
+  long covered(int frame);
 
   /** Mappings of linear addresses may have changed, in all address spaces. */
   void flush();

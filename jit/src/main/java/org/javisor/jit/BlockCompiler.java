@@ -49,7 +49,16 @@ final class BlockCompiler {
   /** Exits. */
   private final Emitter cold = new Emitter();
   private final byte[] bytes = new byte[WINDOW + 16];
-  private final Instruction in = new Instruction();
+  private final Instruction[] decoded = new Instruction[MAX];
+  private final AccessGroups groups = new AccessGroups();
+
+  /** The instruction under way. */
+  private Instruction in = new Instruction();
+
+  /** The groups whose addend has been found, as bits; and the one whose addend is in S1, or -1. */
+  private int groupsFound;
+
+  private int groupInS1;
 
   // The block under way.
   private JitBlock block;
@@ -89,6 +98,9 @@ final class BlockCompiler {
     this.sites = sites;
     this.trampoline = trampoline;
     this.decoder = core.decoder();
+    for (int i = 0; i < MAX; i++) {
+      decoded[i] = new Instruction();
+    }
   }
 
   /**
@@ -102,7 +114,7 @@ final class BlockCompiler {
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
     block = new JitBlock(rip, mode, frame);
     int most = MAX;
-    int length0 = decoder.decode(bytes, 0, available, 64, in);
+    int length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
     if (length0 == Decoder.NEED_MORE) {
       // The only instruction that may leave its page stands alone.
       int second = core.memory().frame(core.fetch(rip + available));
@@ -111,7 +123,7 @@ final class BlockCompiler {
       }
       RawMemory.copyOut(core.arena().address(second), bytes, available, 16);
       available += 16;
-      length0 = decoder.decode(bytes, 0, available, 64, in);
+      length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
       block.secondFrame = second;
       most = 1;
     }
@@ -131,12 +143,18 @@ final class BlockCompiler {
     if (block.secondFrame >= 0) {
       guardSecondPage();
     }
+    int count = decodeBlock(available, most);
+    if ((mode & JitTranslator.MODE_PLAIN) == 0) {
+      groups.find(decoded, count);
+    } else {
+      groups.clear();
+    }
+    groupsFound = 0;
+    groupInS1 = -1;
     boolean ended = false;
-    while (!ended && index < most) {
-      int length = decoder.decode(bytes, position, available, 64, in);
-      if (length <= 0) {
-        break;
-      }
+    while (!ended && index < count) {
+      in = decoded[index];
+      int length = in.length;
       codeOffsets[index] = (short) e.length();
       guestOffsets[index] = (short) position;
       this.rip = rip + position;
@@ -156,6 +174,25 @@ final class BlockCompiler {
     return block;
   }
 
+  /** Decodes up to {@code most} instructions, to the first that surely ends the block. */
+  private int decodeBlock(int available, int most) {
+    int at = 0;
+    for (int i = 0; i < most; i++) {
+      int length = decoder.decode(bytes, at, available, 64, decoded[i]);
+      if (length <= 0) {
+        return i;
+      }
+      at += length;
+      switch (decoded[i].form.op()) {
+        case JMP, JCC, JCXZ, LOOP, CALL, CALLIND, JMPIND, RET -> {
+          return i + 1;
+        }
+        default -> {}
+      }
+    }
+    return most;
+  }
+
   /** Prepares an instruction of a valid block for the interpreter. */
   Core.Slow prepareSlow(JitBlock b, int i) {
     decode(b, i);
@@ -165,15 +202,6 @@ final class BlockCompiler {
     }
     b.slow[i] = s;
     return s;
-  }
-
-  String nameOf(JitBlock b, int i) {
-    decode(b, i);
-    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands())
-        + (in.rep ? " rep" : "") + (in.lock ? " lock" : "")
-        + (in.form.operands().size() == 2 && in.form.operand(1) == Operand.Sw
-            ? " sreg" + in.reg + " mod" + in.mod + " os" + in.operandSize : "")
-        + (in.isMemory() ? " mem" : "");
   }
 
   private void decode(JitBlock b, int i) {
@@ -277,7 +305,7 @@ final class BlockCompiler {
     boolean write = (access & 1) != 0;
     cold.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
     cold.gsStore(S1, Layout.LAST_BYTE);
-    if (access >> 1 > 1) {
+    if (access >> 1 > 1 || write) {
       if (end < 0) {
         cold.movImmediate(S1, 0);
       } else {
@@ -297,6 +325,7 @@ final class BlockCompiler {
   }
 
   private boolean slow() {
+    groupInS1 = -1;
     exitTo(sites.add(block, Sites.SLOW, index, 0));
     return Core.endsBlock(in);
   }
@@ -338,6 +367,9 @@ final class BlockCompiler {
     int site = sites.add(block, Sites.INDIRECT, index, 0);
     exitFrom(attention, site);
     exitFrom(miss, site);
+    if (sites.kind(site) == Sites.GROUP) {
+      sites.setTarget(site, miss);
+    }
   }
 
   // ---- registers and memory ---------------------------------------------------------------
@@ -394,18 +426,73 @@ final class BlockCompiler {
 
   /** Looks the address in S2 up in the TLB and leaves in S1 what to add to it. */
   private void check(int size, boolean write) {
+    check(
+        size, write, sites.add(block, Sites.MISS, Sites.access(index, size, write), 0));
+  }
+
+  private void check(int size, boolean write, int site) {
     int retry = e.length();
     e.stackPext(S1, S2, Layout.STACK_TLB_MASK);
     e.gsLoadIndexed(S0, S1, Layout.tlbTags(part, write));
     e.lea(true, S0, S0, S2, 0, size - 1);
     e.stackPext(S0, S0, Layout.STACK_PAGE_MASK);
     int miss = e.unlessRcxZero();
-    exitFrom(
-        miss, sites.add(block, Sites.MISS, Sites.access(index, size, write), 0));
+    exitFrom(miss, site);
+    if (sites.kind(site) == Sites.GROUP) {
+      sites.setTarget(site, miss);
+    }
     exitRetries[exits - 1] = retry;
     exitSizes[exits - 1] = size << 1 | (write ? 1 : 0);
     e.gsLoadIndexed(S1, S1, Layout.tlbAddends(part));
     exitEnds[exits - 1] = e.length();
+  }
+
+  /** How the memory operand is addressed once it has been looked up. */
+  private int operandBase;
+
+  private int operandIndex;
+  private int operandDisplacement;
+
+  /** Looks the operand whose address is in S2 up. */
+  private void lookUp(int size, boolean write) {
+    check(size, write);
+    groupInS1 = -1;
+    operandBase = S2;
+    operandIndex = S1;
+    operandDisplacement = 0;
+  }
+
+  /**
+   * Addresses the operand as one of a group, if it is in one. Leaves S0 free, and S2 unless the base
+   * register needs it.
+   */
+  private boolean inGroup() {
+    int g = groups.of(index);
+    if (g < 0) {
+      return false;
+    }
+    int base = groups.base(g);
+    int slot = Layout.GROUPS + 8 * g;
+    if ((groupsFound & 1 << g) == 0) {
+      e.lea(true, S2, read(base, S2), NONE, 0, groups.begin(g, index));
+      check(groups.size(g), groups.writes(g), sites.add(block, Sites.GROUP, index, 0));
+      exitEnds[exits - 1] = -1;
+      e.gsStore(S1, slot);
+      groupsFound |= 1 << g;
+    } else if (groupInS1 != g) {
+      e.gsLoad(S1, slot);
+    }
+    groupInS1 = g;
+    operandBase = read(base, S2);
+    operandIndex = S1;
+    operandDisplacement = groups.displacement(index);
+    return true;
+  }
+
+  /** An access of the looked-up operand with a one-byte opcode. */
+  private void operandAccess(boolean wide, int opcode, int register) {
+    e.memory(
+        wide, opcode, register, operandBase, operandIndex, 0, operandDisplacement);
   }
 
   /** Leaves an access whose address in S2 is not aligned to the interpreter. */
@@ -419,9 +506,23 @@ final class BlockCompiler {
 
   // ---- instructions -----------------------------------------------------------------------
 
+  /** Whether an instruction's code leaves S1 alone, or says so when it does not. */
+  private static boolean keepsS1(Op op) {
+    return switch (op) {
+      case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, IMUL2, IMUL3, ROL, ROR,
+          RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD, CMOVCC, SETCC, BSF, BSR,
+          TZCNT, LZCNT, POPCNT, MOV, SIMD, PUSH, POP, CALL, RET, NOP ->
+          true;
+      default -> false;
+    };
+  }
+
   /** Translates one instruction; returns whether it ends the block. */
   private boolean instruction() {
     Form form = in.form;
+    if (!keepsS1(form.op())) {
+      groupInS1 = -1;
+    }
     if (in.operandSize == 2 && form.default64()) {
       return slow(); // 16-bit branches and stack operations
     }
@@ -642,9 +743,8 @@ final class BlockCompiler {
         return true;
       }
       case RET -> {
-        e.mov(S2, GUEST_RSP);
-        check(8, false);
-        e.memory(true, 0x8b, S2, S2, S1, 0, 0);
+        stack(0, false);
+        operandAccess(true, 0x8b, S2);
         int release = in.form.operands().isEmpty() ? 0 : (int) in.immediate & 0xffff;
         e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, 8 + release);
         indirect();
@@ -719,15 +819,20 @@ final class BlockCompiler {
     memory = rmIndex >= 0 && in.isMemory();
     rmSlot = -1;
     boolean rmHigh = false;
-    if (memory) {
-      address();
-      if (in.lock || op == Op.XCHG || form.isAligned()) {
-        checkAligned(rmSize);
-      }
-      check(rmSize, rmWritten || bothWritten);
-    }
     // The scratch registers that are still free, as bits.
-    int free = memory ? 1 << S0 : 1 << S0 | 1 << S1 | 1 << S2;
+    int free = 1 << S0 | 1 << S1 | 1 << S2;
+    if (memory) {
+      free = 1 << S0;
+      if (!inGroup()) {
+        address();
+        if (in.lock || op == Op.XCHG || form.isAligned()) {
+          checkAligned(rmSize);
+        }
+        lookUp(rmSize, rmWritten || bothWritten);
+      } else if (operandBase != S2) {
+        free |= 1 << S2;
+      }
+    }
     if (byCl) {
       e.mov32(S0, GUEST_RCX);
       free &= ~(1 << S0);
@@ -737,12 +842,14 @@ final class BlockCompiler {
     int scratchNeeded =
         (regIndex >= 0 && (regHigh || Layout.host(in.reg) < 0) ? 1 : 0)
             + (vvvvIndex >= 0 && Layout.host(in.vvvv) < 0 ? 1 : 0);
-    int memoryIndex = S1;
     if (memory && scratchNeeded > Integer.bitCount(free)) {
-      e.lea(true, S2, S2, S1, 0, 0);
-      memoryIndex = NONE;
-      free |= 1 << S1;
+      e.lea(true, S2, operandBase, operandIndex, 0, operandDisplacement);
+      operandBase = S2;
+      operandIndex = NONE;
+      operandDisplacement = 0;
+      free = free & ~(1 << S2) | 1 << S1;
     }
+    int before = free;
     if (regIndex >= 0) {
       if (regHigh) {
         reg = Integer.numberOfTrailingZeros(free);
@@ -774,6 +881,7 @@ final class BlockCompiler {
         rm = in.rm;
       } else if (rmHigh) {
         rm = Integer.numberOfTrailingZeros(free);
+        free &= ~(1 << rm);
         e.rorx(true, rm, Layout.host(in.rm - 4), 8);
       } else if (Layout.host(in.rm) >= 0) {
         rm = Layout.host(in.rm);
@@ -781,13 +889,17 @@ final class BlockCompiler {
         rmSlot = Layout.slot(in.rm);
       } else {
         rm = Integer.numberOfTrailingZeros(free);
+        free &= ~(1 << rm);
         e.gsLoad(rm, Layout.slot(in.rm));
       }
+    }
+    if ((before & ~free & 1 << S1) != 0) {
+      groupInS1 = -1;
     }
     boolean byteRegister =
         rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
             || regIndex >= 0 && in.operandBytes(regIndex) == 1;
-    encode(reg, vvvv, memoryIndex, byteRegister);
+    encode(reg, vvvv, byteRegister);
     e.bytes(bytes, position + in.length - immediates, immediates);
     // MULX with twice the same destination keeps the high half, which is the one by ModRM.reg.
     if (vvvvIndex >= 0 && vvvvWritten) {
@@ -834,13 +946,13 @@ final class BlockCompiler {
   }
 
   /** Prefixes, opcode and operands of the instruction on host registers. */
-  private void encode(int regField, int vvvv, int memoryIndex, boolean byteRegister) {
+  private void encode(int regField, int vvvv, boolean byteRegister) {
     Form form = in.form;
     if (rmSlot >= 0) {
       e.b(0x65);
     }
-    int base = memory ? S2 : rmSlot >= 0 ? 0 : rm;
-    int indexRegister = memory && memoryIndex != NONE ? memoryIndex : 0;
+    int base = memory ? operandBase : rmSlot >= 0 ? 0 : rm;
+    int indexRegister = memory && operandIndex != NONE ? operandIndex : 0;
     int r = regField >> 3 & 1;
     int x = indexRegister >> 3 & 1;
     int b = base >> 3 & 1;
@@ -882,7 +994,7 @@ final class BlockCompiler {
     }
     e.b(in.opcode);
     if (memory) {
-      e.operand(regField, S2, memoryIndex, 0, 0);
+      e.operand(regField, operandBase, operandIndex, 0, operandDisplacement);
     } else if (rmSlot >= 0) {
       e.operand(regField, NONE, NONE, 0, rmSlot);
     } else {
@@ -1148,6 +1260,7 @@ final class BlockCompiler {
     if (first.kind() == Operand.Kind.OFFSET || second.kind() == Operand.Kind.OFFSET) {
       boolean store = first.kind() == Operand.Kind.OFFSET;
       int size = in.bytes((store ? second : first).size());
+      groupInS1 = -1;
       e.movImmediate(S2, in.displacement);
       if (usesSegment()) {
         e.gsLoad(S1, in.segment == Instruction.FS ? VcpuBlock.FS_BASE : VcpuBlock.GS_BASE);
@@ -1430,6 +1543,18 @@ final class BlockCompiler {
 
   // ---- stack ------------------------------------------------------------------------------
 
+  /** Looks the stack up at a distance from RSP. */
+  private void stack(int displacement, boolean write) {
+    if (!inGroup()) {
+      e.lea(true, S2, GUEST_RSP, NONE, 0, displacement);
+      lookUp(8, write);
+    }
+  }
+
+  private void moveStack(int bytes) {
+    e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, bytes);
+  }
+
   private boolean push() {
     Operand o = in.form.operand(0);
     switch (o.kind()) {
@@ -1438,11 +1563,11 @@ final class BlockCompiler {
         if (fromMemory) {
           address();
           check(8, false);
+          groupInS1 = -1;
           e.memory(true, 0x8b, S0, S2, S1, 0, 0);
           e.gsStore(S0, Layout.TEMPORARY);
         }
-        e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
-        check(8, true);
+        stack(-8, true);
         int from;
         if (fromMemory) {
           e.gsLoad(S0, Layout.TEMPORARY);
@@ -1450,48 +1575,47 @@ final class BlockCompiler {
         } else {
           from = read(o.kind() == Operand.Kind.RM ? in.rm : in.opcodeRegister(), S0);
         }
-        e.memory(true, 0x89, from, S2, S1, 0, 0);
+        operandAccess(true, 0x89, from);
       }
       case IMMEDIATE, IMMEDIATE_SIGNED -> {
-        e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
-        check(8, true);
-        e.memory(true, 0xc7, 0, S2, S1, 0, 0);
+        stack(-8, true);
+        operandAccess(true, 0xc7, 0);
         e.i32((int) in.immediate);
       }
       default -> {
+        groupInS1 = -1;
         return slow();
       }
     }
-    e.mov(GUEST_RSP, S2);
+    moveStack(-8);
     return false;
   }
 
   private void pushAddress(long value) {
-    e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
-    check(8, true);
+    stack(-8, true);
     if ((int) value == value) {
-      e.memory(true, 0xc7, 0, S2, S1, 0, 0);
+      operandAccess(true, 0xc7, 0);
       e.i32((int) value);
     } else {
       e.movImmediate(S0, value);
-      e.memory(true, 0x89, S0, S2, S1, 0, 0);
+      operandAccess(true, 0x89, S0);
     }
-    e.mov(GUEST_RSP, S2);
+    moveStack(-8);
   }
 
   private boolean pop() {
     if (in.form.operand(0).kind() == Operand.Kind.RM && in.isMemory()) {
+      groupInS1 = -1;
       return slow(); // its address may depend on the RSP after it
     }
     int register =
         in.form.operand(0).kind() == Operand.Kind.RM ? in.rm : in.opcodeRegister();
-    e.mov(S2, GUEST_RSP);
-    check(8, false);
+    stack(0, false);
     int to = target(register, S0);
-    e.memory(true, 0x8b, to, S2, S1, 0, 0);
+    operandAccess(true, 0x8b, to);
     written(register, to);
     if (to != GUEST_RSP) {
-      e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, 8);
+      moveStack(8);
     }
     return false;
   }
@@ -1526,6 +1650,9 @@ final class BlockCompiler {
     int site = sites.add(block, Sites.SLOW, index, 0);
     exitFrom(attention, site);
     exitFrom(miss, site);
+    if (sites.kind(site) == Sites.GROUP) {
+      sites.setTarget(site, miss);
+    }
     return true;
   }
 

@@ -44,12 +44,9 @@ final class CodePage {
     return (covered & mask(offset, length)) != 0;
   }
 
-  void forEach(Consumer<JitBlock> action) {
-    for (JitBlock first : chunks) {
-      for (JitBlock b = first; b != null; b = b.nextInChunk) {
-        action.accept(b);
-      }
-    }
+  /** The chunks that hold bytes of blocks, as bits. */
+  long covered() {
+    return covered;
   }
 
   boolean empty() {

@@ -56,6 +56,9 @@ final class Layout {
 
   static final int STACK_BYTES = 24;
 
+  /** Which parts of frames hold code: {@code Core.coverage}. */
+  static final int COVERAGE = WORDS + 512;
+
   /** Where an access goes on that needs no second check. */
   static final int CONTINUE = WORDS + 432;
 

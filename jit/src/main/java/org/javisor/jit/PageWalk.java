@@ -205,13 +205,16 @@ final class PageWalk {
     e.b(0x08); // movzx eax, byte [rax + rcx]
     e.test(RAX, 7);
     int free = e.jumpIf(ZERO);
+    if (write) {
+      besideCode();
+    }
     e.movImmediate(S1, 0);
     e.land(free);
     if (write) {
       e.test(S1, W);
       bailIf(ZERO);
     }
-    e.mov32(RBX, RCX); // the frame
+    e.mov32(RSI, RCX); // the frame
     e.shift(true, 4, RCX, 12);
     e.gs(true, 0x03, RCX, Layout.ARENA);
     e.mov(RDX, S2);
@@ -233,11 +236,52 @@ final class PageWalk {
     e.mov(RDX, RCX);
     e.land(writable);
     e.gsIndexed(true, 0x89, RDX, RAX, 3, Layout.tlbTags(part, true));
-    recheckFlags();
     note();
+    recheckFlags();
   }
 
-  /** Another vCPU may have begun to translate the frame since its flags were read. */
+  /**
+   * A store to a frame that holds code elsewhere goes on, this once. RCX: the frame; RAX: its flags;
+   * S1: whether it may be written otherwise.
+   */
+  private void besideCode() {
+    e.alu(false, 7, RAX, 1); // CODE alone
+    bailIf(NOT_ZERO);
+    e.test(S1, W);
+    bailIf(ZERO);
+    e.gs(false, 0x83, 7, Layout.SEVERAL);
+    e.b(0); // cmp dword gs:[SEVERAL], 0
+    bailIf(NOT_ZERO);
+    e.gs(true, 0x83, 7, Layout.CONTINUE);
+    e.b(0); // cmp qword gs:[CONTINUE], 0
+    bailIf(ZERO);
+    e.mov(RAX, S2);
+    e.shift(true, 5, RAX, 6);
+    e.alu(false, 4, RAX, 63);
+    e.gsLoad(RDX, Layout.LAST_BYTE);
+    e.shift(true, 5, RDX, 6);
+    e.alu(false, 4, RDX, 63);
+    e.rr(false, 0x3b, RDX, RAX);
+    bailIf(NOT_ZERO);
+    e.gsLoad(RDX, Layout.COVERAGE);
+    e.memory(true, 0x8b, RDX, RDX, RCX, 3, 0);
+    e.b(0x48, 0x0f, 0xa3);
+    e.b(0xc2); // bt rdx, rax
+    bailIf(BELOW);
+    e.shift(true, 4, RCX, 12);
+    e.gs(true, 0x03, RCX, Layout.ARENA);
+    e.mov(RDX, S2);
+    e.alu(true, 4, RDX, -4096);
+    e.rr(true, 0x2b, RCX, RDX);
+    e.mov(S1, RCX);
+    restore();
+    e.gsJump(Layout.CONTINUE);
+  }
+
+  /**
+   * Another vCPU may have begun to translate the frame since its flags were read: it has set the
+   * flag before it looks at the list of what is filled. RSI: the frame.
+   */
   private void recheckFlags() {
     e.gs(false, 0x83, 7, Layout.SEVERAL);
     e.b(0); // cmp dword gs:[SEVERAL], 0
@@ -245,9 +289,16 @@ final class PageWalk {
     e.b(0x0f, 0xae, 0xf0); // mfence
     e.gsLoad(RDX, Layout.FRAME_FLAGS);
     e.b(0x0f, 0xb6, 0x14);
-    e.b(0x1a); // movzx edx, byte [rdx + rbx]
+    e.b(0x32); // movzx edx, byte [rdx + rsi]
     e.test(RDX, 1);
     int stillFree = e.jumpIf(ZERO);
+    e.mov(RAX, S2);
+    e.shift(true, 5, RAX, 12);
+    e.alu(false, 4, RAX, VcpuBlock.TLB_ENTRIES - 1);
+    e.mov32(RCX, RAX);
+    e.alu(false, 6, RCX, 2);
+    e.shift(true, 4, RCX, 12);
+    e.b(0x48, 0xf7, 0xd9); // neg rcx: an empty tag
     e.gsIndexed(true, 0x89, RCX, RAX, 3, Layout.tlbTags(part, true));
     e.land(stillFree);
     e.land(single);

@@ -14,6 +14,11 @@ import org.javisor.pc.firmware.FwCfg;
 final class Firmware {
   private static final int COM1 = 0x3f8;
 
+  /** The battery-backed byte with the boot order, and in it: a hard disk, then a CD-ROM. */
+  private static final int BOOT_ORDER = 0x3d;
+
+  private static final int DISK_THEN_CDROM = 0x32;
+
   private Firmware() {}
 
   static byte[] read(Path file) throws MachineException {
@@ -39,6 +44,7 @@ final class Firmware {
     files.addFile(LoadedByFirmware.TABLES_FILE, acpi.tables());
     files.addFile(LoadedByFirmware.RSDP_FILE, acpi.rsdp());
     files.addFile(LoadedByFirmware.LOADER_FILE, acpi.loader());
+    pc.rtc().setMemory(BOOT_ORDER, DISK_THEN_CDROM);
     // What is written to the screen goes to the serial console, and its keys are the keyboard.
     files.addFile("etc/sercon-port", new byte[] {(byte) COM1, COM1 >> 8});
   }

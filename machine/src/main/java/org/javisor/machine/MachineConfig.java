@@ -83,6 +83,15 @@ public record MachineConfig(
     shares = List.copyOf(shares);
   }
 
+  /**
+   * The virtual CPUs of a machine whose owner asks for none: two where the host has two, so that a
+   * guest's kernel can do one thing while a program does another, and no more, since each that waits
+   * for another takes time from it.
+   */
+  public static int defaultCpus() {
+    return Math.min(2, Runtime.getRuntime().availableProcessors());
+  }
+
   /** The CPU models there are, by name. */
   public static SortedSet<String> cpuModels() {
     return new TreeSet<>(CpuModels.names());
@@ -93,6 +102,13 @@ public record MachineConfig(
     return new MachineConfig(
         kernel, firmware, unpackedKernel, initrd, protocol, commandLine, memory, cpus, cpuModel,
         name, trace, gdb, debugExitPort, disks, nets, shares);
+  }
+
+  /** The same machine with other firmware in its ROM. */
+  public MachineConfig withFirmware(Path image) {
+    return new MachineConfig(
+        Optional.empty(), Optional.of(image), unpackedKernel, initrd, protocol, commandLine,
+        memory, cpus, cpuModel, accelerator, trace, gdb, debugExitPort, disks, nets, shares);
   }
 
   /** The same machine with these devices. */

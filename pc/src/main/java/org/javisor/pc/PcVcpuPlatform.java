@@ -1,8 +1,10 @@
 package org.javisor.pc;
 
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.paravirt.KvmClock;
 import org.javisor.pc.paravirt.KvmHypercalls;
@@ -36,6 +38,12 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     apic.reset();
     clock.reset();
     stealTime.reset();
+  }
+
+  void addParts(int vcpu, Map<String, Snapshottable<?>> parts) {
+    parts.put("kvm-clock." + vcpu, clock);
+    parts.put("steal-time." + vcpu, stealTime);
+    parts.put("lapic." + vcpu, apic);
   }
 
   @Override

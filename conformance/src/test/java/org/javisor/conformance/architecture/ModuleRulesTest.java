@@ -86,7 +86,7 @@ class ModuleRulesTest {
 
   /** Main programs beside the command line, whose exit code is their answer. */
   private static final Set<String> MAIN_PROGRAMS =
-      Set.of("org.javisor.conformance.cpu.CpuConformance", "org.javisor.bench.Bench");
+      Set.of("org.javisor.conformance.Conformance", "org.javisor.bench.Bench");
 
   private static JavaClasses program;
 

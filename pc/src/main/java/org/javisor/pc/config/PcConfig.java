@@ -34,6 +34,9 @@ public record PcConfig(
   /** The ACPI interrupt. */
   public static final int SCI = 9;
 
+  /** The PCI slot of the ISA bridge, whose other functions are the board's own devices. */
+  public static final int ISA_BRIDGE_SLOT = 1;
+
   private static final long GIB = 1L << 30;
 
   public PcConfig {

@@ -76,7 +76,6 @@ final class E1000Eeprom {
 
   void writeControl(int value) {
     boolean rising = (value & CLOCK) != 0 && (control & CLOCK) == 0;
-    boolean falling = (value & CLOCK) == 0 && (control & CLOCK) != 0;
     control = value;
     if ((value & SELECT) == 0) {
       bits = 0;
@@ -94,7 +93,7 @@ final class E1000Eeprom {
         bits = 0;
         shifted = 0;
       }
-    } else if (falling && outputBits > 0 && bits++ > 0) {
+    } else if (rising) {
       outputBits--;
     }
   }

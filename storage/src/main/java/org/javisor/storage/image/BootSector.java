@@ -60,6 +60,8 @@ final class BootSector {
     out.putShort(SECTOR + BLOCK_LIST + 8, (short) (coreSectors - 1));
     out.putShort(SECTOR + BLOCK_LIST + 10, (short) AFTER_FIRST_SECTOR);
 
+    // Where the partition table is, boot.img has code for floppy disks.
+    out.put(PARTITIONS, new byte[SIGNATURE - PARTITIONS]);
     out.putInt(DISK_SIGNATURE, signature);
     out.put(PARTITIONS, (byte) ACTIVE);
     out.put(PARTITIONS + 1, CHS_BEYOND);

@@ -224,7 +224,7 @@ public final class DebianDisk {
     put(
         tree,
         "etc/default/grub.d/javisor.cfg",
-        "GRUB_TIMEOUT=1\n"
+        "GRUB_TIMEOUT_STYLE=hidden\nGRUB_TIMEOUT=1\n"
             + "GRUB_CMDLINE_LINUX_DEFAULT=\"\"\n"
             + "GRUB_CMDLINE_LINUX=\"console=tty0 console=ttyS0,115200\"\n");
     put(tree, "boot/grub/grub.cfg", text("grub.cfg").replace("@UUID@", uuid));

@@ -2,6 +2,9 @@ package org.javisor.virtio.balloon;
 
 import java.util.Arrays;
 import java.util.concurrent.Executor;
+import java.util.concurrent.locks.LockSupport;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
 import org.javisor.virtio.device.Session;
@@ -12,7 +15,10 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A memory balloon. Pages are given back on threads that may block. */
-public final class VirtioBalloon implements VirtioDevice {
+public final class VirtioBalloon
+    implements
+      VirtioDevice,
+      Snapshottable<VirtioBalloon.State> {
   static final long F_STATS_VQ = 1L << 1;
   static final long F_DEFLATE_ON_OOM = 1L << 2;
   static final long F_REPORTING = 1L << 5;
@@ -21,6 +27,9 @@ public final class VirtioBalloon implements VirtioDevice {
   private static final int DEFLATE = 1;
   private static final int STATS = 2;
   private static final int QUEUE_SIZE = 128;
+
+  /** How often is looked whether all requests have ended. */
+  private static final long DRAIN_NANOS = 100_000;
 
   private static final int PAGE = 4096;
 
@@ -55,7 +64,7 @@ public final class VirtioBalloon implements VirtioDevice {
 
   // Of the one whose turn it is at the statistics.
   private Session statsOf;
-  private boolean statsHeld;
+  private volatile boolean statsHeld;
   private volatile boolean statsWanted;
 
   /**
@@ -152,6 +161,55 @@ public final class VirtioBalloon implements VirtioDevice {
     session = null;
     actualPages = 0;
     statistics = BalloonStatistics.UNKNOWN;
+  }
+
+  /**
+   * Waits for the pages under way, and gives the driver's buffer for figures back: nothing of it is
+   * with us while the machine stands.
+   */
+  @Override
+  public void drain() {
+    if (statsHeld) {
+      statsWanted = true;
+      telling.ring();
+    }
+    while (!(inflating.idle() && deflating.idle() && reporting.idle() && telling.idle())) {
+      LockSupport.parkNanos(DRAIN_NANOS);
+    }
+  }
+
+  private static final StateFormat<State> FORMAT =
+      StateFormat.of("virtio-balloon", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param target pages that the guest is asked to do without
+   * @param actual pages that it says it does without
+   */
+  public record State(int target, int actual) {}
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(targetPages, actualPages);
+  }
+
+  @Override
+  public void restoreState(State state) {
+    targetPages = state.target;
+    actualPages = state.actual;
+  }
+
+  @Override
+  public int kept(int queue) {
+    Session current = session;
+    return queue == STATS && current != null && current.has(F_STATS_VQ) && statsOf == current
+        && statsHeld ? 1 : 0;
   }
 
   /** Queues that were not agreed upon are left out of the numbering. */

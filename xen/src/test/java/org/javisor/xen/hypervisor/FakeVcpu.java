@@ -40,6 +40,14 @@ final class FakeVcpu implements Vcpu {
   public void unhalt() {}
 
   @Override
+  public long tscOffset() {
+    return 0;
+  }
+
+  @Override
+  public void setTscOffset(long ticks) {}
+
+  @Override
   public void flushTlb() {}
 
   @Override

@@ -47,6 +47,7 @@ finish() {
   rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*
   rm -rf "$root"/var/log/* "$root"/tmp/*
   : >"$root/etc/machine-id"
+  rm -f "$root/var/lib/dbus/machine-id"
   if [ -e "$root/lib/systemd/system/systemd-resolved.service" ]; then
     rm -f "$root/etc/resolv.conf"
     ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
