@@ -1,5 +1,8 @@
 package org.javisor.accelerator;
 
+import java.util.SortedMap;
+import java.util.TreeMap;
+
 /**
  * The architectural state of one vCPU as loaders, debuggers, snapshots and other accelerators
  * exchange it. Mutable, like the register file it stands for; not a hot path.
@@ -39,6 +42,27 @@ public final class CpuState {
   public int pendingInterrupt = NO_INTERRUPT;
 
   public static final int NO_INTERRUPT = -1;
+
+  /** HLT was executed and nothing has ended it. */
+  public boolean halted;
+
+  /** The instruction before was STI, or one that loads SS: no interrupt comes before the next. */
+  public boolean interruptShadow;
+
+  /** An NMI waits to be delivered. */
+  public boolean nmiPending;
+
+  /** An NMI was delivered and no IRET has followed. */
+  public boolean nmiBlocked;
+
+  /** Ticks that the time-stamp counter is ahead of the machine's clock. */
+  public long tscOffset;
+
+  /** IA32_TSC_ADJUST. */
+  public long tscAdjust;
+
+  /** MSRs that an accelerator keeps besides those below, by number. */
+  public final SortedMap<Integer, Long> otherMsrs = new TreeMap<>();
 
   // Model-specific registers that belong to the CPU and not to its platform.
   public long star;

@@ -31,6 +31,15 @@ public interface Vcpu {
   /** Ends a HLT without an interrupt; not while it runs. */
   void unhalt();
 
+  /** Ticks that the guest's time-stamp counter is ahead of the machine's clock; not while it runs. */
+  long tscOffset();
+
+  /**
+   * Has the time-stamp counter go on from where it is that far ahead of the machine's clock, which
+   * may have stood meanwhile; not while it runs.
+   */
+  void setTscOffset(long ticks);
+
   /** Forgets what was cached of the guest's page tables; not while it runs. */
   void flushTlb();
 

@@ -53,12 +53,13 @@ public interface VcpuPlatform {
   }
 
   /**
-   * Carries out a hypercall of the guest's kernel, with the registers of KVM's calling convention:
-   * RAX, RBX, RCX, RDX, RSI.
+   * Carries out a hypercall, which any privilege level may have asked for.
    *
-   * @return what the guest finds in RAX
+   * @param registers of the caller; results go there, too
+   * @return whether the instruction is complete. If not, it is executed again after whatever waits
+   *     for the vCPU has been served; the registers then say what is left to do
    */
-  default long hypercall(long number, long a0, long a1, long a2, long a3) {
+  default boolean hypercall(HypercallRegisters registers) {
     throw new UnsupportedOperationException("no hypercalls");
   }
 

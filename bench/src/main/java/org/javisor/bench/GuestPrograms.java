@@ -28,13 +28,19 @@ final class GuestPrograms {
           "-std=gnu17", "-O2", "-static", "-march=x86-64", "-mtune=generic",
           "-fno-tree-loop-distribute-patterns");
 
+  private static final String REMEDY =
+      "gcc and the static C library are needed to compile the guest's programs; install them:"
+          + " apt-get install gcc libc6-dev";
+
   private static final long COMPILE_SECONDS = 120;
 
   private final Path rows;
+  private final Path first;
   private final List<String> names;
 
-  private GuestPrograms(Path rows, List<String> names) {
+  private GuestPrograms(Path rows, Path first, List<String> names) {
     this.rows = rows;
+    this.first = first;
     this.names = names;
   }
 
@@ -53,17 +59,25 @@ final class GuestPrograms {
     for (String source : SOURCES) {
       command.add(unpack(source, folder).toString());
     }
+    run(command, REMEDY);
+    Path first = folder.resolve("first");
     run(
-        command,
-        "gcc and the static C library are needed to compile the guest's programs; install them:"
-            + " apt-get install gcc libc6-dev");
+        List.of(
+            "gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext-segment=0x100000",
+            "-Wl,--build-id=none", "-o", first.toString(), unpack("first.S", folder).toString()),
+        REMEDY);
     String list = run(List.of(rows.toString(), "list"), "the compiled programs do not run here");
-    return new GuestPrograms(rows, list.lines().toList());
+    return new GuestPrograms(rows, first, list.lines().toList());
   }
 
   /** The program that runs any row. */
   Path rows() {
     return rows;
+  }
+
+  /** A kernel whose first instructions say that they are executed. */
+  Path first() {
+    return first;
   }
 
   /** The names of all rows, in their order. */

@@ -9,7 +9,8 @@ public enum ExitCode {
   BUG(1, "a bug of Javisor itself"),
   USAGE(2, "an unknown option or a value that is none"),
   FILE(3, "a file is missing or cannot be read or written"),
-  NOT_A_KERNEL(4, "the file is no kernel or disk image, or it is truncated or damaged"),
+  NOT_A_KERNEL(
+      4, "the file is no kernel, disk image or saved machine, or it is truncated or damaged"),
   MEMORY(5, "too little memory, of the guest or of the host"),
   NO_JDK(6, "no JDK 25 was found (said by the launcher)"),
   NO_GUEST(7, "the default guest cannot be had: no apt, no network, no kernel in /boot"),
@@ -19,7 +20,10 @@ public enum ExitCode {
       "the host does not give what was asked for: a port, a socket, an accelerator, an image that"
           + " another process uses"),
   BUILD_FAILED(10, "the first build failed (said by the launcher)"),
-  IMAGE_LEAKS(11, "the disk image is sound, but wastes space (said by image check)");
+  IMAGE_LEAKS(11, "the disk image is sound, but wastes space (said by image check)"),
+  BENCH_FAILED(12, "a subject of the benchmark failed, or their results differ (said by bench)"),
+  NO_MACHINE(13, "no machine of that name runs"),
+  NOT_IN_TIME(14, "the guest did not do in time what was asked of it");
 
   private final int code;
   private final String meaning;

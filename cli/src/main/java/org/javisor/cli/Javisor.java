@@ -21,6 +21,7 @@ public final class Javisor extends Verb {
         .footer(
             "",
             "javisor run boots Debian's kernel to a shell; Ctrl-A h helps there, Ctrl-A x leaves.",
+            "javisor bench --help: measures Javisor beside QEMU.",
             "javisor VERB --help says more. Exit codes are listed in README.md.");
     options(
         OptionSpec.builder("--version")
@@ -28,9 +29,28 @@ public final class Javisor extends Verb {
             .description("Show the version and end.")
             .build());
     spec().addSubcommand("run", new RunVerb().spec());
+    spec().addSubcommand("list", new ListVerb().spec());
+    spec().addSubcommand("console", new ConsoleVerb().spec());
+    addControl("pause", "Let a machine stand; no time passes for its guest.", "stop");
+    addControl("resume", "Let a paused machine go on.", "cont");
+    spec().addSubcommand("shutdown", new ShutdownVerb().spec());
+    addControl("reset", "Press a machine's reset button: its guest boots again.", "system_reset");
+    addControl("destroy", "End a machine at once, as if its plug were pulled.", "quit");
+    spec().addSubcommand("stats", new StatsVerb().spec());
+    spec().addSubcommand("attach-disk", new AttachDiskVerb().spec());
+    spec().addSubcommand("detach-disk", new DetachDiskVerb().spec());
+    spec().addSubcommand("save", new SaveVerb().spec());
+    spec().addSubcommand("restore", new RestoreVerb().spec());
     spec().addSubcommand("inspect", new InspectVerb().spec());
     spec().addSubcommand("doctor", new DoctorVerb().spec());
     spec().addSubcommand("image", new ImageVerb().spec());
+    spec().addSubcommand("create", new CreateVerb().spec());
+    spec().addSubcommand("xl", new XlVerb().spec());
+    spec().addSubcommand("xen-host", new XenHostVerb().spec());
+  }
+
+  private void addControl(String verb, String description, String command) {
+    spec().addSubcommand(verb, MachineVerb.simple(verb, description, command).spec());
   }
 
   public static void main(String[] args) {
@@ -46,7 +66,7 @@ public final class Javisor extends Verb {
   @Override
   public Integer call() {
     throw new ParameterException(spec().commandLine(),
-        "no verb given: run, inspect, doctor or image expected");
+        "no verb given: " + String.join(", ", spec().subcommands().keySet()) + " expected");
   }
 
   private static int misused(ParameterException e, String[] args) {
@@ -101,6 +121,7 @@ public final class Javisor extends Verb {
       case UNREADABLE_FILE -> ExitCode.FILE;
       case NOT_A_KERNEL -> ExitCode.NOT_A_KERNEL;
       case TOO_LITTLE_MEMORY -> ExitCode.MEMORY;
+      case NOT_RESTORABLE -> ExitCode.NOT_A_KERNEL;
       case HOST_REFUSED -> ExitCode.HOST_REFUSED;
     };
   }

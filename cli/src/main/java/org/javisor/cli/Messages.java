@@ -2,6 +2,7 @@ package org.javisor.cli;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -49,6 +50,40 @@ final class Messages implements MachineListener {
     } else {
       line(category.label() + ": " + line);
     }
+  }
+
+  /** A machine runs in the background. */
+  void started(String name, long pid, Path log) {
+    if (json) {
+      event("started", fields("name", name, "pid", pid, "log", log.toString()));
+    } else {
+      line("javisor: " + name + " runs, process " + pid + "; what it says is in " + log);
+    }
+  }
+
+  /** A machine was saved. */
+  void saved(String name, Path file, long size) {
+    if (json) {
+      event("saved", fields("name", name, "file", file.toString(), "size", size));
+    } else {
+      line(
+          String.format(
+              Locale.ROOT, "javisor: %s is saved in %s, %.1f MB", name, file, size / 1e6));
+    }
+  }
+
+  /** A disk was added to a machine. */
+  void attached(String name, String id) {
+    if (json) {
+      event("attached", fields("name", name, "id", id));
+    } else {
+      line("javisor: " + name + " has the disk " + id);
+    }
+  }
+
+  /** What another process of this program has said. */
+  void verbatim(String text) {
+    line(text.stripTrailing());
   }
 
   /** The end of a guest. In words only if there is something to say. */
@@ -109,6 +144,7 @@ final class Messages implements MachineListener {
       case Boolean b -> generator.writeBoolean(b);
       case Integer i -> generator.writeNumber(i);
       case Long l -> generator.writeNumber(l);
+      case Double d -> generator.writeNumber(d);
       default -> generator.writeString(value.toString());
     }
   }

@@ -9,20 +9,15 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicReference;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.javisor.accelerator.TraceCategory;
 import org.javisor.accelerator.time.Entropy;
 import org.javisor.machine.DiskConfig;
-import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
-import org.javisor.machine.MachineOutcome;
 import org.javisor.machine.NetConfig;
 import org.javisor.machine.ShareConfig;
-import org.javisor.machine.console.Console;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.block.OnDiskError;
 import org.javisor.storage.image.DefaultFirmware;
@@ -34,7 +29,6 @@ import picocli.CommandLine.TypeConversionException;
 /** {@code javisor run}: one virtual machine of the KVM kind, in this process. */
 final class RunVerb extends Verb {
   /** How long a machine may take to end after it was told to. */
-  private static final long QUIT_NANOS = 2_000_000_000L;
 
   /** The default guest's kernel, for a machine whose disk is not to be booted. */
   private static final String DEFAULT_KERNEL = "default";
@@ -42,10 +36,9 @@ final class RunVerb extends Verb {
   /** What {@code --firmware} means without a value. */
   private static final String SEABIOS = "seabios";
 
-  private final AtomicReference<Machine> running = new AtomicReference<>();
-
   private final OptionSpec kernel =
-      option("--kernel", "FILE", Path.class, "bzImage, ELF with a PVH note, or multiboot ELF; 'default' is the kernel of the default guest.")
+      option("--kernel", "FILE", Path.class,
+          "bzImage, ELF with a PVH note, or multiboot ELF; 'default' is the kernel of the default guest.")
           .build();
   private final OptionSpec initrd =
       option("--initrd", "FILE", Path.class, "The initramfs.").build();
@@ -81,8 +74,12 @@ final class RunVerb extends Verb {
           .defaultValue("512M")
           .build();
   private final OptionSpec cpus =
-      option("--cpus", "N", Integer.class, "Virtual CPUs. Default: ${DEFAULT-VALUE}")
-          .defaultValue("1")
+      option(
+          "--cpus",
+          "N",
+          Integer.class,
+          "Virtual CPUs. Default: as many as the host has, at most 2; here ${DEFAULT-VALUE}")
+          .defaultValue(Integer.toString(MachineConfig.defaultCpus()))
           .build();
   private final OptionSpec cpuModel =
       option(
@@ -135,6 +132,14 @@ final class RunVerb extends Verb {
           .converters(new ConsoleTarget.Converter())
           .defaultValue("stdio")
           .build();
+  private final OptionSpec virtioConsole =
+      option(
+          "--virtio-console",
+          "WHERE",
+          String[].class,
+          "A VirtIO terminal, /dev/hvc0 in the guest: stdio, file:PATH or socket:PATH. With NAME=WHERE"
+              + " a channel, /dev/virtio-ports/NAME. May be given again.")
+          .build();
   private final OptionSpec debugConsole =
       option(
           "--debug-console",
@@ -172,12 +177,16 @@ final class RunVerb extends Verb {
           .splitRegex(",")
           .build();
 
+  private final ControlOptions control = new ControlOptions();
+
   RunVerb() {
     super("run", "Boot a kernel; without --kernel, Debian's own to a shell.");
     options(
-        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk, cdrom, net,
-        share, onDiskError, console,
-        debugConsole, debugExit, noReboot, gdb, trace);
+        kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk,
+        cdrom, net,
+        share, onDiskError, console, virtioConsole,
+        debugConsole, debugExit, noReboot, gdb, trace, control.name, control.detach,
+        control.detached, control.startPaused);
   }
 
   @Override
@@ -190,48 +199,13 @@ final class RunVerb extends Verb {
           "--debug-console stdio: the terminal is the serial console's; file:PATH or socket:PATH"
               + " expected");
     }
-    try (Console far = open(console);
-        Console debug = open(debugConsole)) {
-      while (true) {
-        try (Machine machine =
-            Machine.start(config, far, Optional.ofNullable(debug), messages)) {
-          running.set(machine);
-          // A machine that starts again is the same machine, and its choice is no news.
-          config = config.withAccelerator(machine.accelerator());
-          MachineOutcome outcome = machine.await();
-          if (outcome instanceof MachineOutcome.Reset && !isSet(noReboot)) {
-            messages.message("the guest reset the machine: it starts again");
-            continue;
-          }
-          // The terminal is as it was before anything is said about the end.
-          far.close();
-          return end(outcome, machine.instructions(), messages);
-        }
-      }
+    MachineRunner runner =
+        new MachineRunner(messages, control, console.getValue(), debugConsole.getValue(),
+            texts(virtioConsole));
+    if (control.detaches()) {
+      return new DetachedStart(control, messages).start(spec());
     }
-  }
-
-  /** Opens what an option names; null if it names nothing. */
-  private Console open(OptionSpec option) throws UserError {
-    ConsoleTarget target = option.getValue();
-    return target == null ? null : Consoles.open(option.longestName(), target, this::quit);
-  }
-
-  /** Ctrl-A x: the machine's plug is pulled; if that does not help, the program's. */
-  private void quit() {
-    Machine machine = running.get();
-    if (machine == null) {
-      System.exit(ExitCode.OK.code());
-    }
-    Thread.ofPlatform()
-        .daemon()
-        .name("javisor-quit")
-        .start(
-            () -> {
-              LockSupport.parkNanos(QUIT_NANOS);
-              System.exit(ExitCode.OK.code());
-            });
-    machine.quit();
+    return runner.run(config, machine -> machine.start(control.paused()), !isSet(noReboot));
   }
 
   private MachineConfig config(Messages messages) throws UserError, MachineException {
@@ -344,7 +318,8 @@ final class RunVerb extends Verb {
       if (spec().commandLine().getParseResult().hasMatchedOption(other)) {
         throw new UserError(
             ExitCode.USAGE,
-            other.longestName() + " with --firmware, or a disk without --kernel: firmware boots what"
+            other.longestName()
+                + " with --firmware, or a disk without --kernel: firmware boots what"
                 + " is on the disk; leave one of them out");
       }
     }
@@ -438,22 +413,5 @@ final class RunVerb extends Verb {
       throw new UserError(
           ExitCode.FILE, option + " " + file + " " + problem + ": a readable file expected");
     }
-  }
-
-  private static int end(MachineOutcome outcome, long instructions, Messages messages) {
-    ExitCode code =
-        outcome instanceof MachineOutcome.Crashed ? ExitCode.GUEST_CRASHED : ExitCode.OK;
-    int exit = outcome instanceof MachineOutcome.DebugExit(int asked) ? asked & 0xff : code.code();
-    String name =
-        switch (outcome) {
-          case MachineOutcome.PoweredOff() -> "powered-off";
-          case MachineOutcome.Reset() -> "reset";
-          case MachineOutcome.Crashed(String _) -> "crashed";
-          case MachineOutcome.DebugExit(int _) -> "debug-exit";
-          case MachineOutcome.UserQuit() -> "quit";
-        };
-    String report = outcome instanceof MachineOutcome.Crashed(String text) ? text : "";
-    messages.ended(name, report, code, exit, instructions);
-    return exit;
   }
 }

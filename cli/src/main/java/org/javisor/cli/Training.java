@@ -2,6 +2,7 @@ package org.javisor.cli;
 
 import java.io.PrintWriter;
 import java.io.Writer;
+import org.javisor.machine.SmallGuest;
 import picocli.CommandLine;
 
 /**
@@ -12,10 +13,11 @@ final class Training {
   private Training() {}
 
   public static void main(String[] args) {
+    SmallGuest.run();
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
     String[][] lines = {
       {"--help"}, {"--version"}, {"run", "--help"}, {"run", "--memory", "0", "--json"},
-      {"inspect", "--help"}, {"doctor", "--help"}
+      {"inspect", "--help"}, {"doctor", "--help"}, {"restore", "/dev/null", "--json"}, {"list"}
     };
     for (String[] line : lines) {
       CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);

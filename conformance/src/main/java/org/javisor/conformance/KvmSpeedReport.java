@@ -12,6 +12,7 @@ import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
+import org.javisor.conformance.guest.FlatGuest;
 import org.javisor.interp.CpuModels;
 import org.javisor.interp.InterpAccelerator;
 import org.javisor.kvm.KvmAccelerator;

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import org.javisor.conformance.boot.BootedGuest;
 import org.javisor.machine.DiskConfig;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
@@ -85,8 +86,8 @@ class FirmwareIT {
   @Test
   @Timeout(240)
   void aBootSectorReadsItsDisk() throws Exception {
-    for (DiskConfig.Interface iface :
-        List.of(DiskConfig.Interface.IDE, DiskConfig.Interface.VIRTIO)) {
+    for (DiskConfig.Interface iface : List.of(DiskConfig.Interface.IDE,
+        DiskConfig.Interface.VIRTIO)) {
       Path disk = bootable("first of " + iface, "last of " + iface);
       try (BootedGuest guest = new BootedGuest(machine(List.of(DiskConfig.of(disk).on(iface))))) {
         int at = guest.await("Booting from Hard Disk", 0, 60);

@@ -1,13 +1,12 @@
 package org.javisor.conformance;
 
-import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Optional;
-import org.javisor.machine.MachineOutcome;
+import org.javisor.conformance.boot.BootedGuest;
+import org.javisor.conformance.boot.DebianBoot;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.AptFetcher;
@@ -30,8 +29,7 @@ class GuestBootIT {
   @Timeout(600)
   void cloudKernelBootsToShellAndPowersOff() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
-    useAndPowerOff(
-        files.kernel(), Optional.of(files.vmlinux()), files.initrd(), BootProtocol.AUTO, 1);
+    useAndPowerOff(DebianBoot.of(files, 1));
   }
 
   /** Breaks if a vCPU misses an interrupt, a locked operation is not one, or code is stale. */
@@ -39,8 +37,7 @@ class GuestBootIT {
   @Timeout(600)
   void cloudKernelBootsOnFourVcpus() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
-    useAndPowerOff(
-        files.kernel(), Optional.of(files.vmlinux()), files.initrd(), BootProtocol.AUTO, 4);
+    useAndPowerOff(DebianBoot.of(files, 4));
   }
 
   /** Breaks if real mode, the BIOS calls of the setup code or the guest's own unpacking do. */
@@ -49,14 +46,14 @@ class GuestBootIT {
   void cloudKernelBootsFromItsRealModeSetup() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
     useAndPowerOff(
-        files.kernel(), Optional.empty(), files.initrd(), BootProtocol.LINUX_REAL_MODE, 1);
+        DebianBoot.of(files, 1).with(files.kernel(), BootProtocol.LINUX_REAL_MODE));
   }
 
   @Test
   @Timeout(600)
   void genericKernelBootsToShellAndPowersOff() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
-    useAndPowerOff(genericKernel(), Optional.empty(), files.initrd(), BootProtocol.AUTO, 1);
+    useAndPowerOff(DebianBoot.of(files, 1).with(genericKernel(), BootProtocol.AUTO));
   }
 
   private Path genericKernel() throws IOException {
@@ -77,20 +74,10 @@ class GuestBootIT {
     return kernel;
   }
 
-  private static void useAndPowerOff(
-      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, int cpus)
-      throws Exception {
-    try (BootedGuest guest =
-        new BootedGuest(kernel, unpacked, initrd, protocol, cpus, "console=ttyS0")) {
-      int at = guest.await("Javisor guest ready: Linux", 0, 300);
-      at = guest.await("~ #", at, 60);
-      // The answer differs from what is typed, so that the echo does not pass for it.
-      guest.type("echo $((6 * 7)) $(uname -m) $(busybox cat /proc/1/comm)");
-      at = guest.await("42 x86_64 init", at, 60);
-      guest.type("echo cpus=$(nproc)=");
-      at = guest.await("cpus=" + cpus + "=", at, 60);
-      guest.type("poweroff");
-      assertInstanceOf(MachineOutcome.PoweredOff.class, guest.outcome());
+  private static void useAndPowerOff(DebianBoot boot) throws Exception {
+    try (BootedGuest guest = boot.start()) {
+      boot.use(guest, boot.awaitShell(guest));
+      assertTrue(boot.powerOff(guest), () -> "no power-off:\n" + guest.tail());
     }
   }
 }

@@ -105,7 +105,8 @@ public final class Core {
         && (c.flags() & Cpu.TF) == 0
         && !c.debug.watchesCode()
         && !c.debug.watchesData()
-        && !vcpu.hasBreakpoints();
+        && !vcpu.hasBreakpoints()
+        && !vcpu.tracesBlocks();
   }
 
   /** The part of the TLB that accesses use now, or -1 for one that has no translations. */
@@ -154,6 +155,16 @@ public final class Core {
   /** Whether the page of the last {@link #fetch} is global. */
   public boolean lastGlobal() {
     return c.mmu.lastGlobal();
+  }
+
+  /** Address of a table with 8 bytes a frame: the chunks of 64 bytes that hold code, as bits. */
+  public long coverage() {
+    return vm.coverage().table();
+  }
+
+  /** Says which chunks of a frame hold translated bytes now. */
+  public void covers(int frame, long chunks) {
+    vm.coverage().add(frame, chunks);
   }
 
   /** Says that a frame is translated from now on: its writes are announced. */

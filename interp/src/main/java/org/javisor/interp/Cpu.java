@@ -80,6 +80,7 @@ final class Cpu {
   static final int EFER_LMA = 1 << 10;
   static final int EFER_NXE = 1 << 11;
   static final int EFER_FFXSR = 1 << 14;
+  static final int EFER_AIBRSE = 1 << 21;
 
   static final int RAX = 0;
   static final int RCX = 1;
@@ -111,6 +112,7 @@ final class Cpu {
   final FloatingPoint fpu;
   final InterpVcpu vcpu;
   final GuestFault fault = new GuestFault();
+  final CallRegisters hypercallRegisters = new CallRegisters(this);
 
   /** Address of the current instruction wherever it may fault; of the next one between blocks. */
   long rip;

@@ -23,6 +23,16 @@ public final class CpuModels {
   private static final int KVM_FEATURES =
       1 | 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 9 | 1 << 11 | 1 << 13 | 1 << 24;
 
+  /**
+   * Nothing is speculated here, and kernels are told: SSB_NO (bit 26), BTC_NO (29) in EBX of leaf
+   * 8000_0008h; LFENCE always serialises (2) and automatic IBRS (8) in EAX of 8000_0021h. Otherwise
+   * they make returns and indirect calls in ways that cost much and protect from nothing (AMD APM
+   * volume 3, appendix E.4).
+   */
+  private static final int NOT_AFFECTED = 1 << 26 | 1 << 29;
+
+  private static final int AUTOMATIC_IBRS = 1 << 2 | 1 << 8;
+
   private static final Set<CpuFeature> SYSTEM =
       EnumSet.of(
           CpuFeature.FPU, CpuFeature.VME, CpuFeature.DE, CpuFeature.PSE, CpuFeature.TSC,
@@ -212,7 +222,7 @@ public final class CpuModels {
           r[1] = 1_000_000; // APIC bus, kHz
         }
         case 0x8000_0000 -> {
-          r[0] = 0x8000_0008;
+          r[0] = 0x8000_0021;
           vendor(r);
         }
         case 0x8000_0001 -> {
@@ -231,9 +241,10 @@ public final class CpuModels {
         case 0x8000_0007 -> r[3] = 1 << 8; // the TSC is invariant
         case 0x8000_0008 -> {
           r[0] = 48 << 8 | Mmu.PHYSICAL_BITS;
-          r[1] = bits(0x8000_0008, 0, 1);
+          r[1] = bits(0x8000_0008, 0, 1) | NOT_AFFECTED;
           r[2] = vcpus - 1;
         }
+        case 0x8000_0021 -> r[0] = AUTOMATIC_IBRS;
         default -> {}
       }
       return r;

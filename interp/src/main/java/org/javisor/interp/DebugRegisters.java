@@ -17,6 +17,12 @@ final class DebugRegisters {
 
   private static final int SINGLE_STEP = 1 << 14;
 
+  /** DR6.BT. */
+  private static final int TASK_SWITCH = 1 << 15;
+
+  /** DR7.L0 to L3, and LE. */
+  private static final long LOCAL_ENABLES = 0x155;
+
   private static final long DR6_ONES = 0xffff_0ff0L;
   private static final int[] LENGTHS = {1, 2, 8, 4};
 
@@ -83,6 +89,21 @@ final class DebugRegisters {
   /** #DB is delivered: its handler may use the registers. */
   void delivering() {
     dr[7] &= ~(long) GENERAL_DETECT;
+  }
+
+  /**
+   * A task was switched to: what was enabled for the old one alone is off, and if the new one asks
+   * for it, its first instruction is preceded by a trap.
+   */
+  void taskSwitched(boolean trap) {
+    if ((dr[7] & LOCAL_ENABLES) != 0) {
+      dr[7] &= ~LOCAL_ENABLES;
+      changed();
+    }
+    if (trap) {
+      pending |= TASK_SWITCH;
+      c.vcpu.attend();
+    }
   }
 
   /** An instruction has run with TF set. */
@@ -190,6 +211,14 @@ final class DebugRegisters {
       hit(pending);
       pending = 0;
       throw c.fault(GuestFault.DB);
+    }
+  }
+
+  /** INT1 raises #DB itself: a trap that a load of SS has put off comes with it. */
+  void joinPending() {
+    if (pending != 0) {
+      hit(pending);
+      pending = 0;
     }
   }
 

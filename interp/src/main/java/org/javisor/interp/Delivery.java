@@ -299,10 +299,12 @@ final class Delivery {
     }
     boolean error = errorCode != GuestFault.NO_ERROR_CODE && pushesError(vector);
     if (type == GATE_TASK) {
-      c.rip = returnRip;
-      new TaskSwitch(c).bySelector((int) (gate >>> 16) & 0xffff, TaskSwitch.Cause.INTERRUPT);
+      int restart = !interrupt && vector != GuestFault.DB ? Cpu.RF : 0;
+      new TaskSwitch(c)
+          .bySelector(
+              (int) (gate >>> 16) & 0xffff, TaskSwitch.Cause.INTERRUPT, returnRip, restart);
       if (error) {
-        c.push(c.segments.ssDefault32() ? 4 : 2, errorCode);
+        c.push((c.segments.attributes(Segments.TR) & 8) != 0 ? 4 : 2, errorCode);
       }
       return;
     }
@@ -590,7 +592,8 @@ final class Delivery {
     Segments s = c.segments;
     if ((c.flags() & Cpu.NT) != 0) {
       int link = (int) c.mmu.loadSystem(s.base(Segments.TR), 2) & 0xffff;
-      new TaskSwitch(c).bySelector(link, TaskSwitch.Cause.IRET);
+      long next = c.rip + c.vcpu.lengthAt(c.rip, scratch);
+      new TaskSwitch(c).bySelector(link, TaskSwitch.Cause.IRET, next, 0);
       return;
     }
     long newRip = c.peek(0, size) & mask(size);
@@ -761,8 +764,8 @@ final class Delivery {
       throw c.fault(GuestFault.NP, sel & ~3);
     }
     int target = (a & Segments.TYPE) == GATE_TASK ? (int) (d >>> 16) & 0xffff : sel;
-    c.rip += c.vcpu.lengthAt(c.rip, scratch);
-    new TaskSwitch(c).bySelector(target, cause);
+    long next = c.rip + c.vcpu.lengthAt(c.rip, scratch);
+    new TaskSwitch(c).bySelector(target, cause, next, 0);
   }
 
   void callFar(int sel, long offset, int size, long returnRip) {

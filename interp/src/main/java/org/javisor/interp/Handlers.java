@@ -105,7 +105,10 @@ final class Handlers {
       case JCXZ -> branch(c, in, Cpu.zeroExtend(c.reg(Cpu.RCX), in.addressSize) == 0);
       case INT -> softwareInterrupt(c, in, (int) in.immediate & 0xff);
       case INT3 -> c.delivery.interrupt(GuestFault.BP, !c.realOrVirtual8086(), next(c, in));
-      case INT1 -> c.delivery.interrupt(GuestFault.DB, false, next(c, in));
+      case INT1 -> {
+        c.debug.joinPending();
+        c.delivery.interrupt(GuestFault.DB, false, next(c, in));
+      }
       case INTO -> {
         if (c.overflow()) {
           c.delivery.interrupt(GuestFault.OF, true, next(c, in));
@@ -496,8 +499,11 @@ final class Handlers {
     int segment = in.form.operand(0).register();
     int sel = (int) c.peek(0, 2) & 0xffff;
     c.peek(0, in.operandSize);
+    // The stack that is left decides how wide its pointer is, not the one that is loaded.
+    int width = c.stackSize;
+    long sp = c.stackPointer() + in.operandSize;
     c.segments.load(segment, sel);
-    c.setStackPointer(c.stackPointer() + in.operandSize);
+    c.put(Cpu.RSP << 3, width, sp);
     if (segment == Instruction.SS) {
       c.shadowStack();
     }
@@ -557,7 +563,8 @@ final class Handlers {
     long sp = c.stackPointer();
     long at = sp - size;
     c.store(c.stackAddress(at, size, true), size, c.reg(Cpu.RBP));
-    long frame = at;
+    // All of the stack pointer as the push has left it, of which a narrow stack moves only a part.
+    long frame = c.stackSize == 2 ? c.reg(Cpu.RSP) & ~0xffffL | at & 0xffff : at;
     if (level > 0) {
       long bp = c.reg(Cpu.RBP);
       for (int i = 1; i < level; i++) {

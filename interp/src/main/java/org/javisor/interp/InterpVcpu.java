@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
@@ -43,6 +44,9 @@ final class InterpVcpu implements Vcpu {
   private final Block[] cache = new Block[CACHE];
   /** What other threads want done between two blocks. */
   private final ConcurrentLinkedQueue<Runnable> notices = new ConcurrentLinkedQueue<>();
+  /** Whether the notice that the guest-physical map has changed is among them. */
+  private final AtomicBoolean flushNoticed = new AtomicBoolean();
+
   private final Set<Long> breakpoints = new HashSet<>();
 
   /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
@@ -71,6 +75,9 @@ final class InterpVcpu implements Vcpu {
 
   /** The instruction under way runs alone, so its stores may hit its own block. */
   private boolean alone;
+
+  /** An instruction has run alone since it was last looked what may come between two. */
+  private boolean ranAlone;
 
   private volatile long instructions;
   private long executed;
@@ -127,7 +134,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Another thread has written code; from any thread. */
   void codeWritten(int frame, int offset, int length) {
-    betweenBlocks(() -> invalidate(frame, offset, length));
+    betweenBlocks(() -> invalidate(frame, offset, length, false));
   }
 
   /** Guest-physical addresses lead elsewhere now; from any thread. */
@@ -135,8 +142,12 @@ final class InterpVcpu implements Vcpu {
     if (Thread.currentThread() == runner) {
       // In the middle of an instruction that wrote a register of the board.
       flushTlb();
-    } else {
-      betweenBlocks(this::flushTlb);
+    } else if (!flushNoticed.getAndSet(true)) {
+      betweenBlocks(
+          () -> {
+            flushNoticed.set(false);
+            flushTlb();
+          });
     }
   }
 
@@ -169,25 +180,40 @@ final class InterpVcpu implements Vcpu {
 
   /** A store of this vCPU hits a CODE frame; restarts the instruction if it hits its own block. */
   void codeWrittenBySelf(int frame, int offset, int length) {
-    boolean drop = alone && worthDropping(frame);
+    boolean drop = worthDropping(frame);
     if (drop) {
       vm.codeWrittenByCpu(this, frame, 0, FrameArena.FRAME_SIZE);
     }
-    if (invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length) && !alone) {
+    boolean own =
+        invalidate(frame, drop ? 0 : offset, drop ? FrameArena.FRAME_SIZE : length, !drop);
+    if (own && !alone) {
       throw Restart.INSTANCE;
     }
   }
 
-  private boolean invalidate(int frame, int offset, int length) {
+  /**
+   * Drops blocks that hold any of these bytes.
+   *
+   * @param watch go on watching the frame even if it holds no blocks now: whoever writes code writes
+   *     more of it, and to begin watching is slow
+   */
+  private boolean invalidate(int frame, int offset, int length, boolean watch) {
     if (translator != null) {
       translator.invalidate(frame, offset, length);
     }
     CodePage page = pages[frame];
     boolean own =
         page != null && page.touches(offset, length) && page.invalidate(offset, length, c.rip);
-    if ((page == null || page.empty()) && (translator == null || !translator.holds(frame))) {
+    long covered =
+        (page == null ? 0 : page.covered()) | (translator == null ? 0 : translator.covered(frame));
+    if (vm.singleVcpu()) {
+      vm.coverage().set(frame, covered);
+    }
+    if (covered == 0) {
       pages[frame] = null;
-      vm.frameHoldsNoCode(this, frame);
+      if (!watch) {
+        vm.frameHoldsNoCode(this, frame);
+      }
     }
     return own;
   }
@@ -211,14 +237,19 @@ final class InterpVcpu implements Vcpu {
     localEpoch = ++epochs;
     globalEpoch = ++epochs;
     if (translator != null) {
-      translator.flush(true);
+      translator.flush();
     }
   }
 
-  void flushCodeNonGlobal() {
+  /**
+   * Goes over to another address space.
+   *
+   * @param keep its mappings are those it had when it was left
+   */
+  void switchAddressSpace(int pcid, boolean keep) {
     localEpoch = ++epochs;
     if (translator != null) {
-      translator.flush(false);
+      translator.switchAddressSpace(pcid, keep);
     }
   }
 
@@ -271,12 +302,14 @@ final class InterpVcpu implements Vcpu {
         }
       }
       page.add(b);
+      vm.coverage().add(frame, page.covered());
       if (b.secondFrame >= 0) {
         vm.frameHoldsCode(this, b.secondFrame);
         if (pages[b.secondFrame] == null) {
           pages[b.secondFrame] = new CodePage();
         }
         pages[b.secondFrame].addStraddler(b, b.length - (4096 - b.offset));
+        vm.coverage().add(b.secondFrame, 1);
       }
     }
     if (b.secondFrame == -1 && !b.breakpoint) {
@@ -313,6 +346,7 @@ final class InterpVcpu implements Vcpu {
         }
       } catch (GuestFault f) {
         alone = false;
+        halted = false; // the step over a HLT ends it
         c.debug.forgetPending();
         if (!c.delivery.exception(f.vector, f.errorCode)) {
           instructions = executed;
@@ -324,8 +358,12 @@ final class InterpVcpu implements Vcpu {
     }
   }
 
-  /** An instruction that writes its own block is run again, unless something comes before it. */
+  /**
+   * An instruction that writes its own block, or has not done all of its work, is run again, unless
+   * something comes before it.
+   */
   private void runAgain() {
+    alone = false;
     if (!interrupted()) {
       try {
         runAlone();
@@ -341,6 +379,11 @@ final class InterpVcpu implements Vcpu {
         VmExit exit = service();
         if (exit != null) {
           return exit;
+        }
+        if (ranAlone) {
+          // What that instruction changed may come before the next one.
+          ranAlone = false;
+          continue;
         }
       }
       if (translator != null && core.translatable()) {
@@ -383,6 +426,11 @@ final class InterpVcpu implements Vcpu {
     alone = true;
     step.run(c);
     alone = false;
+  }
+
+  /** Whether somebody wants to be told of each block. */
+  boolean tracesBlocks() {
+    return traceBlocks;
   }
 
   boolean hasBreakpoints() {
@@ -473,6 +521,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
+    ranAlone = true;
     boolean step = (c.flags() & Cpu.TF) != 0;
     c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;
@@ -515,6 +564,16 @@ final class InterpVcpu implements Vcpu {
   }
 
   @Override
+  public long tscOffset() {
+    return c.system.tscOffset();
+  }
+
+  @Override
+  public void setTscOffset(long ticks) {
+    c.system.setTscOffset(ticks);
+  }
+
+  @Override
   public void flushTlb() {
     c.mmu.flushAll();
     flushCode();
@@ -523,6 +582,7 @@ final class InterpVcpu implements Vcpu {
   @Override
   public void reset() {
     halted = false;
+    c.delivery.nmiBlocked = false;
     pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     c.stackShadow = false;
@@ -578,6 +638,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyTo(s.dr);
     c.system.exportMsrs(s);
     s.pendingInterrupt = pendingInterrupt;
+    s.halted = halted;
+    s.interruptShadow = c.shadow;
+    s.nmiPending = (RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) & NMI) != 0;
+    s.nmiBlocked = c.delivery.nmiBlocked;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
     RawMemory.copyOut(c.block + VcpuBlock.YMM_HIGH, s.ymmHigh, 0, 256);
     s.xcr0 = c.fpu.xcr0;
@@ -591,8 +655,8 @@ final class InterpVcpu implements Vcpu {
 
   @Override
   public void setState(CpuState s) {
-    halted = false;
-    c.shadow = false;
+    halted = s.halted;
+    c.shadow = s.interruptShadow;
     c.stackShadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);
@@ -617,6 +681,10 @@ final class InterpVcpu implements Vcpu {
     c.debug.copyFrom(s.dr);
     c.system.adoptMsrs(s);
     pendingInterrupt = s.pendingInterrupt;
+    c.delivery.nmiBlocked = s.nmiBlocked;
+    if (s.nmiPending) {
+      nmi();
+    }
     RawMemory.copyIn(s.fxsave, 0, c.block + VcpuBlock.FX, 512);
     RawMemory.put32(c.block + VcpuBlock.MXCSR + 4, 0xffff);
     RawMemory.copyIn(s.ymmHigh, 0, c.block + VcpuBlock.YMM_HIGH, 256);

@@ -24,6 +24,7 @@ final class InterpVm implements Vm {
   private final Trace trace;
   private final List<InterpVcpu> vcpus = new CopyOnWriteArrayList<>();
   private final CodeHolders holders;
+  private final CodeCoverage coverage;
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
   private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
@@ -45,6 +46,7 @@ final class InterpVm implements Vm {
     this.clock = clock;
     this.trace = trace;
     holders = new CodeHolders(memory.arena());
+    coverage = new CodeCoverage(memory.arena().frames());
     memory.arena().addCodeWriteListener(listener);
     memory.addMapListener(mapListener);
   }
@@ -111,6 +113,10 @@ final class InterpVm implements Vm {
     }
   }
 
+  CodeCoverage coverage() {
+    return coverage;
+  }
+
   /** A vCPU has no blocks of a frame any more. */
   void frameHoldsNoCode(InterpVcpu vcpu, int frame) {
     holders.remove(frame, vcpu.id());
@@ -141,8 +147,9 @@ final class InterpVm implements Vm {
   }
 
   /**
-   * Guest-physical addresses lead elsewhere now. The vCPU that made it so sees it with its next
-   * access, the others before their next block.
+   * Guest-physical addresses lead elsewhere now, and translations end in machine frames. The vCPU
+   * that made it so drops its own before its next access, the others before their next block; whoever
+   * gives a frame to somebody else first waits until every vCPU has been out of {@link Vcpu#run}.
    */
   private void mapChanged() {
     for (InterpVcpu v : vcpus) {

@@ -47,6 +47,9 @@ final class Mmu {
   private static final long RESERVED_HIGH = ~((1L << PHYSICAL_BITS) - 1) & (1L << 52) - 1;
   private static final long NX = Long.MIN_VALUE;
 
+  /** Bits 52 to 62, which only long mode ignores. */
+  private static final long RESERVED_PAE = ~NX & -1L << 52;
+
   // Error code of a page fault (Intel SDM volume 3, figure 4-12).
   private static final int ERR_PRESENT = 1;
   private static final int ERR_WRITE = 2;
@@ -82,6 +85,11 @@ final class Mmu {
 
   // Results of the last walk.
   private long walkGpa;
+
+  /** The tables that the walk under way has gone through: where their entries are, and what. */
+  private final long[] passedAt = new long[4];
+
+  private final long[] passedEntry = new long[4];
   private boolean walkWritable;
   private boolean walkGlobal;
   private int walkShift;
@@ -190,12 +198,28 @@ final class Mmu {
   /** Makes every store to a frame take the slow path, which looks at the frame's flags. */
   void protectFrame(int frame) {
     long host = arena.address(frame);
-    for (int slot = 0; slot < 3 * ENTRIES; slot++) {
-      long e = entry(slot);
-      long tag = RawMemory.get64(e + WRITE);
-      if (RawMemory.get64(e + ADDEND) - tag == host) {
-        RawMemory.put64(e + WRITE, emptyTag(slot % ENTRIES));
+    int count = word(VcpuBlock.TLB_FILLED_COUNT);
+    int globalCount = word(VcpuBlock.TLB_FILLED_GLOBAL_COUNT);
+    if (Math.max(count, globalCount) > VcpuBlock.TLB_FILLED_MAX) {
+      for (int slot = 0; slot < 3 * ENTRIES; slot++) {
+        protect(slot, host);
       }
+      return;
+    }
+    // This may be another thread's TLB: an entry that is being added sees the frame's flag.
+    for (int i = 0; i < count; i++) {
+      protect(word(VcpuBlock.TLB_FILLED + 4 * i), host);
+    }
+    for (int i = 0; i < globalCount; i++) {
+      protect(word(VcpuBlock.TLB_FILLED_GLOBAL + 4 * i), host);
+    }
+  }
+
+  private void protect(int slot, long host) {
+    long e = entry(slot);
+    long tag = RawMemory.get64(e + WRITE);
+    if (RawMemory.get64(e + ADDEND) - tag == host) {
+      RawMemory.put64(e + WRITE, emptyTag(slot % ENTRIES));
     }
   }
 
@@ -252,13 +276,7 @@ final class Mmu {
       return c.bus.readMmio(gpa, size);
     }
     fill(va, part, frame, false);
-    long host = arena.address(frame) + (va & 4095);
-    return switch (size) {
-      case 1 -> RawMemory.get8(host);
-      case 2 -> RawMemory.get16(host);
-      case 4 -> RawMemory.get32(host);
-      default -> RawMemory.get64(host);
-    };
+    return Cpu.rawLoad(arena.address(frame) + (va & 4095), size);
   }
 
   private long loadCrossing(long va, int size) {
@@ -305,13 +323,7 @@ final class Mmu {
       c.vcpu.codeWrittenBySelf(frame, (int) va & 4095, size);
     }
     fill(va, part, frame, true);
-    long host = arena.address(frame) + (va & 4095);
-    switch (size) {
-      case 1 -> RawMemory.put8(host, (int) value);
-      case 2 -> RawMemory.put16(host, (int) value);
-      case 4 -> RawMemory.put32(host, (int) value);
-      default -> RawMemory.put64(host, value);
-    }
+    Cpu.rawStore(arena.address(frame) + (va & 4095), size, value);
     if (code) {
       vm.codeWrittenByCpu(c.vcpu, frame, (int) va & 4095, size);
     }
@@ -420,17 +432,18 @@ final class Mmu {
     RawMemory.put64(entry + WRITE, writable ? -page : emptyTag(index));
     RawMemory.put64(entry + ADDEND, arena.address(frame) - page);
     RawMemory.put8(c.block + VcpuBlock.TLB_GLOBAL + slot, walkGlobal ? 1 : 0);
-    if (writable && !vm.singleVcpu()) {
-      // Another vCPU may have begun to translate this frame since its flags were read.
-      VarHandle.fullFence();
-      if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-        RawMemory.put64(entry + WRITE, emptyTag(index));
-      }
-    }
     if (walkGlobal) {
       note(VcpuBlock.TLB_FILLED_GLOBAL, VcpuBlock.TLB_FILLED_GLOBAL_COUNT, slot);
     } else {
       note(VcpuBlock.TLB_FILLED, VcpuBlock.TLB_FILLED_COUNT, slot);
+    }
+    if (writable && !vm.singleVcpu()) {
+      // Another vCPU may have begun to translate this frame since its flags were read: it sets them
+      // before it looks at what is filled.
+      VarHandle.fullFence();
+      if ((arena.flags(frame) & FrameArena.CODE) != 0) {
+        RawMemory.put64(entry + WRITE, emptyTag(index));
+      }
     }
     if (walkShift > 12) {
       noteLarge(va, walkShift);
@@ -550,6 +563,16 @@ final class Mmu {
     return done;
   }
 
+  /** Sets the accessed bits of the tables that a walk went through, once it is known to succeed. */
+  private boolean markPassed(int count) {
+    for (int i = 0; i < count; i++) {
+      if (!mark(passedAt[i], passedEntry[i], A, true)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   private long walk64(long va, int part, boolean write, boolean fetch, boolean user) {
     boolean lm = c.longMode();
     if (lm && va << 16 >> 16 != va) {
@@ -562,7 +585,7 @@ final class Mmu {
       int shift;
       long rights = U | W;
       boolean nx = false;
-      long reserved = RESERVED_HIGH | (nxe ? 0 : NX);
+      long reserved = RESERVED_HIGH | (nxe ? 0 : NX) | (lm ? 0 : RESERVED_PAE);
       if (lm) {
         table = c.cr3 & PHYSICAL_MASK;
         shift = 39;
@@ -576,7 +599,7 @@ final class Mmu {
       }
       long at;
       long e;
-      boolean retry = false;
+      int passed = 0;
       while (true) {
         at = table + (va >>> shift & 511) * 8;
         e = entryAt(at);
@@ -596,20 +619,15 @@ final class Mmu {
         if (leaf) {
           break;
         }
-        if (!mark(at, e, A, true)) {
-          retry = true;
-          break;
-        }
+        passedAt[passed] = at;
+        passedEntry[passed++] = e;
         table = e & PHYSICAL_MASK;
         shift -= 9;
-      }
-      if (retry) {
-        continue;
       }
       if (!permitted(rights, nx, part, write, fetch)) {
         throw pageFault(va, ERR_PRESENT, write, user, fetch);
       }
-      if (!mark(at, e, write ? A | D : A, true)) {
+      if (!markPassed(passed) || !mark(at, e, write ? A | D : A, true)) {
         continue;
       }
       finish(va, e, rights, shift, write, user);
@@ -629,11 +647,10 @@ final class Mmu {
       }
       long rights = e & (U | W);
       int shift = 22;
+      long directoryAt = at;
+      long directory = e;
       boolean leaf = (e & PS) != 0 && (c.cr4 & Cpu.CR4_PSE) != 0;
       if (!leaf) {
-        if (!mark(at, e, A, false)) {
-          continue;
-        }
         at = (e & 0xffff_f000L) + (va >>> 12 & 1023) * 4;
         e = entry32At(at);
         if ((e & P) == 0) {
@@ -647,7 +664,8 @@ final class Mmu {
       if (!permitted(rights, false, part, write, fetch)) {
         throw pageFault(va, ERR_PRESENT, write, user, fetch);
       }
-      if (!mark(at, e, write ? A | D : A, false)) {
+      if (!leaf && !mark(directoryAt, directory, A, false)
+          || !mark(at, e, write ? A | D : A, false)) {
         continue;
       }
       finish(va, e, rights, shift, write, user);

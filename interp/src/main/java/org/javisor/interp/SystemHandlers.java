@@ -8,11 +8,6 @@ import org.javisor.isa.Operand;
 
 /** The semantics of system instructions: {@link Handlers} continued. */
 final class SystemHandlers {
-  private static final int RSI = 6;
-
-  /** KVM_EPERM: hypercalls are the kernel's. */
-  private static final long NOT_PERMITTED = -1;
-
   private static final Entropy ENTROPY = Entropy.host();
 
   private SystemHandlers() {}
@@ -131,31 +126,20 @@ final class SystemHandlers {
     }
   }
 
-  /**
-   * Nothing is watched: MWAIT ends at once, as it may for any reason of the implementation's own
-   * (Intel SDM volume 2, MWAIT), and the guest's loop around it looks again.
-   */
+  /** If it is not complete, the instruction begins again, behind whatever waits for the vCPU. */
   private static void hypercall(Cpu c) {
     if (!c.platform.hasHypercalls()) {
       throw c.ud();
     }
-    int size = c.is64() ? 8 : 4;
-    long result =
-        c.cpl == 0
-            ? c.platform.hypercall(
-                argument(c, Cpu.RAX, size),
-                argument(c, Cpu.RBX, size),
-                argument(c, Cpu.RCX, size),
-                argument(c, Cpu.RDX, size),
-                argument(c, RSI, size))
-            : NOT_PERMITTED;
-    c.put(Cpu.RAX << 3, size, result);
+    if (!c.platform.hypercall(c.hypercallRegisters)) {
+      throw Restart.INSTANCE;
+    }
   }
 
-  private static long argument(Cpu c, int register, int size) {
-    return Cpu.zeroExtend(c.reg(register), size);
-  }
-
+  /**
+   * Nothing is watched: MWAIT ends at once, as it may for any reason of the implementation's own
+   * (Intel SDM volume 2, MWAIT), and the guest's loop around it looks again.
+   */
   private static void monitor(Cpu c, Instruction in) {
     if (c.cpl != 0) {
       throw c.ud();
@@ -200,6 +184,7 @@ final class SystemHandlers {
     if (form.privileged() && c.cpl != 0) {
       switch (form.op()) {
         case CLAC, STAC -> throw c.ud();
+        case XSETBV -> throw (c.cr4 & Cpu.CR4_OSXSAVE) == 0 ? c.ud() : c.gp0();
         default -> throw c.gp0();
       }
     }

@@ -134,6 +134,12 @@ final class SystemRegisters {
         c.longMode() && (c.efer & Cpu.EFER_NXE) != 0 && (c.cr0 & Cpu.CR0_WP) != 0;
     RawMemory.put32(b + VcpuBlock.GLOBAL_BIT, (c.cr4 & Cpu.CR4_PGE) != 0 ? 1 << 8 : 0);
     RawMemory.put32(b + VcpuBlock.NO_FSGSBASE, (c.cr4 & Cpu.CR4_FSGSBASE) != 0 ? 0 : 1);
+    int kernel = (int) (star >>> 32) & 0xfffc;
+    int user = (int) (star >>> 48) & 0xffff;
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS, kernel);
+    RawMemory.put32(b + VcpuBlock.KERNEL_SELECTORS + 4, kernel + 8 & 0xffff);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS, user + 16 & 0xffff | 3);
+    RawMemory.put32(b + VcpuBlock.USER_SELECTORS + 4, user + 8 & 0xffff | 3);
     RawMemory.put32(b + VcpuBlock.NO_USER_TSC, (c.cr4 & Cpu.CR4_TSD) != 0 ? 1 : 0);
     RawMemory.put64(b + VcpuBlock.WALK_ROOT, walk ? c.cr3 & Mmu.PHYSICAL_MASK : -1);
   }
@@ -168,6 +174,51 @@ final class SystemRegisters {
     s.sysenterEsp = sysenterEsp;
     s.sysenterEip = sysenterEip;
     s.pat = pat;
+    s.tscOffset = tscOffset;
+    s.tscAdjust = tscAdjust;
+    s.otherMsrs.put(MSR_MISC_ENABLE, miscEnable);
+    s.otherMsrs.put(MSR_SPEC_CTRL, specControl);
+    s.otherMsrs.put(MSR_MTRR_DEFAULT, mtrrDefault);
+    s.otherMsrs.put(MSR_HWCR, hwcr);
+    for (int i = 0; i < mtrrs.length; i++) {
+      s.otherMsrs.put(MSR_MTRR + i, mtrrs[i]);
+    }
+    for (int msr = MSR_FIXED_FIRST; msr <= MSR_FIXED_LAST; msr++) {
+      if (fixedMtrr(msr) >= 0) {
+        s.otherMsrs.put(msr, fixedMtrrs[fixedMtrr(msr)]);
+      }
+    }
+    for (int i = 0; i < 3; i++) {
+      s.otherMsrs.put(MSR_MCE + i, mce[i]);
+    }
+  }
+
+  private static final int MSR_SPEC_CTRL = 0x48;
+  private static final int MSR_MCE = 0x179;
+  private static final int MSR_MISC_ENABLE = 0x1a0;
+  private static final int MSR_MTRR = 0x200;
+  private static final int MSR_FIXED_FIRST = 0x250;
+  private static final int MSR_FIXED_LAST = 0x26f;
+  private static final int MSR_MTRR_DEFAULT = 0x2ff;
+  private static final int MSR_HWCR = 0xc001_0015;
+
+  /** Takes what another vCPU had; what this one has not, nobody will read. */
+  private void adoptOther(int msr, long value) {
+    if (msr == MSR_MISC_ENABLE) {
+      miscEnable = value;
+    } else if (msr == MSR_SPEC_CTRL) {
+      specControl = value;
+    } else if (msr == MSR_MTRR_DEFAULT) {
+      mtrrDefault = value;
+    } else if (msr == MSR_HWCR) {
+      hwcr = value;
+    } else if (msr >= MSR_MTRR && msr < MSR_MTRR + mtrrs.length) {
+      mtrrs[msr - MSR_MTRR] = value;
+    } else if (fixedMtrr(msr) >= 0) {
+      fixedMtrrs[fixedMtrr(msr)] = value;
+    } else if (msr >= MSR_MCE && msr < MSR_MCE + 3) {
+      mce[msr - MSR_MCE] = value;
+    }
   }
 
   void adoptMsrs(CpuState s) {
@@ -181,6 +232,9 @@ final class SystemRegisters {
     sysenterEsp = s.sysenterEsp;
     sysenterEip = s.sysenterEip;
     pat = s.pat;
+    s.otherMsrs.forEach(this::adoptOther);
+    tscAdjust = s.tscAdjust;
+    setTscOffset(s.tscOffset);
     publish();
   }
 
@@ -256,10 +310,10 @@ final class SystemRegisters {
     }
     c.cr3 = value;
     publish();
-    // PCID or not, mappings of one address space are never kept for another, so "keep" is moot.
+    // The TLB never keeps mappings of one address space for another; where code is may be kept.
     if ((c.cr4 & Cpu.CR4_PGE) != 0) {
       c.mmu.flushNonGlobal();
-      c.vcpu.flushCodeNonGlobal();
+      c.vcpu.switchAddressSpace((c.cr4 & Cpu.CR4_PCIDE) != 0 ? (int) value & 0xfff : 0, keep);
     } else {
       c.mmu.flushAll();
       c.vcpu.flushCode();
@@ -311,6 +365,12 @@ final class SystemRegisters {
   /** The time stamp counter: 1 GHz, so nanoseconds of the machine's clock, plus what was written. */
   long tsc() {
     return c.clock.nanos() + tscOffset;
+  }
+
+  void setTscOffset(long ticks) {
+    if (ticks != tscOffset) {
+      moveTsc(ticks - tscOffset);
+    }
   }
 
   private void moveTsc(long ticks) {
@@ -542,7 +602,8 @@ final class SystemRegisters {
 
   private void writeEfer(long value) {
     long allowed =
-        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | (long) Cpu.EFER_FFXSR;
+        Cpu.EFER_SCE | Cpu.EFER_LME | Cpu.EFER_LMA | Cpu.EFER_NXE | Cpu.EFER_FFXSR
+            | (long) Cpu.EFER_AIBRSE;
     if ((value & ~allowed) != 0) {
       throw c.gp0();
     }

@@ -12,14 +12,23 @@ final class TaskSwitch {
     IRET
   }
 
+  /** The byte of a 32-bit TSS that holds its debug trap bit. */
+  private static final int TRAP = 0x64;
+
   private final Cpu c;
 
   TaskSwitch(Cpu c) {
     this.c = c;
   }
 
-  /** Switches to the task whose TSS {@code sel} names; RIP is already that of the return. */
-  void bySelector(int sel, Cause cause) {
+  /**
+   * Switches to the task whose TSS {@code sel} names. What is wrong with the TSS is a fault of the
+   * instruction that names it; what is wrong with its contents, of the new task.
+   *
+   * @param returnRip where the old task goes on when it comes back
+   * @param extraFlags flags that are set in what is saved of it, and nowhere else
+   */
+  void bySelector(int sel, Cause cause, long returnRip, int extraFlags) {
     Segments s = c.segments;
     int vector = cause == Cause.IRET ? GuestFault.TS : GuestFault.GP;
     if ((sel & 4) != 0 || (sel & ~3) == 0) {
@@ -42,14 +51,10 @@ final class TaskSwitch {
     boolean old32 = (s.attributes(Segments.TR) & 8) != 0;
     long oldBase = s.base(Segments.TR);
     int oldSelector = s.selector(Segments.TR);
-    int flags = c.rflags();
-    if (cause == Cause.JUMP || cause == Cause.IRET) {
-      setBusy(oldSelector, false);
-    }
+    int flags = c.rflags() | extraFlags;
     if (cause == Cause.IRET) {
       flags &= ~Cpu.NT;
     }
-    save(oldBase, old32, flags);
 
     // Read the whole new state before anything of it is installed.
     int word = new32 ? 4 : 2;
@@ -68,7 +73,12 @@ final class TaskSwitch {
       selectors[i] = (int) read(at + (long) i * word, 2);
     }
     int ldt = (int) read(at + (long) segments * word, 2);
+    boolean trap = new32 && (c.mmu.loadSystem(newBase + TRAP, 1) & 1) != 0;
 
+    save(oldBase, old32, returnRip, flags);
+    if (cause == Cause.JUMP || cause == Cause.IRET) {
+      setBusy(oldSelector, false);
+    }
     if (cause == Cause.CALL || cause == Cause.INTERRUPT) {
       c.mmu.storeSystem(newBase, 2, oldSelector);
       newFlags |= Cpu.NT;
@@ -78,13 +88,15 @@ final class TaskSwitch {
     }
     s.set(Segments.TR, sel, newBase, Segments.descriptorLimit(d), a | 2);
     c.cr0 |= Cpu.CR0_TS;
+    c.debug.taskSwitched(trap);
     if (new32 && (c.cr0 & 1L << 31) != 0 && cr3 != c.cr3) {
       c.system.setCr3(cr3);
     }
     c.rip = rip;
     c.setRflags(new32 ? newFlags & 0x3f_7fd7 : newFlags & 0x7fd7);
     for (int i = 0; i < 8; i++) {
-      c.put(i << 3, word, gpr[i]);
+      // A 16-bit task finds ones in the upper halves.
+      c.put(i << 3, 4, new32 ? gpr[i] : gpr[i] | 0xffff_0000L);
     }
     if ((newFlags & Cpu.VM) != 0 && new32) {
       c.cpl = 3;
@@ -136,10 +148,10 @@ final class TaskSwitch {
     c.mmu.storeSystem(at, 1, busy ? type | 2 : type & ~2);
   }
 
-  private void save(long base, boolean wide, int flags) {
+  private void save(long base, boolean wide, long rip, int flags) {
     int word = wide ? 4 : 2;
     long at = base + (wide ? 0x20 : 0x0e);
-    c.mmu.storeSystem(at, word, c.rip);
+    c.mmu.storeSystem(at, word, rip);
     c.mmu.storeSystem(at + word, word, flags);
     for (int i = 0; i < 8; i++) {
       c.mmu.storeSystem(at + (2L + i) * word, word, c.reg(i));

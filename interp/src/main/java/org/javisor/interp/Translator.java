@@ -24,11 +24,19 @@ public interface Translator extends AutoCloseable {
   /** Bytes of a frame that holds code have changed or are about to. */
   void invalidate(int frame, int offset, int length);
 
-  /** Whether anything of a frame is translated. */
-  boolean holds(int frame);
+  /** Which chunks of 64 bytes of a frame hold translated bytes, as bits. */
+  long covered(int frame);
 
-  /** Mappings of linear addresses may have changed: all, or all but global ones. */
-  void flush(boolean global);
+  /** Mappings of linear addresses may have changed, in all address spaces. */
+  void flush();
+
+  /**
+   * Another address space is in use, except for global mappings.
+   *
+   * @param pcid its process-context identifier
+   * @param keep its mappings are those it had when it was last left; otherwise they may be any
+   */
+  void switchAddressSpace(int pcid, boolean keep);
 
   /** The mapping of one page may have changed. */
   void flushPage(long va);

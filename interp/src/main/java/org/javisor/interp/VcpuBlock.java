@@ -61,6 +61,11 @@ public final class VcpuBlock {
   /** Bit 8 if CR4.PGE is set: a page-table entry's G bit counts; 4 bytes. */
   public static final int GLOBAL_BIT = 248;
 
+  /** CS and SS as SYSCALL and as SYSRET to 64-bit code load them: selectors, 4 bytes each. */
+  public static final int KERNEL_SELECTORS = 272;
+
+  public static final int USER_SELECTORS = 280;
+
   /** Not zero if RDTSC is for the kernel only; 4 bytes. */
   public static final int NO_USER_TSC = 256;
 

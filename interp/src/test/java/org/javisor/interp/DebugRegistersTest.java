@@ -112,4 +112,24 @@ class DebugRegistersTest {
     b.run(0, "0f 21 e0");
     assertEquals(6, b.vector);
   }
+
+  /** Breaks if a load of SS lets the trap of its own step through, or swallows that of the next. */
+  @Test
+  void aLoadOfSsDelaysTheStepByOneInstruction() {
+    // pushf; pop rax; or eax, 100h; push rax; mov ax, ss; popf; mov ss, ax; nop; nop
+    String code = "9c 58 0d 00 01 00 00 50 66 8c d0 9d 8e d0 90 90 90";
+    for (int cpl : new int[] {0, 3}) {
+      b.run(cpl, code);
+      expect(DB, 15);
+      assertEquals(0x4000, dr6());
+    }
+  }
+
+  /** Breaks if a step over HLT is forgotten while the CPU sleeps. */
+  @Test
+  void haltIsSteppedOver() {
+    b.run(0, "9c 58 0d 00 01 00 00 50 9d f4 90"); // ..., popf, hlt
+    expect(DB, 10);
+    assertEquals(0x4000, dr6());
+  }
 }

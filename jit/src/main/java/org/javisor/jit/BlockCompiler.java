@@ -45,12 +45,25 @@ final class BlockCompiler {
   private final Trampoline trampoline;
   private final Decoder decoder;
   private final Emitter e = new Emitter();
+
+  /** Exits. */
+  private final Emitter cold = new Emitter();
   private final byte[] bytes = new byte[WINDOW + 16];
-  private final Instruction in = new Instruction();
+  private final Instruction[] decoded = new Instruction[MAX];
+  private final AccessGroups groups = new AccessGroups();
+
+  /** The instruction under way. */
+  private Instruction in = new Instruction();
+
+  /** The groups whose addend has been found, as bits; and the one whose addend is in S1, or -1. */
+  private int groupsFound;
+
+  private int groupInS1;
 
   // The block under way.
   private JitBlock block;
   private long start;
+  private long coldStart;
   private int part;
   private int index;
   private int position;
@@ -67,6 +80,9 @@ final class BlockCompiler {
 
   private final int[] exitSizes = new int[8 * MAX];
 
+  /** And where what it checks begins. */
+  private final int[] exitEnds = new int[8 * MAX];
+
   /** The guest's vector registers are in the host's from here on. */
   private boolean vectorsLoaded;
 
@@ -82,6 +98,9 @@ final class BlockCompiler {
     this.sites = sites;
     this.trampoline = trampoline;
     this.decoder = core.decoder();
+    for (int i = 0; i < MAX; i++) {
+      decoded[i] = new Instruction();
+    }
   }
 
   /**
@@ -95,7 +114,7 @@ final class BlockCompiler {
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
     block = new JitBlock(rip, mode, frame);
     int most = MAX;
-    int length0 = decoder.decode(bytes, 0, available, 64, in);
+    int length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
     if (length0 == Decoder.NEED_MORE) {
       // The only instruction that may leave its page stands alone.
       int second = core.memory().frame(core.fetch(rip + available));
@@ -104,7 +123,7 @@ final class BlockCompiler {
       }
       RawMemory.copyOut(core.arena().address(second), bytes, available, 16);
       available += 16;
-      length0 = decoder.decode(bytes, 0, available, 64, in);
+      length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
       block.secondFrame = second;
       most = 1;
     }
@@ -113,7 +132,9 @@ final class BlockCompiler {
     }
     this.part = part;
     start = cache.next();
+    coldStart = cache.nextCold();
     e.reset();
+    cold.reset();
     exits = 0;
     index = 0;
     position = 0;
@@ -122,12 +143,18 @@ final class BlockCompiler {
     if (block.secondFrame >= 0) {
       guardSecondPage();
     }
+    int count = decodeBlock(available, most);
+    if ((mode & JitTranslator.MODE_PLAIN) == 0) {
+      groups.find(decoded, count);
+    } else {
+      groups.clear();
+    }
+    groupsFound = 0;
+    groupInS1 = -1;
     boolean ended = false;
-    while (!ended && index < most) {
-      int length = decoder.decode(bytes, position, available, 64, in);
-      if (length <= 0) {
-        break;
-      }
+    while (!ended && index < count) {
+      in = decoded[index];
+      int length = in.length;
       codeOffsets[index] = (short) e.length();
       guestOffsets[index] = (short) position;
       this.rip = rip + position;
@@ -147,6 +174,25 @@ final class BlockCompiler {
     return block;
   }
 
+  /** Decodes up to {@code most} instructions, to the first that surely ends the block. */
+  private int decodeBlock(int available, int most) {
+    int at = 0;
+    for (int i = 0; i < most; i++) {
+      int length = decoder.decode(bytes, at, available, 64, decoded[i]);
+      if (length <= 0) {
+        return i;
+      }
+      at += length;
+      switch (decoded[i].form.op()) {
+        case JMP, JCC, JCXZ, LOOP, CALL, CALLIND, JMPIND, RET -> {
+          return i + 1;
+        }
+        default -> {}
+      }
+    }
+    return most;
+  }
+
   /** Prepares an instruction of a valid block for the interpreter. */
   Core.Slow prepareSlow(JitBlock b, int i) {
     decode(b, i);
@@ -156,11 +202,6 @@ final class BlockCompiler {
     }
     b.slow[i] = s;
     return s;
-  }
-
-  String nameOf(JitBlock b, int i) {
-    decode(b, i);
-    return in.form.mnemonic() + (in.form.operands().isEmpty() ? "" : in.form.operands()) + (in.rep ? " rep" : "") + (in.lock ? " lock" : "");
   }
 
   private void decode(JitBlock b, int i) {
@@ -208,14 +249,14 @@ final class BlockCompiler {
     while (e.length() < 5) {
       e.b(0x90);
     }
-    int stale = e.length();
-    exitTo(sites.add(block, Sites.STALE, 0, block.rip));
+    int stale = coldOffset();
+    coldExit(sites.add(block, Sites.STALE, 0, block.rip));
     for (int i = 0; i < exits; i++) {
-      e.land(exitJumps[i]);
+      e.land(exitJumps[i], coldOffset());
       if (exitRetries[i] < 0) {
-        exitTo(exitSites[i]);
+        coldExit(exitSites[i]);
       } else {
-        walk(exitSites[i], exitRetries[i], exitSizes[i]);
+        walk(exitSites[i], exitRetries[i], exitSizes[i], exitEnds[i]);
       }
     }
     block.entry = start;
@@ -226,9 +267,25 @@ final class BlockCompiler {
       throw new AssertionError("block of " + e.length() + " bytes");
     }
     cache.append(e.code(), e.length());
+    cache.appendCold(cold.code(), cold.length());
   }
 
   // ---- exits ------------------------------------------------------------------------------
+
+  /** Where the next exit will be, from the block's start. */
+  private int coldOffset() {
+    return (int) (coldStart + cold.length() - start);
+  }
+
+  private void coldExit(int site) {
+    cold.movImmediate(S0, site);
+    coldJump(trampoline.exit);
+  }
+
+  private void coldJump(long target) {
+    int jump = cold.jump();
+    cold.patch32(jump, (int) (target - (coldStart + cold.length())));
+  }
 
   private void exitTo(int site) {
     e.movImmediate(S0, site);
@@ -244,18 +301,31 @@ final class BlockCompiler {
   }
 
   /** Walks the page tables and checks again; what the walk does not do is an exit. */
-  private void walk(int site, int retry, int access) {
+  private void walk(int site, int retry, int access, int end) {
     boolean write = (access & 1) != 0;
-    e.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
-    e.gsStore(S1, Layout.LAST_BYTE);
-    e.movImmediate(S0, site);
-    e.b(0x4c, 0x8d, 0x25); // lea r12, [rip + retry]
-    e.i32(retry - e.length() - 4);
-    int jump = e.jump();
-    e.patch32(jump, (int) (trampoline.walk(part, write) - (start + e.length())));
+    cold.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
+    cold.gsStore(S1, Layout.LAST_BYTE);
+    if (access >> 1 > 1 || write) {
+      if (end < 0) {
+        cold.movImmediate(S1, 0);
+      } else {
+        coldAddress(S1, end);
+      }
+      cold.gsStore(S1, Layout.CONTINUE);
+    }
+    cold.movImmediate(S0, site);
+    coldAddress(S1, retry);
+    coldJump(trampoline.walk(part, write));
+  }
+
+  /** lea to, [rip + what is at an offset of the block]. */
+  private void coldAddress(int to, int offset) {
+    cold.b(0x48 | to >> 3 << 2, 0x8d, 0x05 | (to & 7) << 3);
+    cold.i32((int) (start + offset - (coldStart + cold.length() + 4)));
   }
 
   private boolean slow() {
+    groupInS1 = -1;
     exitTo(sites.add(block, Sites.SLOW, index, 0));
     return Core.endsBlock(in);
   }
@@ -289,7 +359,7 @@ final class BlockCompiler {
   private void indirect() {
     e.gsLoad32(S0, Layout.ATTENTION);
     int attention = e.unlessRcxZero();
-    e.gsPext(S1, S2, Layout.JUMP_MASK);
+    e.stackPext(S1, S2, Layout.STACK_JUMP_MASK);
     e.gsLoadIndexed(S0, S1, Layout.jumpTags(part));
     e.lea(true, S0, S0, S2, 0, 0);
     int miss = e.unlessRcxZero();
@@ -297,6 +367,9 @@ final class BlockCompiler {
     int site = sites.add(block, Sites.INDIRECT, index, 0);
     exitFrom(attention, site);
     exitFrom(miss, site);
+    if (sites.kind(site) == Sites.GROUP) {
+      sites.setTarget(site, miss);
+    }
   }
 
   // ---- registers and memory ---------------------------------------------------------------
@@ -353,17 +426,73 @@ final class BlockCompiler {
 
   /** Looks the address in S2 up in the TLB and leaves in S1 what to add to it. */
   private void check(int size, boolean write) {
+    check(
+        size, write, sites.add(block, Sites.MISS, Sites.access(index, size, write), 0));
+  }
+
+  private void check(int size, boolean write, int site) {
     int retry = e.length();
-    e.gsPext(S1, S2, Layout.TLB_MASK);
+    e.stackPext(S1, S2, Layout.STACK_TLB_MASK);
     e.gsLoadIndexed(S0, S1, Layout.tlbTags(part, write));
     e.lea(true, S0, S0, S2, 0, size - 1);
-    e.gsPext(S0, S0, Layout.PAGE_MASK);
+    e.stackPext(S0, S0, Layout.STACK_PAGE_MASK);
     int miss = e.unlessRcxZero();
-    exitFrom(
-        miss, sites.add(block, Sites.MISS, Sites.access(index, size, write), 0));
+    exitFrom(miss, site);
+    if (sites.kind(site) == Sites.GROUP) {
+      sites.setTarget(site, miss);
+    }
     exitRetries[exits - 1] = retry;
     exitSizes[exits - 1] = size << 1 | (write ? 1 : 0);
     e.gsLoadIndexed(S1, S1, Layout.tlbAddends(part));
+    exitEnds[exits - 1] = e.length();
+  }
+
+  /** How the memory operand is addressed once it has been looked up. */
+  private int operandBase;
+
+  private int operandIndex;
+  private int operandDisplacement;
+
+  /** Looks the operand whose address is in S2 up. */
+  private void lookUp(int size, boolean write) {
+    check(size, write);
+    groupInS1 = -1;
+    operandBase = S2;
+    operandIndex = S1;
+    operandDisplacement = 0;
+  }
+
+  /**
+   * Addresses the operand as one of a group, if it is in one. Leaves S0 free, and S2 unless the base
+   * register needs it.
+   */
+  private boolean inGroup() {
+    int g = groups.of(index);
+    if (g < 0) {
+      return false;
+    }
+    int base = groups.base(g);
+    int slot = Layout.GROUPS + 8 * g;
+    if ((groupsFound & 1 << g) == 0) {
+      e.lea(true, S2, read(base, S2), NONE, 0, groups.begin(g, index));
+      check(groups.size(g), groups.writes(g), sites.add(block, Sites.GROUP, index, 0));
+      exitEnds[exits - 1] = -1;
+      e.gsStore(S1, slot);
+      groupsFound |= 1 << g;
+    } else if (groupInS1 != g) {
+      e.gsLoad(S1, slot);
+    }
+    groupInS1 = g;
+    operandBase = read(base, S2);
+    operandIndex = S1;
+    operandDisplacement = groups.displacement(index);
+    return true;
+  }
+
+  /** An access of the looked-up operand with a one-byte opcode. */
+  private void operandAccess(boolean wide, int opcode, int register) {
+    e.memory(
+        wide, opcode, register, operandBase, operandIndex, 0, operandDisplacement);
   }
 
   /** Leaves an access whose address in S2 is not aligned to the interpreter. */
@@ -377,9 +506,23 @@ final class BlockCompiler {
 
   // ---- instructions -----------------------------------------------------------------------
 
+  /** Whether an instruction's code leaves S1 alone, or says so when it does not. */
+  private static boolean keepsS1(Op op) {
+    return switch (op) {
+      case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, IMUL2, IMUL3, ROL, ROR,
+          RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD, CMOVCC, SETCC, BSF, BSR,
+          TZCNT, LZCNT, POPCNT, MOV, SIMD, PUSH, POP, CALL, RET, NOP ->
+          true;
+      default -> false;
+    };
+  }
+
   /** Translates one instruction; returns whether it ends the block. */
   private boolean instruction() {
     Form form = in.form;
+    if (!keepsS1(form.op())) {
+      groupInS1 = -1;
+    }
     if (in.operandSize == 2 && form.default64()) {
       return slow(); // 16-bit branches and stack operations
     }
@@ -528,9 +671,7 @@ final class BlockCompiler {
         return false;
       }
       case MOVSREG -> {
-        // Translated code does not keep CS and SS up to date.
-        boolean kept = in.reg == 0 || in.reg >= 3 && in.reg < 6;
-        if (form.operand(0) == Operand.Sw || !in.isMemory() && in.operandSize == 2 || !kept) {
+        if (form.operand(0) == Operand.Sw || in.reg > 5) {
           return slow();
         }
         if (in.isMemory()) {
@@ -539,6 +680,14 @@ final class BlockCompiler {
           e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
           e.b(0x66);
           e.memory(false, 0x89, S0, S2, S1, 0, 0);
+          return false;
+        }
+        if (in.operandSize == 2) {
+          int host = read(in.rm, S1);
+          e.gsLoad32(S0, VcpuBlock.SELECTORS + 4 * in.reg);
+          e.b(0x66);
+          e.rr(false, 0x8b, host, S0);
+          written(in.rm, host);
           return false;
         }
         int host = target(in.rm, S0);
@@ -594,9 +743,8 @@ final class BlockCompiler {
         return true;
       }
       case RET -> {
-        e.mov(S2, GUEST_RSP);
-        check(8, false);
-        e.memory(true, 0x8b, S2, S2, S1, 0, 0);
+        stack(0, false);
+        operandAccess(true, 0x8b, S2);
         int release = in.form.operands().isEmpty() ? 0 : (int) in.immediate & 0xffff;
         e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, 8 + release);
         indirect();
@@ -671,15 +819,20 @@ final class BlockCompiler {
     memory = rmIndex >= 0 && in.isMemory();
     rmSlot = -1;
     boolean rmHigh = false;
-    if (memory) {
-      address();
-      if (in.lock || op == Op.XCHG || form.isAligned()) {
-        checkAligned(rmSize);
-      }
-      check(rmSize, rmWritten || bothWritten);
-    }
     // The scratch registers that are still free, as bits.
-    int free = memory ? 1 << S0 : 1 << S0 | 1 << S1 | 1 << S2;
+    int free = 1 << S0 | 1 << S1 | 1 << S2;
+    if (memory) {
+      free = 1 << S0;
+      if (!inGroup()) {
+        address();
+        if (in.lock || op == Op.XCHG || form.isAligned()) {
+          checkAligned(rmSize);
+        }
+        lookUp(rmSize, rmWritten || bothWritten);
+      } else if (operandBase != S2) {
+        free |= 1 << S2;
+      }
+    }
     if (byCl) {
       e.mov32(S0, GUEST_RCX);
       free &= ~(1 << S0);
@@ -689,12 +842,14 @@ final class BlockCompiler {
     int scratchNeeded =
         (regIndex >= 0 && (regHigh || Layout.host(in.reg) < 0) ? 1 : 0)
             + (vvvvIndex >= 0 && Layout.host(in.vvvv) < 0 ? 1 : 0);
-    int memoryIndex = S1;
     if (memory && scratchNeeded > Integer.bitCount(free)) {
-      e.lea(true, S2, S2, S1, 0, 0);
-      memoryIndex = NONE;
-      free |= 1 << S1;
+      e.lea(true, S2, operandBase, operandIndex, 0, operandDisplacement);
+      operandBase = S2;
+      operandIndex = NONE;
+      operandDisplacement = 0;
+      free = free & ~(1 << S2) | 1 << S1;
     }
+    int before = free;
     if (regIndex >= 0) {
       if (regHigh) {
         reg = Integer.numberOfTrailingZeros(free);
@@ -726,6 +881,7 @@ final class BlockCompiler {
         rm = in.rm;
       } else if (rmHigh) {
         rm = Integer.numberOfTrailingZeros(free);
+        free &= ~(1 << rm);
         e.rorx(true, rm, Layout.host(in.rm - 4), 8);
       } else if (Layout.host(in.rm) >= 0) {
         rm = Layout.host(in.rm);
@@ -733,13 +889,17 @@ final class BlockCompiler {
         rmSlot = Layout.slot(in.rm);
       } else {
         rm = Integer.numberOfTrailingZeros(free);
+        free &= ~(1 << rm);
         e.gsLoad(rm, Layout.slot(in.rm));
       }
+    }
+    if ((before & ~free & 1 << S1) != 0) {
+      groupInS1 = -1;
     }
     boolean byteRegister =
         rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
             || regIndex >= 0 && in.operandBytes(regIndex) == 1;
-    encode(reg, vvvv, memoryIndex, byteRegister);
+    encode(reg, vvvv, byteRegister);
     e.bytes(bytes, position + in.length - immediates, immediates);
     // MULX with twice the same destination keeps the high half, which is the one by ModRM.reg.
     if (vvvvIndex >= 0 && vvvvWritten) {
@@ -786,13 +946,13 @@ final class BlockCompiler {
   }
 
   /** Prefixes, opcode and operands of the instruction on host registers. */
-  private void encode(int regField, int vvvv, int memoryIndex, boolean byteRegister) {
+  private void encode(int regField, int vvvv, boolean byteRegister) {
     Form form = in.form;
     if (rmSlot >= 0) {
       e.b(0x65);
     }
-    int base = memory ? S2 : rmSlot >= 0 ? 0 : rm;
-    int indexRegister = memory && memoryIndex != NONE ? memoryIndex : 0;
+    int base = memory ? operandBase : rmSlot >= 0 ? 0 : rm;
+    int indexRegister = memory && operandIndex != NONE ? operandIndex : 0;
     int r = regField >> 3 & 1;
     int x = indexRegister >> 3 & 1;
     int b = base >> 3 & 1;
@@ -834,7 +994,7 @@ final class BlockCompiler {
     }
     e.b(in.opcode);
     if (memory) {
-      e.operand(regField, S2, memoryIndex, 0, 0);
+      e.operand(regField, operandBase, operandIndex, 0, operandDisplacement);
     } else if (rmSlot >= 0) {
       e.operand(regField, NONE, NONE, 0, rmSlot);
     } else {
@@ -942,24 +1102,28 @@ final class BlockCompiler {
 
   private void load(int absent, long stub) {
     e.gsLoad32(S0, absent);
-    e.jumpIfRcxZero(33);
-    // 33 bytes: where to go on, which instruction the interpreter has if it cannot be, and there.
-    int begin = e.length();
-    e.gsStore32Immediate(Layout.VECTORS_SITE, sites.add(block, Sites.SLOW, index, 0));
-    e.b(0x48, 0x8d, 0x0d);
-    e.i32(14); // lea rcx, [rip + 14]
-    e.gsStore(S0, Layout.TEMPORARY);
-    int jump = e.jump();
-    e.patch32(jump, (int) (stub - (start + e.length())));
-    if (e.length() - begin != 33) {
-      throw new AssertionError("vector check of " + (e.length() - begin));
-    }
+    int away = e.unlessRcxZero();
+    e.land(away, coldOffset());
+    cold.gsStore32Immediate(Layout.VECTORS_SITE, sites.add(block, Sites.SLOW, index, 0));
+    coldAddress(S0, e.length());
+    cold.gsStore(S0, Layout.TEMPORARY);
+    coldJump(stub);
   }
 
   // ---- strings ----------------------------------------------------------------------------
 
   /** MOVS and STOS upwards, page by page when repeated. */
   private boolean string() {
+    int first = exits;
+    boolean ended = emitString();
+    if (in.rep) {
+      // What is moved at once must end with the page.
+      java.util.Arrays.fill(exitEnds, first, exits, -1);
+    }
+    return ended;
+  }
+
+  private boolean emitString() {
     boolean moves = in.form.op() == Op.MOVS;
     int size = in.operandBytes(0);
     if (in.addressSize != 8 || in.repne || moves && usesSegment()) {
@@ -1096,6 +1260,7 @@ final class BlockCompiler {
     if (first.kind() == Operand.Kind.OFFSET || second.kind() == Operand.Kind.OFFSET) {
       boolean store = first.kind() == Operand.Kind.OFFSET;
       int size = in.bytes((store ? second : first).size());
+      groupInS1 = -1;
       e.movImmediate(S2, in.displacement);
       if (usesSegment()) {
         e.gsLoad(S1, in.segment == Instruction.FS ? VcpuBlock.FS_BASE : VcpuBlock.GS_BASE);
@@ -1223,7 +1388,7 @@ final class BlockCompiler {
     e.alu(false, 1, R11, 2);
     e.gs(false, 0x23, S0, VcpuBlock.SYSCALL_KEEPS);
     e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
-    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSCALL);
+    privilege(VcpuBlock.BY_SYSCALL, VcpuBlock.KERNEL_SELECTORS);
     e.movImmediate(S0, 1);
     e.alu(false, 0, S0, 0); // all arithmetic flags become 0
     e.gsLoad(S2, VcpuBlock.LSTAR);
@@ -1232,6 +1397,13 @@ final class BlockCompiler {
     indirect();
     part = user;
     return true;
+  }
+
+  /** Notes a change of privilege; CS and SS are neighbours. */
+  private void privilege(int change, int selectors) {
+    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, change);
+    e.gsLoad(S0, selectors);
+    e.gsStore(S0, VcpuBlock.SELECTORS + 4);
   }
 
   private boolean systemReturn() {
@@ -1243,7 +1415,7 @@ final class BlockCompiler {
     e.gsLoad32(S0, Layout.ATTENTION);
     slowFrom(e.unlessRcxZero());
     // Looked up first: a return to a wrong address has its fault in the right place.
-    e.gsPext(S1, GUEST_RCX, Layout.JUMP_MASK);
+    e.stackPext(S1, GUEST_RCX, Layout.STACK_JUMP_MASK);
     e.gsLoadIndexed(S0, S1, Layout.jumpTags(Core.USER));
     e.lea(true, S0, S0, GUEST_RCX, 0, 0);
     slowFrom(e.unlessRcxZero());
@@ -1255,7 +1427,7 @@ final class BlockCompiler {
     e.mov32(S0, R11);
     e.alu(false, 4, S0, 0x600);
     e.gsStore32(S0, VcpuBlock.SYSTEM_FLAGS);
-    e.gsStore32Immediate(VcpuBlock.PRIVILEGE, VcpuBlock.BY_SYSRET);
+    privilege(VcpuBlock.BY_SYSRET, VcpuBlock.USER_SELECTORS);
     e.loadFlags(R11, S0, Layout.SAVED_RAX);
     e.gsJump(Layout.TEMPORARY);
     return true;
@@ -1371,6 +1543,18 @@ final class BlockCompiler {
 
   // ---- stack ------------------------------------------------------------------------------
 
+  /** Looks the stack up at a distance from RSP. */
+  private void stack(int displacement, boolean write) {
+    if (!inGroup()) {
+      e.lea(true, S2, GUEST_RSP, NONE, 0, displacement);
+      lookUp(8, write);
+    }
+  }
+
+  private void moveStack(int bytes) {
+    e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, bytes);
+  }
+
   private boolean push() {
     Operand o = in.form.operand(0);
     switch (o.kind()) {
@@ -1379,11 +1563,11 @@ final class BlockCompiler {
         if (fromMemory) {
           address();
           check(8, false);
+          groupInS1 = -1;
           e.memory(true, 0x8b, S0, S2, S1, 0, 0);
           e.gsStore(S0, Layout.TEMPORARY);
         }
-        e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
-        check(8, true);
+        stack(-8, true);
         int from;
         if (fromMemory) {
           e.gsLoad(S0, Layout.TEMPORARY);
@@ -1391,48 +1575,47 @@ final class BlockCompiler {
         } else {
           from = read(o.kind() == Operand.Kind.RM ? in.rm : in.opcodeRegister(), S0);
         }
-        e.memory(true, 0x89, from, S2, S1, 0, 0);
+        operandAccess(true, 0x89, from);
       }
       case IMMEDIATE, IMMEDIATE_SIGNED -> {
-        e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
-        check(8, true);
-        e.memory(true, 0xc7, 0, S2, S1, 0, 0);
+        stack(-8, true);
+        operandAccess(true, 0xc7, 0);
         e.i32((int) in.immediate);
       }
       default -> {
+        groupInS1 = -1;
         return slow();
       }
     }
-    e.mov(GUEST_RSP, S2);
+    moveStack(-8);
     return false;
   }
 
   private void pushAddress(long value) {
-    e.lea(true, S2, GUEST_RSP, NONE, 0, -8);
-    check(8, true);
+    stack(-8, true);
     if ((int) value == value) {
-      e.memory(true, 0xc7, 0, S2, S1, 0, 0);
+      operandAccess(true, 0xc7, 0);
       e.i32((int) value);
     } else {
       e.movImmediate(S0, value);
-      e.memory(true, 0x89, S0, S2, S1, 0, 0);
+      operandAccess(true, 0x89, S0);
     }
-    e.mov(GUEST_RSP, S2);
+    moveStack(-8);
   }
 
   private boolean pop() {
     if (in.form.operand(0).kind() == Operand.Kind.RM && in.isMemory()) {
+      groupInS1 = -1;
       return slow(); // its address may depend on the RSP after it
     }
     int register =
         in.form.operand(0).kind() == Operand.Kind.RM ? in.rm : in.opcodeRegister();
-    e.mov(S2, GUEST_RSP);
-    check(8, false);
+    stack(0, false);
     int to = target(register, S0);
-    e.memory(true, 0x8b, to, S2, S1, 0, 0);
+    operandAccess(true, 0x8b, to);
     written(register, to);
     if (to != GUEST_RSP) {
-      e.lea(true, GUEST_RSP, GUEST_RSP, NONE, 0, 8);
+      moveStack(8);
     }
     return false;
   }
@@ -1456,7 +1639,7 @@ final class BlockCompiler {
     loadTarget();
     e.gsLoad32(S0, Layout.ATTENTION);
     int attention = e.unlessRcxZero();
-    e.gsPext(S1, S2, Layout.JUMP_MASK);
+    e.stackPext(S1, S2, Layout.STACK_JUMP_MASK);
     e.gsLoadIndexed(S0, S1, Layout.jumpTags(part));
     e.lea(true, S0, S0, S2, 0, 0);
     int miss = e.unlessRcxZero();
@@ -1467,6 +1650,9 @@ final class BlockCompiler {
     int site = sites.add(block, Sites.SLOW, index, 0);
     exitFrom(attention, site);
     exitFrom(miss, site);
+    if (sites.kind(site) == Sites.GROUP) {
+      sites.setTarget(site, miss);
+    }
     return true;
   }
 

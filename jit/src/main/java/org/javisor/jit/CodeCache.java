@@ -6,15 +6,22 @@ import org.javisor.memory.RawMemory;
 /**
  * Bounded executable memory of one vCPU. Never writable and executable at one address: a memory
  * object is mapped twice, to write through one mapping and to run through the other.
+ *
+ * <p>The lower part holds what runs often, the upper one exits: so that little else is between what
+ * runs often.
  */
 final class CodeCache implements AutoCloseable {
   private final int size;
   private final long writable;
   private final long executable;
+  private final int coldStart;
   private int used;
+  private int coldUsed;
 
   CodeCache(int size) {
     this.size = size;
+    coldStart = size / 8 * 5;
+    coldUsed = coldStart;
     int fd = HostMemory.createMemfd("javisor-code", size);
     writable = HostMemory.mapMemfd(fd, 0, size, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
     executable = HostMemory.mapMemfd(fd, 0, size, HostMemory.PROT_READ | HostMemory.PROT_EXEC);
@@ -29,8 +36,12 @@ final class CodeCache implements AutoCloseable {
     return used;
   }
 
+  int coldUsed() {
+    return coldUsed - coldStart;
+  }
+
   boolean hasRoom(int bytes) {
-    return used + bytes <= size;
+    return used + bytes <= coldStart && coldUsed + bytes <= size;
   }
 
   /** Where the next code will run. */
@@ -44,9 +55,20 @@ final class CodeCache implements AutoCloseable {
     used = used + length + 15 & -16;
   }
 
+  /** Where the next exits will run. */
+  long nextCold() {
+    return executable + coldUsed;
+  }
+
+  void appendCold(byte[] code, int length) {
+    RawMemory.copyIn(code, 0, writable + coldUsed, length);
+    coldUsed += length;
+  }
+
   /** Forgets what was appended after {@code used} was {@code mark}. */
   void truncate(int mark) {
     used = mark;
+    coldUsed = coldStart;
   }
 
   /** Changes 4 bytes of code. */

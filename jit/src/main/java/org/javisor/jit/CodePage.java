@@ -44,6 +44,11 @@ final class CodePage {
     return (covered & mask(offset, length)) != 0;
   }
 
+  /** The chunks that hold bytes of blocks, as bits. */
+  long covered() {
+    return covered;
+  }
+
   boolean empty() {
     return covered == 0;
   }

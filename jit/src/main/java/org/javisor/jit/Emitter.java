@@ -334,6 +334,13 @@ final class Emitter {
     gsOperand(to, mask);
   }
 
+  /** pext to, from, [rsp + offset]. */
+  void stackPext(int to, int from, int offset) {
+    vex(to, 0, 0, 2, true, from, 2);
+    b(0xf5);
+    operand(to, RSP, NONE, 0, offset);
+  }
+
   /** pdep to, from, gs:[mask]: bits spread to where a mask in the block has ones. */
   void gsPdep(int to, int from, int mask) {
     b(0x65);

@@ -41,6 +41,9 @@ final class JitBlock {
   /** The same for the x87 registers. */
   int x87From = Integer.MAX_VALUE;
 
+  /** From instructions on, the same with each access looked at by itself; as they are needed. */
+  JitBlock[] plain;
+
   boolean valid = true;
 
   /** Its code is no longer in the cache. */

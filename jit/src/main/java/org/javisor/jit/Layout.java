@@ -44,15 +44,33 @@ final class Layout {
   /** A value across two accesses of one instruction. */
   static final int TEMPORARY = WORDS + 16;
 
-  // Masks of PEXT.
+  // Masks of PEXT that are used most: on the host's stack, at offsets from RSP, for shorter code.
   /** The bits of a linear address that choose a TLB entry. */
-  static final int TLB_MASK = WORDS + 24;
+  static final int STACK_TLB_MASK = 0;
 
   /** The bits of the page number. */
-  static final int PAGE_MASK = WORDS + 32;
+  static final int STACK_PAGE_MASK = 8;
 
   /** The bits of an address that choose an entry of the jump cache. */
-  static final int JUMP_MASK = WORDS + 40;
+  static final int STACK_JUMP_MASK = 16;
+
+  static final int STACK_BYTES = 24;
+
+  /** Which parts of frames hold code: {@code Core.coverage}. */
+  static final int COVERAGE = WORDS + 512;
+
+  /** Where an access goes on that needs no second check. */
+  static final int CONTINUE = WORDS + 432;
+
+  /** The bytes of a load across two pages. */
+  static final int CROSSING = WORDS + 448;
+
+  /** What to add to the addresses of groups of accesses, 8 bytes each. */
+  static final int GROUPS = WORDS + 368;
+
+  static final int GROUPS_MAX = 8;
+
+  // Masks of PEXT in the block.
 
   /** All bits of the system flags but DF. */
   static final int NOT_DF = WORDS + 48;

@@ -79,7 +79,7 @@ final class PageWalk {
     e.gsLoad(RAX, Layout.LAST_BYTE);
     e.rr(true, 0x33, RAX, S2);
     e.shift(true, 5, RAX, 12);
-    bailIf(NOT_ZERO);
+    int crosses = e.jumpIf(NOT_ZERO);
     e.gsLoad(RAX, VcpuBlock.WALK_ROOT);
     e.rr(true, 0x85, RAX, RAX);
     bailIf(SIGN);
@@ -132,6 +132,8 @@ final class PageWalk {
     leaf();
     restore();
     e.gsJump(Layout.WALK_SAVED + 8 * 5);
+    e.land(crosses);
+    crossing();
     for (int i = 0; i < bailCount; i++) {
       e.land(bails[i]);
     }
@@ -203,13 +205,16 @@ final class PageWalk {
     e.b(0x08); // movzx eax, byte [rax + rcx]
     e.test(RAX, 7);
     int free = e.jumpIf(ZERO);
+    if (write) {
+      besideCode();
+    }
     e.movImmediate(S1, 0);
     e.land(free);
     if (write) {
       e.test(S1, W);
       bailIf(ZERO);
     }
-    e.mov32(RBX, RCX); // the frame
+    e.mov32(RSI, RCX); // the frame
     e.shift(true, 4, RCX, 12);
     e.gs(true, 0x03, RCX, Layout.ARENA);
     e.mov(RDX, S2);
@@ -231,11 +236,52 @@ final class PageWalk {
     e.mov(RDX, RCX);
     e.land(writable);
     e.gsIndexed(true, 0x89, RDX, RAX, 3, Layout.tlbTags(part, true));
-    recheckFlags();
     note();
+    recheckFlags();
   }
 
-  /** Another vCPU may have begun to translate the frame since its flags were read. */
+  /**
+   * A store to a frame that holds code elsewhere goes on, this once. RCX: the frame; RAX: its flags;
+   * S1: whether it may be written otherwise.
+   */
+  private void besideCode() {
+    e.alu(false, 7, RAX, 1); // CODE alone
+    bailIf(NOT_ZERO);
+    e.test(S1, W);
+    bailIf(ZERO);
+    e.gs(false, 0x83, 7, Layout.SEVERAL);
+    e.b(0); // cmp dword gs:[SEVERAL], 0
+    bailIf(NOT_ZERO);
+    e.gs(true, 0x83, 7, Layout.CONTINUE);
+    e.b(0); // cmp qword gs:[CONTINUE], 0
+    bailIf(ZERO);
+    e.mov(RAX, S2);
+    e.shift(true, 5, RAX, 6);
+    e.alu(false, 4, RAX, 63);
+    e.gsLoad(RDX, Layout.LAST_BYTE);
+    e.shift(true, 5, RDX, 6);
+    e.alu(false, 4, RDX, 63);
+    e.rr(false, 0x3b, RDX, RAX);
+    bailIf(NOT_ZERO);
+    e.gsLoad(RDX, Layout.COVERAGE);
+    e.memory(true, 0x8b, RDX, RDX, RCX, 3, 0);
+    e.b(0x48, 0x0f, 0xa3);
+    e.b(0xc2); // bt rdx, rax
+    bailIf(BELOW);
+    e.shift(true, 4, RCX, 12);
+    e.gs(true, 0x03, RCX, Layout.ARENA);
+    e.mov(RDX, S2);
+    e.alu(true, 4, RDX, -4096);
+    e.rr(true, 0x2b, RCX, RDX);
+    e.mov(S1, RCX);
+    restore();
+    e.gsJump(Layout.CONTINUE);
+  }
+
+  /**
+   * Another vCPU may have begun to translate the frame since its flags were read: it has set the
+   * flag before it looks at the list of what is filled. RSI: the frame.
+   */
   private void recheckFlags() {
     e.gs(false, 0x83, 7, Layout.SEVERAL);
     e.b(0); // cmp dword gs:[SEVERAL], 0
@@ -243,9 +289,16 @@ final class PageWalk {
     e.b(0x0f, 0xae, 0xf0); // mfence
     e.gsLoad(RDX, Layout.FRAME_FLAGS);
     e.b(0x0f, 0xb6, 0x14);
-    e.b(0x1a); // movzx edx, byte [rdx + rbx]
+    e.b(0x32); // movzx edx, byte [rdx + rsi]
     e.test(RDX, 1);
     int stillFree = e.jumpIf(ZERO);
+    e.mov(RAX, S2);
+    e.shift(true, 5, RAX, 12);
+    e.alu(false, 4, RAX, VcpuBlock.TLB_ENTRIES - 1);
+    e.mov32(RCX, RAX);
+    e.alu(false, 6, RCX, 2);
+    e.shift(true, 4, RCX, 12);
+    e.b(0x48, 0xf7, 0xd9); // neg rcx: an empty tag
     e.gsIndexed(true, 0x89, RCX, RAX, 3, Layout.tlbTags(part, true));
     e.land(stillFree);
     e.land(single);
@@ -272,6 +325,57 @@ final class PageWalk {
     e.land(count);
     e.lea(false, RAX, RAX, NONE, 0, 1);
     e.gsIndexed(false, 0x89, RAX, RCX, 2, VcpuBlock.TLB_FILLED_COUNT);
+  }
+
+  /**
+   * An access across two pages that are both in the TLB: if they are neighbours on the host, too, it
+   * goes on as one; otherwise the bytes of a load are put together.
+   */
+  private void crossing() {
+    e.gs(true, 0x83, 7, Layout.CONTINUE);
+    e.b(0); // cmp qword gs:[CONTINUE], 0
+    bailIf(ZERO);
+    e.mov(RDX, S2);
+    e.alu(true, 4, RDX, -4096);
+    entry(RCX);
+    e.lea(true, RDX, RDX, NONE, 0, 4096);
+    entry(RBX);
+    e.mov(S1, RCX);
+    e.rr(true, 0x3b, RCX, RBX);
+    if (write) {
+      bailIf(NOT_ZERO);
+    } else {
+      int neighbours = e.jumpIf(ZERO);
+      // RDX: the second page. RSI, RDI and RCX for REP MOVSB.
+      e.b(0xf3, 0x48, 0x0f);
+      e.b(0xae, 0xcf); // rdgsbase rdi
+      e.lea(true, RDI, RDI, NONE, 0, Layout.CROSSING);
+      e.mov(S1, RDI);
+      e.rr(true, 0x2b, S1, S2);
+      e.lea(true, RSI, S2, RCX, 0, 0);
+      e.mov(RCX, RDX);
+      e.rr(true, 0x2b, RCX, S2);
+      e.b(0xf3, 0xa4); // rep movsb
+      e.lea(true, RSI, RDX, RBX, 0, 0);
+      e.gsLoad(RCX, Layout.LAST_BYTE);
+      e.rr(true, 0x2b, RCX, RDX);
+      e.lea(true, RCX, RCX, NONE, 0, 1);
+      e.b(0xf3, 0xa4);
+      e.land(neighbours);
+    }
+    restore();
+    e.gsJump(Layout.CONTINUE);
+  }
+
+  /** Loads the addend of the page in RDX. */
+  private void entry(int to) {
+    e.mov(RAX, RDX);
+    e.shift(true, 5, RAX, 12);
+    e.alu(false, 4, RAX, VcpuBlock.TLB_ENTRIES - 1);
+    e.gsIndexed(true, 0x8b, to, RAX, 3, Layout.tlbTags(part, write));
+    e.rr(true, 0x03, to, RDX);
+    bailIf(NOT_ZERO);
+    e.gsIndexed(true, 0x8b, to, RAX, 3, Layout.tlbAddends(part));
   }
 
   private void restore() {

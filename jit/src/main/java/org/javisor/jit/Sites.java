@@ -22,6 +22,11 @@ final class Sites {
   /** An instruction that is to go on once events have been looked at. */
   static final int AGAIN = 5;
 
+  /** A group of accesses that the TLB does not serve at once: each is to be looked at by itself. */
+  static final int GROUP = 6;
+
+  static final int KINDS = 7;
+
   private static final int KIND_BITS = 3;
 
   private JitBlock[] blocks = new JitBlock[1 << 12];
@@ -39,6 +44,10 @@ final class Sites {
     infos[count] = info << KIND_BITS | kind;
     targets[count] = target;
     return count++;
+  }
+
+  void setTarget(int site, long target) {
+    targets[site] = target;
   }
 
   int count() {
@@ -63,7 +72,7 @@ final class Sites {
     return infos[site] >> KIND_BITS;
   }
 
-  /** Where a direct jump goes. */
+  /** Where a direct jump goes; for a group the offset of the jump to its exit. */
   long target(int site) {
     return targets[site];
   }

@@ -205,8 +205,12 @@ final class Trampoline {
     for (int r : SAVED) {
       push(e, r);
     }
+    // Aligned as a call wants it: the return address and six registers are above.
     e.b(0x48, 0x83, 0xec);
-    e.b(8); // sub rsp, 8: aligned as a call leaves it
+    e.b(Layout.STACK_BYTES + 16); // sub rsp, imm8
+    constant(e, Layout.STACK_TLB_MASK, VcpuBlock.TLB_ENTRIES - 1L << 12);
+    constant(e, Layout.STACK_PAGE_MASK, -4096L);
+    constant(e, Layout.STACK_JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     e.b(0xf3, 0x48, 0x0f);
     e.b(0xae, 0xde); // wrgsbase rsi
     e.gsStore32Immediate(Layout.VECTORS_ABSENT, 1);
@@ -262,12 +266,17 @@ final class Trampoline {
     e.land(stored);
     e.land(absent);
     e.b(0x48, 0x83, 0xc4);
-    e.b(8); // add rsp, 8
+    e.b(Layout.STACK_BYTES + 16); // add rsp, imm8
     for (int i = SAVED.length - 1; i >= 0; i--) {
       pop(e, SAVED[i]);
     }
     e.b(0xfc); // cld
     e.b(0xc3);
+  }
+
+  private static void constant(Emitter e, int offset, long value) {
+    e.memory(true, 0xc7, 0, Emitter.RSP, Emitter.NONE, 0, offset);
+    e.i32((int) value);
   }
 
   private static void push(Emitter e, int register) {

@@ -369,15 +369,34 @@ public final class KvmVcpu implements Vcpu {
 
   @Override
   public CpuState state() {
-    return registers.read();
+    CpuState state = registers.read();
+    state.halted = halted;
+    state.nmiPending |= (requests & NMI) != 0;
+    state.tscOffset = tscOffset();
+    return state;
+  }
+
+  @Override
+  public long tscOffset() {
+    return registers.readTsc() - vm.hostTicks();
+  }
+
+  @Override
+  public void setTscOffset(long ticks) {
+    if (Math.abs(tscOffset() - ticks) > vm.tscHertz() / DRIFT_FRACTION) {
+      registers.writeTsc(vm.hostTicks() + ticks);
+    }
+    tscOffset = ticks;
+    platform.setTscOffset(ticks);
   }
 
   @Override
   public void setState(CpuState state) {
-    halted = false;
+    halted = state.halted;
     unfinished = false;
     long base = apicBase();
     registers.write(state, kernelApic ? registers.taskPriority() : platform.taskPriority(), base);
+    setTscOffset(state.tscOffset);
     interrupts.apicBaseIs(base);
     page.forgetReadiness();
   }

@@ -20,8 +20,7 @@ import org.javisor.kvm.host.KvmFd;
  * The registers of one vCPU in the kernel, and their way into and out of the seam's {@link CpuState}.
  *
  * <p>What the record does not have (AVX-512 and other state beyond YMM) stays as it is when a state is
- * set, and is cleared by {@link #reset}. No exception, NMI or interrupt shadow is under way in a state
- * that was set.
+ * set, and is cleared by {@link #reset}. No exception is under way in a state that was set.
  */
 final class VcpuRegisters {
   private static final int MSR_TSC = 0x10;
@@ -102,6 +101,11 @@ final class VcpuRegisters {
         events.get(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_INJECTED) == 0
             ? CpuState.NO_INTERRUPT
             : events.get(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_NUMBER) & 0xff;
+    s.interruptShadow = events.get(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_SHADOW) != 0;
+    s.nmiPending =
+        events.get(JAVA_BYTE, KvmAbi.EVENTS_NMI_INJECTED) != 0
+            || events.get(JAVA_BYTE, KvmAbi.EVENTS_NMI_PENDING) != 0;
+    s.nmiBlocked = events.get(JAVA_BYTE, KvmAbi.EVENTS_NMI_MASKED) != 0;
     for (int msr : msrs) {
       exportMsr(s, msr, readMsr(msr));
     }
@@ -229,7 +233,7 @@ final class VcpuRegisters {
     for (int msr : msrs) {
       writeMsr(msr, stateMsr(s, msr));
     }
-    writeEvents(s.pendingInterrupt);
+    writeEvents(s);
   }
 
   private void writeExtendedState(CpuState s) {
@@ -290,13 +294,18 @@ final class VcpuRegisters {
     sregs.set(JAVA_BYTE, at + KvmAbi.SEGMENT_UNUSABLE, (byte) ((a & PRESENT) == 0 ? 1 : 0));
   }
 
-  /** No exception, NMI or shadow is under way; the interrupt given may be. */
-  private void writeEvents(int pendingInterrupt) {
+  /** No exception is under way. */
+  private void writeEvents(CpuState s) {
     events.fill((byte) 0);
-    if (pendingInterrupt != CpuState.NO_INTERRUPT) {
+    if (s.pendingInterrupt != CpuState.NO_INTERRUPT) {
       events.set(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_INJECTED, (byte) 1);
-      events.set(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_NUMBER, (byte) pendingInterrupt);
+      events.set(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_NUMBER, (byte) s.pendingInterrupt);
     }
+    if (s.interruptShadow) {
+      events.set(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_SHADOW, (byte) KvmAbi.SHADOW_STI);
+    }
+    events.set(JAVA_BYTE, KvmAbi.EVENTS_NMI_PENDING, (byte) (s.nmiPending ? 1 : 0));
+    events.set(JAVA_BYTE, KvmAbi.EVENTS_NMI_MASKED, (byte) (s.nmiBlocked ? 1 : 0));
     events.set(JAVA_INT, KvmAbi.EVENTS_FLAGS, KvmAbi.EVENTS_VALID_NMI_AND_SHADOW);
     fd.must("KVM_SET_VCPU_EVENTS", KvmAbi.SET_VCPU_EVENTS, events);
   }
@@ -336,6 +345,10 @@ final class VcpuRegisters {
 
   long readTsc() {
     return readMsr(MSR_TSC);
+  }
+
+  void writeTsc(long value) {
+    writeMsr(MSR_TSC, value);
   }
 
   long readMsr(int msr) {

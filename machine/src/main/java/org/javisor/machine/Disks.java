@@ -3,6 +3,7 @@ package org.javisor.machine;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.storage.block.BlockDevice;
 import org.javisor.storage.block.BlockException;
@@ -21,7 +22,7 @@ final class Disks implements AutoCloseable {
 
   private final BlockWorkers workers = new BlockWorkers();
   private final List<Disk> disks = new ArrayList<>();
-  private final List<HoldingDevice> holding = new ArrayList<>();
+  private final List<HoldingDevice> holding = new CopyOnWriteArrayList<>();
   private final MachineListener listener;
 
   private Disks(MachineListener listener) {
@@ -38,17 +39,26 @@ final class Disks implements AutoCloseable {
     Disks opened = new Disks(listener);
     try {
       for (DiskConfig config : configs) {
-        BlockDevice device = new ImageDevice(image(config), opened.workers);
-        if (config.onError() == OnDiskError.STOP) {
-          HoldingDevice held = new HoldingDevice(device, opened::held);
-          opened.holding.add(held);
-          device = held;
-        }
-        opened.disks.add(new Disk(config, device));
+        opened.disks.add(opened.open(config));
       }
       return opened;
-    } catch (BlockException e) {
+    } catch (MachineException e) {
       opened.close();
+      throw e;
+    }
+  }
+
+  /** Opens an image that its caller {@link #close(Disk) closes}. */
+  Disk open(DiskConfig config) throws MachineException {
+    try {
+      BlockDevice device = new ImageDevice(image(config), workers);
+      if (config.onError() == OnDiskError.STOP) {
+        HoldingDevice held = new HoldingDevice(device, this::held);
+        holding.add(held);
+        device = held;
+      }
+      return new Disk(config, device);
+    } catch (BlockException e) {
       throw new MachineException(reason(e), "--disk: " + e.getMessage(), e);
     }
   }
@@ -99,13 +109,19 @@ final class Disks implements AutoCloseable {
   /** Finishes what was submitted and closes the images. */
   @Override
   public void close() {
-    for (Disk disk : disks) {
-      try {
-        disk.device().close();
-      } catch (BlockException e) {
-        listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
-      }
-    }
+    disks.forEach(this::close);
     workers.close();
+  }
+
+  /** Finishes what was submitted to one and closes it. */
+  void close(Disk disk) {
+    if (disk.device() instanceof HoldingDevice device) {
+      holding.remove(device);
+    }
+    try {
+      disk.device().close();
+    } catch (BlockException e) {
+      listener.message("--disk " + disk.config().image() + ": " + e.getMessage());
+    }
   }
 }

@@ -2,16 +2,30 @@ package org.javisor.machine;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.state.NotSavableException;
+import org.javisor.accelerator.state.Pausable;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateReader;
+import org.javisor.accelerator.state.StateWriter;
 import org.javisor.accelerator.time.Clock;
+import org.javisor.accelerator.time.MachineClock;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.interp.CpuModels;
 import org.javisor.kvm.host.KvmException;
@@ -19,12 +33,15 @@ import org.javisor.machine.MachineException.Reason;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
 import org.javisor.machine.gdb.GdbServer;
+import org.javisor.machine.snapshot.SaveFile;
+import org.javisor.machine.snapshot.SaveFileWriter;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.memory.HostMemory;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -57,65 +74,125 @@ public final class Machine implements AutoCloseable {
   private MachineDebugger debugger;
   private GdbServer gdb;
 
+  private final MachineConfig config;
   private final String accelerator;
+  private final long tscHertz;
+  private final VcpuGate gate;
+  private final MachineClock clock;
+  private GuestMemory memory;
+  private PcPlatform pc;
+  private Trace trace;
+  private boolean paused;
+  private volatile Consumer<String> deviceGone = id -> {};
+
   private final MachineDevices devices;
 
-  private Machine(String accelerator, MachineDevices devices) {
-    this.accelerator = accelerator;
+  private Machine(
+      MachineConfig config, Accelerator accelerator, MachineClock clock, MachineDevices devices,
+      boolean paused) {
+    this.config = config;
+    this.accelerator = accelerator.name();
+    this.clock = clock;
     this.devices = devices;
+    this.paused = paused;
+    tscHertz = accelerator.tscHertz();
+    gate = new VcpuGate(this, vcpus, paused);
+  }
+
+  /** Builds a machine without VirtIO console and starts its vCPUs. */
+  public static Machine start(
+      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
+      throws MachineException {
+    return start(config, console, debug, List.of(), listener, false);
+  }
+
+  /** Builds a machine with a VirtIO console and starts its vCPUs. */
+  public static Machine start(
+      MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
+      MachineListener listener)
+      throws MachineException {
+    return start(config, console, debug, ports, listener, false);
+  }
+
+  /** Builds a machine without VirtIO console; it runs, or stands until {@link #resume}. */
+  public static Machine start(
+      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener,
+      boolean paused)
+      throws MachineException {
+    return start(config, console, debug, List.of(), listener, paused);
   }
 
   /**
-   * Builds a machine, loads its kernel or its firmware and starts its vCPUs.
+   * Builds a machine and loads its kernel or its firmware.
    *
    * @param console the far end of the first serial line; the machine attaches to it, and its owner
    *     closes it
    * @param debug takes what the guest writes to the debug ports 0xe9 and 0x402, if anything does
+   * @param ports those of its VirtIO console; there is no such device if there are none
+   * @param paused whether it stands until {@link #resume}
    * @throws MachineException if it cannot be built; nothing is left running then
    */
   public static Machine start(
-      MachineConfig config, Console console, Optional<Console> debug, MachineListener listener)
+      MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
+      MachineListener listener, boolean paused)
       throws MachineException {
-    return start(config, console, debug, List.of(), listener);
-  }
-
-  /**
-   * The same with a VirtIO console.
-   *
-   * @param ports its ports; there is no such device if there are none
-   */
-  public static Machine start(
-      MachineConfig config,
-      Console console,
-      Optional<Console> debug,
-      List<GuestPort> ports,
-      MachineListener listener)
-      throws MachineException {
-    AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
-    choice.announcement().ifPresent(listener::message);
-    Accelerator accelerator = choice.accelerator();
-    Clock clock = Clock.host();
-    MachineDevices devices = MachineDevices.open(config, clock, listener);
     try {
-      return start(config, accelerator, clock, devices, console, debug, ports, listener);
-    } catch (MachineException | RuntimeException | Error e) {
-      devices.close();
-      throw e;
+      return build(config, console, debug, ports, listener, Optional.empty(), paused);
+    } catch (StateException | IOException e) {
+      throw new AssertionError("a new machine has no saved state", e);
     }
   }
 
-  private static Machine start(
-      MachineConfig config,
-      Accelerator accelerator,
-      Clock clock,
-      MachineDevices devices,
-      Console console,
-      Optional<Console> debug,
-      List<GuestPort> ports,
-      MachineListener listener)
-      throws MachineException {
-    Machine machine = new Machine(accelerator.name(), devices);
-    Trace trace = new Trace(config.trace(), listener::trace);
+  /**
+   * Makes a saved machine again. It goes on, or stands until {@link #resume}.
+   *
+   * @param saved its file, which may be closed afterwards
+   * @throws StateException if the file is damaged, or of a machine that is made otherwise
+   * @throws MachineException if it cannot be built; nothing is left running then
+   */
+  public static Machine restore(
+      SavedMachine saved, MachineConfig config, Console console, Optional<Console> debug,
+      List<GuestPort> ports, MachineListener listener, boolean paused)
+      throws MachineException, StateException, IOException {
+    return build(config, console, debug, ports, listener, Optional.of(saved), paused);
+  }
+
+  private static Machine build(
+      MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
+      MachineListener listener, Optional<SavedMachine> saved, boolean paused)
+      throws MachineException, StateException, IOException {
+    AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
+    choice.announcement().ifPresent(listener::message);
+    Accelerator accelerator = choice.accelerator();
+    if (saved.isPresent()) {
+      saved.get().requireTsc(accelerator.name(), accelerator.tscHertz());
+    }
+    MachineClock clock =
+        new MachineClock(Clock.host(), saved.map(SavedMachine::clock).orElse(0L));
+    MachineDevices devices = MachineDevices.open(config, clock, listener);
+    boolean built = false;
+    try {
+      Machine machine =
+          new Machine(config, accelerator, clock, devices, paused || saved.isPresent());
+      machine.build(accelerator, console, debug, ports, listener, saved);
+      if (saved.isPresent() && !paused) {
+        machine.resume();
+      }
+      built = true;
+      return machine;
+    } finally {
+      if (!built) {
+        devices.close();
+      }
+    }
+  }
+
+  /** Puts everything together, and starts the vCPUs: at work or standing. */
+  private void build(
+      Accelerator accelerator, Console console, Optional<Console> debug, List<GuestPort> ports,
+      MachineListener listener, Optional<SavedMachine> saved)
+      throws MachineException, StateException, IOException {
+    trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
         PcConfig.of(config.cpus(), config.memory())
             .withTscHertz(accelerator.tscHertz())
@@ -124,57 +201,234 @@ public final class Machine implements AutoCloseable {
     if (config.firmware().isPresent()) {
       firmware = Optional.of(Firmware.read(config.firmware().get()));
     }
-    GuestMemory memory = memory(config, pcConfig, firmware.map(f -> f.length).orElse(0));
+    memory = memory(config, pcConfig, firmware.map(f -> f.length).orElse(0));
     Optional<FirmwareRom> rom = firmware.map(image -> new FirmwareRom(memory, image));
     List<E820Entry> e820 = memoryMap(pcConfig);
     Optional<LoadedKernel> kernel =
-        rom.isPresent()
+        rom.isPresent() || saved.isPresent()
             ? Optional.empty()
             : Optional.of(load(config, pcConfig, memory, e820));
-    machine.timers = new Timers(clock);
+    timers = new Timers(clock);
+    holdTimers();
     for (int i = 0; i < config.cpus(); i++) {
-      machine.vcpus.add(new VcpuThread(machine, i));
+      vcpus.add(new VcpuThread(this, i));
     }
     CharacterBackend debugOutput = debug.map(Machine::backend).orElse(CharacterBackend.NONE);
-    PcPlatform pc =
+    pc =
         new PcPlatform(
             pcConfig,
             new PcPlatform.Environment(
                 memory,
-                DeviceTimers.of(machine.timers),
-                machine.vcpus,
+                DeviceTimers.of(timers),
+                vcpus,
                 rom.<HostBridge440Fx.ShadowControl>map(r -> r)
                     .orElse(HostBridge440Fx.ShadowControl.NONE),
                 List.of(backend(console)),
                 debugOutput,
-                machine.actions(),
+                actions(),
                 trace));
     if (rom.isPresent()) {
       rom.get().install(pc.devices());
       Firmware.configure(pc);
     } else {
-      new BiosServices(memory, e820, debugOutput).install(pc.devices());
+      new BiosServices(memory, e820, debugOutput).install(pc.devices(), saved.isEmpty());
     }
     devices.attach(pc, memory, trace, ports);
+    pc.hotplug().onEject(slot -> devices.ejected(pc, slot, id -> deviceGone.accept(id)));
+    if (saved.isPresent()) {
+      for (MachineDevices.Added disk : saved.get().added()) {
+        devices.addDisk(
+            pc, memory, trace, disk.id(), disk.config(), OptionalInt.of(disk.slot()));
+      }
+    }
     CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
-      machine.vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
+      vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
       for (int i = 0; i < config.cpus(); i++) {
-        machine.vcpus.get(i).attach(pc, machine.vm.createVcpu(i, pc.platform(i)));
+        vcpus.get(i).attach(pc, vm.createVcpu(i, pc.platform(i)));
       }
       if (kernel.isPresent()) {
-        machine.vcpus.get(0).vcpu().setState(kernel.get().state());
+        vcpus.get(0).vcpu().setState(kernel.get().state());
       }
     } catch (KvmException e) {
-      machine.abandon();
+      abandon();
       throw new MachineException(
           Reason.HOST_REFUSED, e.getMessage() + "; --accel interp does without it", e);
     }
-    if (config.gdb().isPresent()) {
-      machine.debug(config.gdb().get(), memory, listener);
+    if (saved.isPresent()) {
+      load(saved.get());
     }
-    machine.vcpus.forEach(VcpuThread::start);
-    return machine;
+    if (config.gdb().isPresent()) {
+      debug(config.gdb().get(), memory, listener);
+    }
+    if (paused) {
+      vcpus.forEach(VcpuThread::rememberTsc);
+    } else {
+      clock.resume();
+      timers.resume();
+    }
+    vcpus.forEach(VcpuThread::start);
+  }
+
+  /** Timers rest until the clock runs; none is under way yet. */
+  private void holdTimers() {
+    try {
+      timers.pause();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  // ---- Pause, save, restore -----------------------------------------------------------------
+
+  /** Everything with a state, by name, in the order in which it is restored. */
+  private Map<String, Snapshottable<?>> parts() {
+    Map<String, Snapshottable<?>> parts = new LinkedHashMap<>(pc.parts());
+    vcpus.forEach(vcpu -> parts.put("vcpu." + vcpu.id(), vcpu));
+    return parts;
+  }
+
+  private void load(SavedMachine saved) throws StateException, IOException {
+    boolean loaded = false;
+    try {
+      pc.pausables().forEach(Pausable::pause);
+      StateReader reader = saved.state();
+      saved.loadMemory(memory.arena());
+      for (Map.Entry<String, Snapshottable<?>> part : parts().entrySet()) {
+        reader.restore(part.getKey(), part.getValue());
+      }
+      reader.requireAllTaken();
+      loaded = true;
+    } finally {
+      if (!loaded) {
+        abandon();
+      }
+    }
+  }
+
+  VcpuGate gate() {
+    return gate;
+  }
+
+  /** Whether it stands. */
+  public synchronized boolean paused() {
+    return paused;
+  }
+
+  /**
+   * Lets the machine stand: no time passes for the guest until {@link #resume}.
+   *
+   * @throws MachineException if a debugger says when it stands
+   */
+  public synchronized void pause() throws MachineException, InterruptedException {
+    if (debugger != null) {
+      throw new MachineException(
+          Reason.HOST_REFUSED, "a debugger decides when this machine stands: use it");
+    }
+    if (paused) {
+      return;
+    }
+    gate.close();
+    pc.pausables().forEach(Pausable::pause);
+    timers.pause();
+    vcpus.forEach(VcpuThread::rememberTsc);
+    clock.pause();
+    paused = true;
+  }
+
+  /** Lets a paused machine go on. */
+  public synchronized void resume() {
+    if (!paused) {
+      return;
+    }
+    paused = false;
+    clock.resume();
+    vcpus.forEach(VcpuThread::resumeTsc);
+    timers.resume();
+    pc.pausables().forEach(Pausable::resume);
+    gate.open();
+  }
+
+  /**
+   * Saves a paused machine.
+   *
+   * @param name of the machine, for whoever restores it
+   * @return the size of the file in bytes
+   * @throws MachineException if it has a device that cannot be saved
+   */
+  public synchronized long save(String name, Path target) throws IOException, MachineException {
+    if (!paused) {
+      throw new IllegalStateException("a running machine cannot be saved");
+    }
+    for (DiskConfig disk : disks().stream().map(MachineDevices.DiskInfo::config).toList()) {
+      if (disk.snapshot()) {
+        throw new MachineException(
+            Reason.HOST_REFUSED,
+            "what the guest wrote to " + disk.image() + " is thrown away when the machine ends:"
+                + " without ',snapshot' it could be saved");
+      }
+    }
+    StateWriter writer = new StateWriter();
+    writer.section(
+        SavedConfig.SECTION, SavedConfig.FORMAT,
+        SavedConfig.of(name, config, devices.added(), accelerator, clock.nanos(), tscHertz));
+    try {
+      parts().forEach(writer::section);
+    } catch (NotSavableException e) {
+      throw new MachineException(Reason.HOST_REFUSED, e.getMessage(), e);
+    }
+    return SaveFileWriter.write(target, writer.finish(), memory.arena());
+  }
+
+  // ---- Devices that come and go -------------------------------------------------------------
+
+  /** Who is told the names of devices that have gone; called on a thread that may wait. */
+  public void onDeviceGone(Consumer<String> listener) {
+    deviceGone = listener;
+  }
+
+  /** Adds a VirtIO disk; a guest that listens finds it. */
+  public synchronized void addDisk(String id, DiskConfig disk) throws MachineException {
+    int slot = devices.addDisk(pc, memory, trace, id, disk, OptionalInt.empty());
+    pc.hotplug().plugged(slot);
+  }
+
+  /**
+   * Asks the guest to give back what was added under this name.
+   *
+   * @return false if nothing was
+   */
+  public boolean removeDevice(String id) {
+    int slot = devices.slotOf(id);
+    if (slot >= 0) {
+      pc.hotplug().requestRemoval(slot);
+    }
+    return slot >= 0;
+  }
+
+  /** What was added and not removed, by name. */
+  public Map<String, DiskConfig> addedDisks() {
+    Map<String, DiskConfig> added = new LinkedHashMap<>();
+    devices.added().forEach(each -> added.put(each.id(), each.config()));
+    return added;
+  }
+
+  List<MachineDevices.DiskInfo> disks() {
+    return devices.describeDisks();
+  }
+
+  /** Presses the power button: a guest that listens shuts down. */
+  public void pressPowerButton() {
+    pc.pressPowerButton();
+  }
+
+  public MachineConfig config() {
+    return config;
+  }
+
+  /** What the machine's clock shows: for how long it has run, in nanoseconds. */
+  public long uptimeNanos() {
+    return clock.nanos();
   }
 
   private void debug(InetSocketAddress address, GuestMemory memory, MachineListener listener)
@@ -329,6 +583,7 @@ public final class Machine implements AutoCloseable {
     if (outcome.compareAndSet(null, how)) {
       done.countDown();
       vcpus.forEach(VcpuThread::kick);
+      gate.machineEnded();
       if (debugger != null) {
         debugger.machineEnded(how);
       }
@@ -363,10 +618,21 @@ public final class Machine implements AutoCloseable {
   /** Waits until the machine has ended. */
   public MachineOutcome await() throws InterruptedException {
     done.await();
+    return ended(outcome.get());
+  }
+
+  /** The same for at most so long; empty if it has not ended by then. */
+  public Optional<MachineOutcome> await(long nanos) throws InterruptedException {
+    return done.await(nanos, TimeUnit.NANOSECONDS)
+        ? Optional.of(ended(outcome.get()))
+        : Optional.empty();
+  }
+
+  private MachineOutcome ended(MachineOutcome how) {
     if (failure != null) {
       throw new AssertionError("vCPU thread failed", failure);
     }
-    return outcome.get();
+    return how;
   }
 
   /** Ends the machine at once, as if its plug were pulled; {@link #await} then returns. */
@@ -390,6 +656,25 @@ public final class Machine implements AutoCloseable {
       sum += n;
     }
     return sum;
+  }
+
+  /** Ends the machine and says where each vCPU was: why a guest hangs is told by that. */
+  public String stop() throws InterruptedException {
+    List<String> lines = new ArrayList<>();
+    for (VcpuThread v : vcpus) {
+      lines.add(v.describe());
+    }
+    quit();
+    for (int i = 0; i < vcpus.size(); i++) {
+      vcpus.get(i).thread().join();
+      CpuState s = vcpus.get(i).vcpu().state();
+      lines.set(
+          i,
+          lines.get(i)
+              + ", rip %#x, rflags %#x, rsp %#x, cr3 %#x".formatted(s.rip, s.rflags, s.gpr[4],
+                  s.cr3));
+    }
+    return String.join("\n", lines);
   }
 
   /** Ends the machine if it runs and gives back everything it holds. */

@@ -83,6 +83,15 @@ public record MachineConfig(
     shares = List.copyOf(shares);
   }
 
+  /**
+   * The virtual CPUs of a machine whose owner asks for none: two where the host has two, so that a
+   * guest's kernel can do one thing while a program does another, and no more, since each that waits
+   * for another takes time from it.
+   */
+  public static int defaultCpus() {
+    return Math.min(2, Runtime.getRuntime().availableProcessors());
+  }
+
   /** The CPU models there are, by name. */
   public static SortedSet<String> cpuModels() {
     return new TreeSet<>(CpuModels.names());

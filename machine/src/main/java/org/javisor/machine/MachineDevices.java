@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.function.Consumer;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Entropy;
@@ -16,6 +18,8 @@ import org.javisor.pc.PcPlatform;
 import org.javisor.pc.ata.PiixIde;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.net.E1000;
+import org.javisor.pc.pci.PciBus;
+import org.javisor.pc.pci.PciHotplug;
 import org.javisor.virtio.balloon.VirtioBalloon;
 import org.javisor.virtio.block.VirtioBlock;
 import org.javisor.virtio.console.ConsolePortConfig;
@@ -46,7 +50,13 @@ final class MachineDevices implements AutoCloseable {
   private final List<Card> cards = new ArrayList<>();
   private final List<Share> shares = new ArrayList<>();
   private final List<VirtioPci> functions = new ArrayList<>();
+  private final List<AddedDisk> added = new ArrayList<>();
   private VirtioBalloon balloon;
+
+  /** A disk that was added while the machine ran. */
+  record Added(String id, int slot, DiskConfig config) {}
+
+  private record AddedDisk(Added added, Disks.Disk disk, VirtioPci function) {}
 
   private MachineDevices(MachineConfig config, Disks disks) {
     this.config = config;
@@ -60,6 +70,7 @@ final class MachineDevices implements AutoCloseable {
    */
   static MachineDevices open(MachineConfig config, Clock clock, MachineListener listener)
       throws MachineException {
+    checkIde(config.disks());
     MachineDevices devices =
         new MachineDevices(config, Disks.open(config.disks(), listener));
     boolean opened = false;
@@ -76,6 +87,20 @@ final class MachineDevices implements AutoCloseable {
       if (!opened) {
         devices.close();
       }
+    }
+  }
+
+  private static boolean onIde(DiskConfig disk) {
+    return disk.iface() != DiskConfig.Interface.VIRTIO;
+  }
+
+  private static void checkIde(List<DiskConfig> disks) throws MachineException {
+    long count = disks.stream().filter(MachineDevices::onIde).count();
+    if (count > PiixIde.DRIVES) {
+      throw new MachineException(
+          Reason.BAD_OPTION,
+          count + " disks on IDE: up to " + PiixIde.DRIVES
+              + " expected; if=virtio takes the others");
     }
   }
 
@@ -113,24 +138,22 @@ final class MachineDevices implements AutoCloseable {
       throws MachineException {
     attachIde(pc, memory);
     try {
-      attachVirtio(pc, memory, trace, ports);
+      attachCards(pc, memory, trace, ports);
     } catch (IllegalStateException e) {
       throw new MachineException(
           Reason.BAD_OPTION, "too many disks, cards and folders: " + e.getMessage(), e);
     }
   }
 
-  private void attachVirtio(
+  private void attachCards(
       PcPlatform pc, GuestMemory memory, Trace trace, List<GuestPort> ports) {
     for (Disks.Disk disk : disks.all()) {
-      if (disk.config().iface() == DiskConfig.Interface.VIRTIO) {
+      if (!onIde(disk.config())) {
         int queues =
             disk.config().queues() > 0
                 ? disk.config().queues()
                 : Math.min(config.cpus(), DiskConfig.MAX_QUEUES);
-        VirtioBlock.Config block =
-            new VirtioBlock.Config(queues, disk.config().serial().orElse(""));
-        add(pc, new VirtioBlock(block, disk.device(), memory), memory, trace);
+        add(pc, block(disk, queues, memory), memory, trace);
       }
     }
     for (Card card : cards) {
@@ -170,19 +193,10 @@ final class MachineDevices implements AutoCloseable {
   }
 
   /** Puts the disks that want it on the board's ATA controller, in their order. */
-  private void attachIde(PcPlatform pc, GuestMemory memory) throws MachineException {
-    List<Disks.Disk> drives =
-        disks.all().stream()
-            .filter(d -> d.config().iface() != DiskConfig.Interface.VIRTIO)
-            .toList();
+  private void attachIde(PcPlatform pc, GuestMemory memory) {
+    List<Disks.Disk> drives = disks.all().stream().filter(d -> onIde(d.config())).toList();
     if (drives.isEmpty()) {
       return;
-    }
-    if (drives.size() > PiixIde.DRIVES) {
-      throw new MachineException(
-          Reason.BAD_OPTION,
-          drives.size() + " disks on IDE: up to " + PiixIde.DRIVES
-              + " expected; put others on VirtIO");
     }
     PiixIde ide = new PiixIde(memory, pc.devices(), pc.lines()::isa);
     for (int i = 0; i < drives.size(); i++) {
@@ -195,6 +209,105 @@ final class MachineDevices implements AutoCloseable {
     }
     pc.pci().attach(PcConfig.ISA_BRIDGE_SLOT, PiixIde.FUNCTION, ide);
   }
+
+  private static VirtioBlock block(Disks.Disk disk, int queues, GuestMemory memory) {
+    return new VirtioBlock(
+        new VirtioBlock.Config(queues, disk.config().serial().orElse("")), disk.device(), memory);
+  }
+
+  // ---- While the machine runs -----------------------------------------------------------------
+
+  /** What was added and not removed, the first first. */
+  synchronized List<Added> added() {
+    return added.stream().map(AddedDisk::added).toList();
+  }
+
+  /**
+   * Adds a VirtIO disk.
+   *
+   * @param slot where to put it; empty for the first that is free
+   * @return its slot
+   */
+  synchronized int addDisk(
+      PcPlatform pc, GuestMemory memory, Trace trace, String id, DiskConfig disk,
+      OptionalInt slot) throws MachineException {
+    if (disk.iface() != DiskConfig.Interface.VIRTIO) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "a disk on " + disk.iface().label() + " cannot be added while the machine runs: if=virtio"
+              + " expected");
+    }
+    if (added.stream().anyMatch(each -> each.added.id.equals(id))) {
+      throw new MachineException(Reason.HOST_REFUSED, "there is a device " + id + " already");
+    }
+    int free = slot.orElseGet(() -> pc.pci().freeSlot(PciHotplug.FIRST_SLOT));
+    if (free < 0) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "all " + (PciBus.SLOTS - PciHotplug.FIRST_SLOT)
+              + " slots for devices that are added are taken");
+    }
+    Disks.Disk opened = disks.open(disk);
+    VirtioPci function =
+        new VirtioPci(block(opened, Math.max(1, disk.queues()), memory), memory, trace);
+    pc.pci().attach(free, 0, function);
+    added.add(new AddedDisk(new Added(id, free, disk), opened, function));
+    return free;
+  }
+
+  /** The slot of what was added under this name, or -1. */
+  synchronized int slotOf(String id) {
+    return added.stream()
+        .filter(each -> each.added.id.equals(id))
+        .mapToInt(each -> each.added.slot)
+        .findFirst()
+        .orElse(-1);
+  }
+
+  /**
+   * The guest gave a slot back: what is in it goes, on a thread that may wait for the host.
+   *
+   * @param gone told the name, when it is gone
+   */
+  void ejected(PcPlatform pc, int slot, Consumer<String> gone) {
+    disks.workers().run(
+        () -> {
+          AddedDisk disk = take(slot);
+          if (disk != null) {
+            pc.pci().detach(slot);
+            disk.function.core().reset();
+            disks.close(disk.disk);
+            gone.accept(disk.added.id);
+          }
+        });
+  }
+
+  private synchronized AddedDisk take(int slot) {
+    for (AddedDisk each : added) {
+      if (each.added.slot == slot) {
+        added.remove(each);
+        return each;
+      }
+    }
+    return null;
+  }
+
+  /** Disks for a list of them: name, configuration and size in bytes. */
+  synchronized List<DiskInfo> describeDisks() {
+    List<DiskInfo> all = new ArrayList<>();
+    List<Disks.Disk> first = disks.all();
+    for (int i = 0; i < first.size(); i++) {
+      Disks.Disk disk = first.get(i);
+      all.add(new DiskInfo("disk" + i, disk.config(), disk.device().sizeBytes()));
+    }
+    for (AddedDisk each : added) {
+      all.add(
+          new DiskInfo(each.added.id, each.disk.config(), each.disk.device().sizeBytes()));
+    }
+    return all;
+  }
+
+  record DiskInfo(String id, DiskConfig config, long size) {}
 
   Disks disks() {
     return disks;
@@ -213,6 +326,10 @@ final class MachineDevices implements AutoCloseable {
     }
     for (Card card : cards) {
       card.port().close();
+    }
+    for (AddedDisk each : added) {
+      each.function.core().reset();
+      disks.close(each.disk);
     }
     disks.close();
     for (Share share : shares) {

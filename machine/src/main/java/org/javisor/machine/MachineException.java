@@ -15,6 +15,8 @@ public final class MachineException extends Exception {
     UNREADABLE_FILE,
     /** The file is no kernel of a known kind, or is damaged. */
     NOT_A_KERNEL,
+    /** The file is no saved machine, or a damaged one, or one of another version. */
+    NOT_RESTORABLE,
     /** The guest's memory cannot hold it, or the host's cannot hold the guest's. */
     TOO_LITTLE_MEMORY,
     /** The host does not give what was asked for: a port, a socket, an accelerator. */

@@ -1,5 +1,7 @@
 package org.javisor.machine;
 
+import java.nio.file.Path;
+
 /** How a machine ended. */
 public sealed interface MachineOutcome {
   /** The guest powered off. */
@@ -17,6 +19,9 @@ public sealed interface MachineOutcome {
 
   /** The guest wrote the debug-exit port: the program is to end with this code. */
   record DebugExit(int code) implements MachineOutcome {}
+
+  /** The machine was saved, to be restored from this file. */
+  record Saved(Path file) implements MachineOutcome {}
 
   /** The person at the console, the debugger or a signal asked for the end. */
   record UserQuit() implements MachineOutcome {}

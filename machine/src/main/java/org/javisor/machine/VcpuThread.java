@@ -7,6 +7,9 @@ import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.pc.paravirt.StealTime;
@@ -15,7 +18,7 @@ import org.javisor.pc.paravirt.StealTime;
  * One vCPU as a host thread: runs it, sleeps while it is halted, and carries out INIT and start-up
  * requests of its local APIC.
  */
-final class VcpuThread implements VcpuControl {
+final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   private sealed interface Request {
     record Init() implements Request {}
 
@@ -37,6 +40,9 @@ final class VcpuThread implements VcpuControl {
   /** It halted with its interrupts off: those that wait for it do not wake it. */
   private boolean deaf;
 
+  /** How far its TSC was ahead of the machine's clock when that was stopped. */
+  private long tscOffset;
+
   private volatile boolean nmi;
   private volatile boolean unhalted;
 
@@ -56,7 +62,12 @@ final class VcpuThread implements VcpuControl {
   }
 
   void start() {
-    thread = Thread.ofPlatform().name("javisor-vcpu-" + id).start(this::loop);
+    thread = Thread.ofPlatform().name(threadName(id)).start(this::loop);
+  }
+
+  /** The name of a vCPU's thread, here and for the host. */
+  static String threadName(int id) {
+    return "javisor-vcpu-" + id;
   }
 
   Thread thread() {
@@ -117,12 +128,14 @@ final class VcpuThread implements VcpuControl {
   private void loop() {
     try {
       pc.enter(id);
+      pc.platform(id).stealTime().resumed(THREADS.getCurrentThreadCpuTime());
       MachineDebugger debugger = machine.debugger();
       while (!machine.ended()) {
         serveRequests();
         if (debugger != null) {
           debugger.checkpoint(this);
         }
+        machine.gate().pass();
         if (!runnable()) {
           // Whatever makes it runnable unparks it afterwards, so no wake-up falls between.
           sleep();
@@ -164,10 +177,68 @@ final class VcpuThread implements VcpuControl {
         && (!halted || nmi || unhalted || !deaf && pc.platform(id).hasInterrupt());
   }
 
+  /** What it waits for, for a report; from any thread, so only nearly true while it runs. */
+  String describe() {
+    String waits = waitsForStartup ? "waits for its start-up" : halted ? "halted" : "runs";
+    return "vCPU " + id + " " + waits
+        + (deaf ? ", its interrupts off" : "")
+        + (pc.platform(id).hasInterrupt() ? ", an interrupt pends" : "")
+        + (requests.isEmpty() ? "" : ", a request pends");
+  }
+
   /** It executed a HLT. */
   void halted() {
     halted = true;
     deaf = pc.platform(id).hasInterrupt() && (vcpu.state().rflags & INTERRUPT_FLAG) == 0;
+  }
+
+  // ---- While the machine is paused ----------------------------------------------------------
+
+  /** Called before the machine's clock stands. */
+  void rememberTsc() {
+    tscOffset = vcpu.tscOffset();
+  }
+
+  /** Called after the machine's clock goes on: so does the TSC, from where it was. */
+  void resumeTsc() {
+    vcpu.setTscOffset(tscOffset);
+  }
+
+  @Override
+  public StateFormat<VcpuState> stateFormat() {
+    return VcpuState.FORMAT;
+  }
+
+  @Override
+  public VcpuState saveState() {
+    CpuState registers = vcpu.state();
+    registers.tscOffset = tscOffset;
+    registers.nmiPending |= nmi;
+    return VcpuState.of(
+        registers, halted, deaf, unhalted, waitsForStartup,
+        requests.stream()
+            .mapToInt(r -> r instanceof Request.Startup(int vector) ? vector : VcpuState.INIT)
+            .toArray());
+  }
+
+  @Override
+  public void restoreState(VcpuState state) throws StateException {
+    if (state.waitsForStartup() && id == 0) {
+      throw new StateException("the first CPU waits to be started by another");
+    }
+    CpuState registers = state.registers();
+    vcpu.setState(registers);
+    tscOffset = registers.tscOffset;
+    halted = state.threadHalted();
+    deaf = state.deaf();
+    unhalted = state.unhalted();
+    nmi = state.nmiPending();
+    waitsForStartup = state.waitsForStartup();
+    requests.clear();
+    for (int request : state.requests()) {
+      requests.add(
+          request == VcpuState.INIT ? new Request.Init() : new Request.Startup(request));
+    }
   }
 
   private void serveRequests() {

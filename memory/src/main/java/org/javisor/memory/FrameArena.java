@@ -116,6 +116,29 @@ public final class FrameArena {
     }
   }
 
+  /**
+   * The first frame, from {@code frame} on, that may hold anything but zeros; {@link #frames} if there
+   * is none. Asks the host, and so costs nothing for memory that nobody ever wrote.
+   */
+  public int nextWritten(int frame) {
+    if (memfd < 0) {
+      return frame;
+    }
+    long at = HostMemory.nextData(memfd, (long) frame << FRAME_SHIFT);
+    return at < 0 ? frames : (int) Math.min(frames, at >>> FRAME_SHIFT);
+  }
+
+  /** The first frame after {@code frame}, which may hold something, that holds nothing again. */
+  public int endOfWritten(int frame) {
+    if (memfd < 0) {
+      return frames;
+    }
+    long at = HostMemory.nextHole(memfd, (long) frame << FRAME_SHIFT);
+    return at < 0
+        ? frames
+        : (int) Math.min(frames, at + FRAME_SIZE - 1 >>> FRAME_SHIFT);
+  }
+
   /** Gives frames back; their contents are cleared at once so that no other guest can read them. */
   public synchronized void free(int first, int count) {
     RawMemory.fill(address(first), (long) count << FRAME_SHIFT, 0);

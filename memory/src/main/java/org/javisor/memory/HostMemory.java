@@ -73,6 +73,19 @@ public final class HostMemory {
   private static final MethodHandle CLOSE =
       find("close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
 
+  private static final MethodHandle LSEEK =
+      find(
+          "lseek",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_INT));
+
+  // lseek(2)
+  private static final int SEEK_DATA = 3;
+  private static final int SEEK_HOLE = 4;
+
   private HostMemory() {}
 
   private static MethodHandle find(String name, FunctionDescriptor type) {
@@ -125,6 +138,28 @@ public final class HostMemory {
       return fd;
     } catch (RuntimeException e) {
       throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /**
+   * The next part of a memory object that was ever written.
+   *
+   * @return its offset, at or after {@code from}, or -1 if there is none
+   */
+  public static long nextData(int fd, long from) {
+    return seek(fd, from, SEEK_DATA);
+  }
+
+  /** The end of the part of a memory object that was written and that {@code from} lies in. */
+  public static long nextHole(int fd, long from) {
+    return seek(fd, from, SEEK_HOLE);
+  }
+
+  private static long seek(int fd, long from, int what) {
+    try (Arena arena = Arena.ofConfined()) {
+      return (long) LSEEK.invokeExact(arena.allocate(CAPTURE), fd, from, what);
     } catch (Throwable e) {
       throw new AssertionError(e);
     }

@@ -3,12 +3,18 @@ package org.javisor.pc;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.state.Pausable;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.memory.GuestMemory;
+import org.javisor.pc.acpi.GeneralEvents;
 import org.javisor.pc.acpi.PowerManagement;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
@@ -31,6 +37,7 @@ import org.javisor.pc.paravirt.StealTime;
 import org.javisor.pc.pci.HostBridge440Fx;
 import org.javisor.pc.pci.IsaBridgePiix3;
 import org.javisor.pc.pci.PciBus;
+import org.javisor.pc.pci.PciHotplug;
 import org.javisor.pc.pci.PowerPiix4;
 import org.javisor.pc.serial.CharacterBackend;
 import org.javisor.pc.serial.DebugConsole;
@@ -105,9 +112,12 @@ public final class PcPlatform {
   private final I8042 keyboard;
   private final SystemPorts systemPorts;
   private final PowerManagement power;
+  private final GeneralEvents events;
+  private final PciHotplug hotplug;
   private final PciBus pci;
   private final FwCfg firmware;
   private final DeviceTimers timers;
+  private final Optional<TestInterrupts> testInterrupts;
 
   /** Builds the whole PC. */
   public PcPlatform(PcConfig config, Environment env) {
@@ -173,11 +183,10 @@ public final class PcPlatform {
     bus.claimPorts(0x80, 1, systemPorts.diagnostic());
     bus.claimPorts(0x92, 1, systemPorts.controlA());
     bus.claimPorts(0xcf9, 1, systemPorts.resetControl());
-    if (config.debugExitPort() != 0) {
+    testInterrupts = config.debugExitPort() != 0 ? Optional.of(testInterrupts()) : Optional.empty();
+    if (testInterrupts.isPresent()) {
       bus.claimPorts(config.debugExitPort(), 4, new DebugExit(env.actions()::debugExit));
-      TestInterrupts test =
-          new TestInterrupts(
-              IntStream.range(0, 16).mapToObj(i -> i == 2 ? IrqLine.NONE : lines.isa(i)).toList());
+      TestInterrupts test = testInterrupts.get();
       bus.claimPorts(TestInterrupts.PORT, test.ports(), test);
     }
 
@@ -197,6 +206,10 @@ public final class PcPlatform {
     power =
         new PowerManagement(
             timers, lines.isa(PcConfig.SCI), config.pmTimerBits(), env.actions()::powerOff);
+    events = new GeneralEvents(lines.isa(PcConfig.SCI));
+    bus.claimPorts(GeneralEvents.BASE, GeneralEvents.SIZE, events);
+    hotplug = new PciHotplug(events::raise);
+    bus.claimPorts(PciHotplug.BASE, PciHotplug.SIZE, hotplug);
     IsaBridgePiix3 isaBridge = new IsaBridgePiix3(lines::isa);
     pci =
         new PciBus(
@@ -215,6 +228,11 @@ public final class PcPlatform {
     firmware.set(0x0f, 2, config.vcpus());
     firmware.addFile("etc/e820", ramMap());
     bus.claimPorts(0x510, FwCfg.PORTS, firmware);
+  }
+
+  private TestInterrupts testInterrupts() {
+    return new TestInterrupts(
+        IntStream.range(0, 16).mapToObj(i -> i == 2 ? IrqLine.NONE : lines.isa(i)).toList());
   }
 
   /** The RAM as firmware reads it: address, length and type 1, packed. */
@@ -270,6 +288,8 @@ public final class PcPlatform {
     pci.reset();
     firmware.reset();
     power.reset();
+    events.reset();
+    hotplug.reset();
     serial.forEach(Uart16550::reset);
     keyboard.reset();
     systemPorts.reset();
@@ -281,6 +301,45 @@ public final class PcPlatform {
     pic.reset();
     ioApic.reset();
     platforms.forEach(PcVcpuPlatform::reset);
+  }
+
+  /**
+   * Every part that has state, by name, in the order in which they are restored: what pulls at an
+   * interrupt line before the controller at its end, and what decides about addresses first.
+   *
+   * @throws org.javisor.accelerator.state.NotSavableException if there is a PCI function that cannot
+   *     be saved
+   */
+  public Map<String, Snapshottable<?>> parts() {
+    Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();
+    parts.put("pci", pci);
+    parts.putAll(pci.parts());
+    parts.put("fw-cfg", firmware);
+    parts.put("pm", power);
+    parts.put("general-events", events);
+    parts.put("hotplug", hotplug);
+    for (int i = 0; i < serial.size(); i++) {
+      parts.put("serial." + i, serial.get(i));
+    }
+    parts.put("keyboard", keyboard);
+    parts.put("system-ports", systemPorts);
+    if (hpet != null) {
+      parts.put("hpet", hpet);
+    }
+    parts.put("rtc", rtc);
+    parts.put("pit", pit);
+    testInterrupts.ifPresent(test -> parts.put("test-interrupts", test));
+    parts.put("pic", pic);
+    parts.put("ioapic", ioApic);
+    for (int i = 0; i < platforms.size(); i++) {
+      platforms.get(i).addParts(i, parts);
+    }
+    return parts;
+  }
+
+  /** Every part that acts on its own. */
+  public List<Pausable> pausables() {
+    return pci.pausables();
   }
 
   public PcConfig config() {
@@ -312,6 +371,11 @@ public final class PcPlatform {
 
   public PciBus pci() {
     return pci;
+  }
+
+  /** Devices that come and go while the machine runs. */
+  public PciHotplug hotplug() {
+    return hotplug;
   }
 
   /** Files for firmware are added here before the guest starts. */

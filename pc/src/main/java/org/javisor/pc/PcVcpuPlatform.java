@@ -1,7 +1,10 @@
 package org.javisor.pc;
 
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.VcpuPlatform;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.paravirt.KvmClock;
 import org.javisor.pc.paravirt.KvmHypercalls;
@@ -35,6 +38,12 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     apic.reset();
     clock.reset();
     stealTime.reset();
+  }
+
+  void addParts(int vcpu, Map<String, Snapshottable<?>> parts) {
+    parts.put("kvm-clock." + vcpu, clock);
+    parts.put("steal-time." + vcpu, stealTime);
+    parts.put("lapic." + vcpu, apic);
   }
 
   @Override
@@ -72,6 +81,11 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     apic.writeMmio(offset, size, value);
   }
 
+  /** Requests an interrupt of the local APIC by another way than the bus. From any thread. */
+  public void requestInterrupt(int vector) {
+    apic.request(vector);
+  }
+
   @Override
   public void setTscOffset(long ticks) {
     tscOffset.set(ticks);
@@ -90,8 +104,9 @@ public final class PcVcpuPlatform implements VcpuPlatform {
   }
 
   @Override
-  public long hypercall(long number, long a0, long a1, long a2, long a3) {
-    return hypercalls.call(number, a0, a1, a2, a3);
+  public boolean hypercall(HypercallRegisters registers) {
+    hypercalls.call(registers);
+    return true;
   }
 
   @Override

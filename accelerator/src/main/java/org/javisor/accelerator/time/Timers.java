@@ -14,6 +14,10 @@ public final class Timers implements AutoCloseable {
   private final Thread thread;
   private volatile boolean closed;
 
+  // Guarded by queue.
+  private boolean paused;
+  private boolean acting;
+
   public Timers(Clock clock) {
     this.clock = clock;
     thread = Thread.ofPlatform().daemon().name("javisor-timers").start(this::loop);
@@ -63,22 +67,45 @@ public final class Timers implements AutoCloseable {
     }
   }
 
+  /** Lets no action run, until {@link #resume}; returns when none is under way any more. */
+  public void pause() throws InterruptedException {
+    synchronized (queue) {
+      paused = true;
+      while (acting) {
+        queue.wait();
+      }
+    }
+  }
+
+  /** Goes on; what became due meanwhile by the clock runs at once. */
+  public void resume() {
+    synchronized (queue) {
+      paused = false;
+    }
+    LockSupport.unpark(thread);
+  }
+
   private void loop() {
     while (!closed) {
       Timer due = null;
       long wait = Long.MAX_VALUE;
       synchronized (queue) {
         Timer head = queue.peek();
-        if (head != null) {
+        if (head != null && !paused) {
           wait = head.deadline - clock.nanos();
           if (wait <= 0) {
             due = queue.poll();
             due.deadline = Long.MAX_VALUE;
+            acting = true;
           }
         }
       }
       if (due != null) {
         due.action.run();
+        synchronized (queue) {
+          acting = false;
+          queue.notifyAll();
+        }
       } else if (wait == Long.MAX_VALUE) {
         LockSupport.park(this);
       } else {

@@ -9,13 +9,12 @@ import java.util.Optional;
 import java.util.TreeMap;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.time.Clock;
+import org.javisor.conformance.tool.Accelerators;
+import org.javisor.conformance.tool.Exit;
+import org.javisor.conformance.tool.Options;
+import org.javisor.conformance.tool.UsageException;
 import org.javisor.interp.CpuModels;
-import org.javisor.interp.InterpAccelerator;
 import org.javisor.interp.silicon.SiliconUnit;
-import org.javisor.jit.JitAccelerator;
-import org.javisor.kvm.KvmAccelerator;
-import org.javisor.jit.JitAccelerator;
-import org.javisor.kvm.host.KvmUnavailable;
 
 /**
  * {@code javisor-conformance cpu}: every user-mode instruction of the table, at random, on the
@@ -24,9 +23,6 @@ import org.javisor.kvm.host.KvmUnavailable;
  * <p>Exit codes: 0 no mismatch, 1 mismatches, 2 a wrong option, 9 the host cannot be an oracle.
  */
 public final class CpuConformance {
-  private static final int USAGE = 2;
-  private static final int HOST = 9;
-
   private static final String HELP =
       """
       usage: javisor-conformance cpu [options]
@@ -54,101 +50,58 @@ public final class CpuConformance {
     this.out = out;
   }
 
-  /** What a user did wrong. */
-  private static final class UsageException extends Exception {
-    private static final long serialVersionUID = 1L;
+  /** The verb. */
+  public static int run(List<String> arguments, PrintStream out) throws Exception {
+    return new CpuConformance(out).main(arguments);
+  }
 
-    UsageException(String message) {
-      super(message);
+  private int main(List<String> arguments)
+      throws IOException, InterruptedException, UsageException {
+    if (arguments.contains("--help")) {
+      out.print(HELP);
+      return Exit.OK;
     }
-  }
-
-  public static void main(String[] arguments) throws Exception {
-    int status = new CpuConformance(System.out).main(List.of(arguments));
-    System.out.flush();
-    System.exit(status);
-  }
-
-  private int main(List<String> arguments) throws IOException, InterruptedException {
-    try {
-      if (arguments.contains("--help")) {
-        out.print(HELP);
-        return 0;
-      }
-      parse(arguments);
-      Accelerator subject = accelerator();
-      Optional<String> reason = HostCpu.unavailable().or(SiliconUnit::unavailable);
-      if (reason.isPresent()) {
-        System.err.println("javisor-conformance: no oracle: " + reason.get());
-        return HOST;
-      }
-      try (Differential differential =
-          new Differential(subject, CpuModels.of(model, 1), out::println)) {
-        return replay != null
-            ? replay(differential)
-            : foreign > 0 ? foreign(differential) : run(differential);
-      }
-    } catch (UsageException e) {
-      System.err.println("javisor-conformance: " + e.getMessage());
-      return USAGE;
+    Options.parse(arguments, this::option);
+    check();
+    Accelerator subject = Accelerators.of(accelerator);
+    Optional<String> reason = HostCpu.unavailable().or(SiliconUnit::unavailable);
+    if (reason.isPresent()) {
+      System.err.println("javisor-conformance: no oracle: " + reason.get());
+      return Exit.HOST;
+    }
+    try (Differential differential =
+        new Differential(subject, CpuModels.of(model, 1), out::println)) {
+      return replay != null
+          ? replay(differential)
+          : foreign > 0 ? foreign(differential) : run(differential);
     }
   }
 
   // ---- options ----------------------------------------------------------------------------
 
-  private void parse(List<String> arguments) throws UsageException {
-    if (arguments.isEmpty() || !arguments.getFirst().equals("cpu")) {
-      throw new UsageException("\"cpu\" expected; --help tells the options");
-    }
-    for (int i = 1; i < arguments.size(); i++) {
-      String option = arguments.get(i);
-      if (i + 1 == arguments.size()) {
-        throw new UsageException(option + ": a value expected; --help tells the options");
-      }
-      String value = arguments.get(++i);
-      switch (option) {
-        case "--cases" -> cases = number(option, value);
-        case "--seed" -> seed = number(option, value);
-        case "--only" -> only.add(value.toLowerCase(java.util.Locale.ROOT));
-        case "--mode" -> mode = (int) number(option, value);
-        case "--accel" -> accelerator = value;
-        case "--cpu" -> model = value;
-        case "--replay" -> replay = value;
-        case "--foreign" -> foreign = number(option, value);
-        default -> throw new UsageException("unknown option " + option + "; see --help");
+  private boolean option(String option, String value) throws UsageException {
+    switch (option) {
+      case "--cases" -> cases = Options.number(option, value);
+      case "--seed" -> seed = Options.number(option, value);
+      case "--only" -> only.add(value.toLowerCase(java.util.Locale.ROOT));
+      case "--mode" -> mode = (int) Options.number(option, value);
+      case "--accel" -> accelerator = value;
+      case "--cpu" -> model = value;
+      case "--replay" -> replay = value;
+      case "--foreign" -> foreign = Options.number(option, value);
+      default -> {
+        return false;
       }
     }
+    return true;
+  }
+
+  private void check() throws UsageException {
     if (mode != 0 && mode != 32 && mode != 64) {
       throw new UsageException("--mode " + mode + ": 64 or 32 expected");
     }
     if (!CpuModels.names().contains(model)) {
       throw new UsageException("--cpu " + model + ": one of " + CpuModels.names() + " expected");
-    }
-  }
-
-  private static long number(String option, String value) throws UsageException {
-    try {
-      return Long.parseLong(value.replace("_", ""));
-    } catch (NumberFormatException e) {
-      throw new UsageException(option + " " + value + ": a number expected");
-    }
-  }
-
-  /** The accelerators that can be put to the test; a new one gets its line here. */
-  private Accelerator accelerator() throws UsageException {
-    return switch (accelerator) {
-      case "interp" -> new InterpAccelerator();
-      case "jit" -> new JitAccelerator();
-      case "kvm" -> kvm();
-      default -> throw new UsageException("--accel " + accelerator + ": interp, jit or kvm expected");
-    };
-  }
-
-  private static Accelerator kvm() throws UsageException {
-    try {
-      return KvmAccelerator.open();
-    } catch (KvmUnavailable e) {
-      throw new UsageException("--accel kvm: " + e.getMessage());
     }
   }
 
@@ -177,7 +130,7 @@ public final class CpuConformance {
     double seconds = (clock.nanos() - start) / 1e9;
     coverage(subjects);
     summary(differential, subjects, seconds);
-    return differential.mismatches == 0 ? 0 : 1;
+    return differential.mismatches == 0 ? Exit.OK : Exit.MISMATCH;
   }
 
   private void coverage(List<Differential.Subject> subjects) {
@@ -257,8 +210,8 @@ public final class CpuConformance {
     StringBuilder text = new StringBuilder();
     Map<String, CpuCase> all =
         differential.replay(
-            (int) number("--replay", parts[0]),
-            (int) number("--replay", parts[1]),
+            (int) Options.number("--replay", parts[0]),
+            (int) Options.number("--replay", parts[1]),
             Long.parseUnsignedLong(parts[2], 16),
             text);
     out.print(text);

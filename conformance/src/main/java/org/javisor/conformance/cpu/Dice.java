@@ -4,7 +4,7 @@ package org.javisor.conformance.cpu;
  * Repeatable random numbers for test cases: SplitMix64 (Steele, Lea and Flood, "Fast splittable
  * pseudorandom number generators"). One seed is one case.
  */
-final class Dice {
+public final class Dice {
   private static final long GAMMA = 0x9e37_79b9_7f4a_7c15L;
 
   private static final long[] CORNERS = {
@@ -19,7 +19,7 @@ final class Dice {
 
   private long state;
 
-  void seed(long seed) {
+  public void seed(long seed) {
     state = seed;
   }
 
@@ -34,13 +34,13 @@ final class Dice {
     return z ^ z >>> 31;
   }
 
-  long bits() {
+  public long bits() {
     state += GAMMA;
     return mix(state);
   }
 
   /** 0 to {@code bound} - 1. */
-  int below(int bound) {
+  public int below(int bound) {
     return (int) ((bits() >>> 32) * bound >>> 32);
   }
 

@@ -164,7 +164,14 @@ public final class KvmAbi {
   public static final int EVENTS_SIZE = 64;
   public static final int EVENTS_INTERRUPT_INJECTED = 8;
   public static final int EVENTS_INTERRUPT_NUMBER = 9;
+  public static final int EVENTS_INTERRUPT_SHADOW = 11;
+  public static final int EVENTS_NMI_INJECTED = 12;
+  public static final int EVENTS_NMI_PENDING = 13;
+  public static final int EVENTS_NMI_MASKED = 14;
   public static final int EVENTS_FLAGS = 20;
+
+  /** KVM_X86_SHADOW_INT_STI. */
+  public static final int SHADOW_STI = 2;
 
   /** The members guarded by flags are valid: pending NMI and interrupt shadow. */
   public static final int EVENTS_VALID_NMI_AND_SHADOW = 1 | 4;

@@ -16,6 +16,17 @@ final class EscapeFilter {
       Ctrl-A h  this help
       """;
 
+  /** For someone who is attached to a machine of another process. */
+  static final String ATTACHED_HELP_TEXT =
+      """
+
+      Ctrl-A d  detach: the machine goes on; so does Ctrl-A x
+      Ctrl-A a  send Ctrl-A to the guest; so does Ctrl-A Ctrl-A
+      Ctrl-A h  this help
+      """;
+
+  static final int DETACH = -5;
+
   private static final int CTRL_A = 1;
 
   private boolean escaped;
@@ -36,6 +47,7 @@ final class EscapeFilter {
       case 'x', 'X' -> QUIT;
       case 'h', 'H', '?' -> HELP;
       case 'b', 'B' -> BREAK;
+      case 'd', 'D' -> DETACH;
       default -> NOTHING;
     };
   }

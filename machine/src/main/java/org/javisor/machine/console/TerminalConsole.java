@@ -121,7 +121,7 @@ public final class TerminalConsole extends BufferedConsole {
     for (int i = 0; i < length; i++) {
       int value = filter.accept(typed[i] & 0xff);
       switch (value) {
-        case EscapeFilter.NOTHING -> {}
+        case EscapeFilter.NOTHING, EscapeFilter.DETACH -> {}
         case EscapeFilter.QUIT -> {
           quit.run();
           return false;

@@ -9,6 +9,7 @@ import org.javisor.pc.interrupt.IoApic;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.pci.IsaBridgePiix3;
 import org.javisor.pc.pci.PciBus;
+import org.javisor.pc.pci.PciHotplug;
 import org.javisor.pc.timer.Hpet;
 import org.javisor.pc.timer.Rtc;
 
@@ -22,6 +23,11 @@ public final class AcpiTables {
   private static final int HEADER = 36;
 
   private static final int APIC_ENABLED = 1;
+
+  /** Notifications of a device (5.6.6). */
+  private static final int DEVICE_CHECK = 1;
+
+  private static final int EJECT = 3;
 
   /** Active high, level triggered (5.2.12.5). */
   private static final int ACTIVE_HIGH_LEVEL = 0x0d;
@@ -119,6 +125,54 @@ public final class AcpiTables {
       out[i] = new Pointer(HEADER + i * size, size);
     }
     return out;
+  }
+
+  /**
+   * Makes the tables of a hardware-reduced machine: CPUs with local APICs, and two registers to sleep
+   * by (4.1, 4.8.3.7); no IOAPIC, timer or legacy device.
+   *
+   * @param address a multiple of 64
+   * @param sleepPort port of the sleep control register; the sleep status register follows it
+   */
+  public static Blob buildReduced(int vcpus, long address, int sleepPort) {
+    Writer out = new Writer(address);
+    int rsdp = out.reserve(64);
+    byte[] sleep =
+        Aml.name(
+            "\\_S5",
+            Aml.pack(
+                Aml.integer(PowerManagement.SLEEP_TYPE_S5),
+                Aml.integer(0),
+                Aml.integer(0),
+                Aml.integer(0)));
+    long dsdt = out.append(table("DSDT", 2, sleep));
+    long fadt = out.append(reducedFadt(dsdt, sleepPort));
+    long madt = out.append(reducedMadt(vcpus));
+    long xsdt = out.append(table("XSDT", 1, addresses(List.of(fadt, madt), 8)));
+    out.place(rsdp, rsdp(0, xsdt));
+    return new Blob(address, out.bytes(), address);
+  }
+
+  private static byte[] reducedFadt(long dsdt, int sleepPort) {
+    Fields f = new Fields(FADT_SIZE - HEADER);
+    f.put(40, 4, dsdt);
+    f.put(109, 2, 1 << 2 | 1 << 5); // no VGA, no RTC
+    f.put(112, 4, 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 20); // no buttons; hardware-reduced
+    f.put(131, 1, 5);
+    f.put(140, 8, dsdt);
+    f.gas(244, 1, 8, sleepPort, 1);
+    f.gas(256, 1, 8, sleepPort + 1, 1);
+    return table("FACP", 6, f.bytes);
+  }
+
+  private static byte[] reducedMadt(int vcpus) {
+    List<byte[]> parts = new ArrayList<>();
+    parts.add(Aml.little(LocalApic.DEFAULT_BASE, 4));
+    parts.add(Aml.little(0, 4)); // no 8259 pair
+    for (int i = 0; i < vcpus; i++) {
+      parts.add(entry(0, Aml.little(i, 1), Aml.little(i, 1), Aml.little(APIC_ENABLED, 4)));
+    }
+    return table("APIC", 5, Aml.concat(parts.toArray(byte[][]::new)));
   }
 
   /** The bytes as they grow, and where they will be. */
@@ -239,9 +293,11 @@ public final class AcpiTables {
     f.put(56, 4, events);
     f.put(64, 4, control);
     f.put(76, 4, timer);
+    f.put(80, 4, GeneralEvents.BASE);
     f.put(88, 1, 4); // PM1_EVT_LEN
     f.put(89, 1, 2); // PM1_CNT_LEN
     f.put(91, 1, 4); // PM_TMR_LEN
+    f.put(92, 1, GeneralEvents.SIZE);
     f.put(96, 2, 0xfff); // no C2
     f.put(98, 2, 0xfff); // no C3
     f.put(108, 1, Rtc.CENTURY);
@@ -263,6 +319,7 @@ public final class AcpiTables {
     f.gas(148, 1, 32, events, 2);
     f.gas(172, 1, 16, control, 2);
     f.gas(208, 1, 32, timer, 3);
+    f.gas(220, 1, 8 * GeneralEvents.SIZE, GeneralEvents.BASE, 1);
     return table("FACP", 6, f.bytes);
   }
 
@@ -363,6 +420,11 @@ public final class AcpiTables {
               Aml.name("_CRS", Aml.resources(Aml.fixedMemory(Hpet.BASE, 0x400, false)))));
     }
     system.add(Aml.scope("\\_SB", devices.toArray(byte[][]::new)));
+    system.add(
+        Aml.scope(
+            "\\_GPE",
+            Aml.method(
+                "_E%02X".formatted(PciHotplug.EVENT), 0, Aml.call("\\_SB.PCI0.PCNT"))));
     return table("DSDT", 2, Aml.concat(system.toArray(byte[][]::new)));
   }
 
@@ -389,7 +451,35 @@ public final class AcpiTables {
             0,
             Aml.when(Aml.path("\\PICF"), Aml.ret(Aml.path("PRTA"))),
             Aml.ret(Aml.path("PRTP"))),
+        hotplug(),
         isaBridge(config));
+  }
+
+  /**
+   * The slots that devices come to and go from while the machine runs: for each an object that is told
+   * of it, and the register by which the guest gives a device back (6.3, 5.6.6).
+   */
+  private static byte[] hotplug() {
+    List<byte[]> terms = new ArrayList<>();
+    terms.add(Aml.portRegion("HPCI", PciHotplug.BASE, PciHotplug.SIZE));
+    terms.add(Aml.words("HPCI", "PUP", "PDWN", "PEJ"));
+    List<byte[]> up = new ArrayList<>(List.of(Aml.store(Aml.path("PUP"), Aml.local(0))));
+    List<byte[]> down = new ArrayList<>(List.of(Aml.store(Aml.path("PDWN"), Aml.local(0))));
+    for (int slot = PciHotplug.FIRST_SLOT; slot < PciBus.SLOTS; slot++) {
+      String name = "S%02X".formatted(slot);
+      long bit = 1L << slot;
+      terms.add(
+          Aml.device(
+              name,
+              Aml.name("_ADR", Aml.integer((long) slot << 16)),
+              Aml.name("_SUN", Aml.integer(slot)),
+              Aml.method("_EJ0", 1, Aml.store(Aml.integer(bit), Aml.path("PEJ")))));
+      up.add(Aml.when(Aml.and(Aml.local(0), Aml.integer(bit)), Aml.notify(name, DEVICE_CHECK)));
+      down.add(Aml.when(Aml.and(Aml.local(0), Aml.integer(bit)), Aml.notify(name, EJECT)));
+    }
+    up.addAll(down);
+    terms.add(Aml.method("PCNT", 0, up.toArray(byte[][]::new)));
+    return Aml.concat(terms.toArray(byte[][]::new));
   }
 
   /** Where each slot's interrupt pins end, with the IOAPIC or with the 8259 pair (6.2.13). */

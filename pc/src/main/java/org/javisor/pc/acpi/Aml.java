@@ -138,10 +138,40 @@ final class Aml {
     return concat(bytes(0x14), sized(concat(path(name), bytes(arguments), concat(terms))));
   }
 
+  /** A range of ports that fields are in. */
+  static byte[] portRegion(String name, int first, int count) {
+    return concat(bytes(0x5b, 0x80), path(name), bytes(1), integer(first), integer(count));
+  }
+
+  /** Fields of 32 bits each, one after the other, in a region. */
+  static byte[] words(String region, String... names) {
+    byte[] fields = new byte[0];
+    for (String name : names) {
+      fields = concat(fields, path(name), bytes(32));
+    }
+    return concat(bytes(0x5b, 0x81), sized(concat(path(region), bytes(3), fields)));
+  }
+
   // ---- Statements -------------------------------------------------------------------------
 
   static byte[] store(byte[] value, byte[] target) {
     return concat(bytes(0x70), value, target);
+  }
+
+  static byte[] local(int number) {
+    return bytes(0x60 + number);
+  }
+
+  static byte[] and(byte[] one, byte[] other) {
+    return concat(bytes(0x7b), one, other, bytes(0));
+  }
+
+  static byte[] notify(String object, int value) {
+    return concat(bytes(0x86), path(object), integer(value));
+  }
+
+  static byte[] call(String method) {
+    return path(method);
   }
 
   static byte[] ret(byte[] value) {

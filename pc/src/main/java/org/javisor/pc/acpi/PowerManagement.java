@@ -1,5 +1,8 @@
 package org.javisor.pc.acpi;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.PortDevice;
 import org.javisor.pc.time.DeviceTimers;
@@ -11,7 +14,10 @@ import org.javisor.pc.time.Ticks;
  *
  * <p>There is no legacy mode to leave: SCI_EN always reads as one.
  */
-public final class PowerManagement implements PortDevice {
+public final class PowerManagement
+    implements
+      PortDevice,
+      Snapshottable<PowerManagement.State> {
   public static final int SIZE = 64;
   public static final int EVENT = 0;
   public static final int CONTROL = 4;
@@ -100,6 +106,44 @@ public final class PowerManagement implements PortDevice {
   private synchronized void alarmDue() {
     update();
   }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("pm", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param seenOverflows how often the timer's highest bit had changed when last looked at
+   */
+  public record State(int status, int enable, int control, long seenOverflows) {
+    public State {
+      StateCheck.bits("the status", status, STATUS_BITS);
+      StateCheck.bits("the enable register", enable, ENABLE_BITS);
+      StateCheck.bits("the control register", control, CONTROL_BITS);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(status, enable, control, seenOverflows);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) {
+    status = state.status;
+    enable = state.enable;
+    control = state.control;
+    seenOverflows = state.seenOverflows;
+    update();
+  }
+
+  // ---- Registers --------------------------------------------------------------------------
 
   /** Registers are read as one row of bytes, so that every size and alignment works. */
   @Override

@@ -98,7 +98,8 @@ abstract class AtaDevice {
   }
 
   private void completed(BlockException failure) {
-    synchronized (channel) {
+    AtaChannel lock = channel; // set once, before the first request
+    synchronized (lock) {
       inFlight = false;
       if (dropped) {
         dropped = false;

@@ -139,7 +139,8 @@ final class BusMaster {
    * @return whether all of it was moved; if not, the engine has stopped
    */
   boolean move(MemorySegment buffer, int length, boolean toMemory) {
-    if (!running() || toMemory != ((command & COMMAND_TO_MEMORY) != 0) || !mayMaster.getAsBoolean()) {
+    if (!running() || toMemory != ((command & COMMAND_TO_MEMORY) != 0)
+        || !mayMaster.getAsBoolean()) {
       stop(false);
       return false;
     }

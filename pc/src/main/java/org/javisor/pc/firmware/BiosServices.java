@@ -75,6 +75,24 @@ public final class BiosServices implements PortDevice {
 
   /** Writes the ROM and the interrupt vector table, and answers on {@code bus} from now on. */
   public void install(Bus bus) {
+    install(bus, true);
+  }
+
+  /**
+   * Answers on {@code bus} from now on.
+   *
+   * @param fresh whether the machine is new: its memory gets the ROM and the interrupt vector table,
+   *     and its interrupt controllers are set up
+   */
+  public void install(Bus bus, boolean fresh) {
+    this.bus = bus;
+    bus.claimPorts(PORT, 4, this);
+    if (fresh) {
+      prepare();
+    }
+  }
+
+  private void prepare() {
     byte[] code = rom();
     memory.write((long) SEGMENT << 4, code);
     for (int vector = 0; vector < IVT_VECTORS; vector++) {
@@ -82,8 +100,6 @@ public final class BiosServices implements PortDevice {
       memory.write16(4L * vector + 2, SEGMENT);
     }
     memory.write16(BDA_EQUIPMENT, EQUIPMENT);
-    this.bus = bus;
-    bus.claimPorts(PORT, 4, this);
     initialise(bus);
   }
 

@@ -5,6 +5,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.bus.PortDevice;
 
@@ -15,8 +18,11 @@ import org.javisor.pc.bus.PortDevice;
  * <p>Ports, from 0x510: 0 selector (16 bits), 1 data (a byte), 4 to 11 the address of a request in
  * guest memory, big endian; writing its low half starts the copy.
  */
-public final class FwCfg implements PortDevice {
+public final class FwCfg implements PortDevice, Snapshottable<FwCfg.State> {
   public static final int PORTS = 12;
+
+  /** An item there is not. */
+  private static final int NO_KEY = 0xffff;
 
   private static final int SIGNATURE = 0x00;
   private static final int ID = 0x01;
@@ -41,6 +47,7 @@ public final class FwCfg implements PortDevice {
   private final Map<Integer, byte[]> items = new HashMap<>();
   private final Map<String, byte[]> files = new TreeMap<>();
   private byte[] selected = NOTHING;
+  private int selectedKey;
   private int position;
   private int requestHigh;
 
@@ -49,12 +56,42 @@ public final class FwCfg implements PortDevice {
     items.put(SIGNATURE, "QEMU".getBytes(StandardCharsets.US_ASCII));
     items.put(ID, new byte[] {1 | 2, 0, 0, 0}); // the ports, and copying
     rebuildDirectory();
+    reset();
   }
 
   public synchronized void reset() {
     selected = NOTHING;
+    selectedKey = NO_KEY;
     position = 0;
     requestHigh = 0;
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("fw-cfg", 1, State.class);
+
+  /** The saved state. The items are the machine's configuration, and made anew. */
+  public record State(int selectedKey, int position, int requestHigh) {
+    public State {
+      StateCheck.range("the position", position, 0, Integer.MAX_VALUE);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(selectedKey, position, requestHigh);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) {
+    select(state.selectedKey);
+    position = Math.min(state.position, selected.length);
+    requestHigh = state.requestHigh;
   }
 
   /** Sets a numbered item, below {@code 0x19}. */
@@ -105,6 +142,7 @@ public final class FwCfg implements PortDevice {
 
   private void select(int key) {
     // Bit 14 asks for write access, which no item has; bit 15 marks architecture's own items.
+    selectedKey = key;
     selected = items.getOrDefault(key & ~0x4000, NOTHING);
     position = 0;
   }

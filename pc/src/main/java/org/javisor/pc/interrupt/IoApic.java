@@ -1,6 +1,9 @@
 package org.javisor.pc.interrupt;
 
 import java.util.Arrays;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.MmioDevice;
 
 /**
@@ -11,7 +14,7 @@ import org.javisor.pc.bus.MmioDevice;
  * polarity bit of an entry is kept for the guest and otherwise without effect. An edge on a masked
  * input is lost, as on the chip.
  */
-public final class IoApic implements MmioDevice {
+public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
   public static final long BASE = 0xfec00000L;
   public static final int SIZE = 0x1000;
   public static final int PINS = 24;
@@ -147,6 +150,46 @@ public final class IoApic implements MmioDevice {
     }
     entries[pin] = entry;
     serveLevel(pin);
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("ioapic", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param entries the redirection entries, remote IRR included
+   * @param asserted the levels of the inputs, a bit each
+   */
+  public record State(long[] entries, int asserted, int id, int selected) {
+    public State {
+      StateCheck.length("entries", entries.length, PINS);
+      for (long entry : entries) {
+        StateCheck.bits("an entry", entry, WRITABLE | REMOTE_IRR);
+      }
+      StateCheck.bits("the inputs", asserted, (1 << PINS) - 1);
+      StateCheck.range("the id", id, 0, 15);
+      StateCheck.range("the index", selected, 0, 0xff);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(entries.clone(), asserted, id, selected);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) {
+    System.arraycopy(state.entries, 0, entries, 0, PINS);
+    asserted = state.asserted;
+    id = state.id;
+    selected = state.selected;
   }
 
   @Override

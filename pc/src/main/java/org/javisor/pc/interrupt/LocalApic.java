@@ -2,6 +2,9 @@ package org.javisor.pc.interrupt;
 
 import java.util.Arrays;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.time.DeviceTimers;
 import org.javisor.pc.time.GuestTsc;
 
@@ -15,7 +18,7 @@ import org.javisor.pc.time.GuestTsc;
  * instructions, {@link #hasInterrupt}, is one volatile read of an answer kept up to date under the
  * lock.
  */
-public final class LocalApic {
+public final class LocalApic implements Snapshottable<LocalApic.State> {
   /** Ticks of the timer's input: 1 GHz, the rate hypervisors agree on. */
   public static final long BUS_HERTZ = 1_000_000_000L;
 
@@ -333,6 +336,21 @@ public final class LocalApic {
       default -> {
         return false;
       }
+    }
+  }
+
+  /**
+   * Requests an interrupt by another way than the bus: unlike a message it is not lost while software
+   * has the APIC disabled. From any thread.
+   */
+  public void request(int vector) {
+    boolean now;
+    synchronized (this) {
+      post(vector, false);
+      now = ready;
+    }
+    if (now) {
+      control.interruptPending();
     }
   }
 
@@ -882,6 +900,86 @@ public final class LocalApic {
       } else if (!wasX2apic && x2apic) {
         icrHigh = 0;
       }
+      update();
+      now = ready;
+    }
+    if (now) {
+      control.interruptPending();
+    }
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("lapic", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param base IA32_APIC_BASE
+   * @param lint the levels of LINT0 and LINT1
+   * @param timerDeadline when the timer fires next, or {@link Long#MAX_VALUE}
+   * @param tscDeadline IA32_TSC_DEADLINE
+   */
+  public record State(
+      long base, int taskPriority, int[] irr, int[] isr, int[] tmr, int[] lvt, int spurious,
+      int logicalId, int destinationFormat, int icrLow, int icrHigh, int errors, int errorStatus,
+      boolean[] lint, boolean extIntMessage, boolean waitingForStartup, int initialCount,
+      int divideRegister, long timerDeadline, long tscDeadline) {
+    public State {
+      StateCheck.bits(
+          "the APIC base", base, BASE_ADDRESS | BASE_ENABLE | BASE_X2APIC | BASE_BSP);
+      StateCheck.range("the task priority", taskPriority, 0, 0xff);
+      StateCheck.length("requests", irr.length, 8);
+      StateCheck.length("what is in service", isr.length, 8);
+      StateCheck.length("trigger modes", tmr.length, 8);
+      StateCheck.length("local vectors", lvt.length, LVT_WRITABLE.length);
+      for (int i = 0; i < lvt.length; i++) {
+        StateCheck.bits("a local vector", lvt[i] & 0xffff_ffffL, LVT_WRITABLE[i]);
+      }
+      StateCheck.bits("the spurious vector", spurious, 0x1ff);
+      StateCheck.length("LINT levels", lint.length, 2);
+      StateCheck.bits("the divider", divideRegister, 0xb);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(
+        base, taskPriority, irr.clone(), isr.clone(), tmr.clone(), lvt.clone(), spurious,
+        logicalId, destinationFormat, icrLow, icrHigh, errors, errorStatus, lint.clone(),
+        extIntMessage, waitingForStartup, initialCount, divideRegister, timerDeadline,
+        tscDeadline);
+  }
+
+  @Override
+  public void restoreState(State s) {
+    boolean now;
+    synchronized (this) {
+      base = s.base & ~BASE_BSP | (bootstrap ? BASE_BSP : 0);
+      taskPriority = s.taskPriority;
+      System.arraycopy(s.irr, 0, irr, 0, irr.length);
+      System.arraycopy(s.isr, 0, isr, 0, isr.length);
+      System.arraycopy(s.tmr, 0, tmr, 0, tmr.length);
+      System.arraycopy(s.lvt, 0, lvt, 0, lvt.length);
+      spurious = s.spurious;
+      logicalId = s.logicalId;
+      destinationFormat = s.destinationFormat;
+      icrLow = s.icrLow;
+      icrHigh = s.icrHigh;
+      errors = s.errors;
+      errorStatus = s.errorStatus;
+      System.arraycopy(s.lint, 0, lint, 0, lint.length);
+      extIntMessage = s.extIntMessage;
+      waitingForStartup = s.waitingForStartup;
+      initialCount = s.initialCount;
+      divideRegister = s.divideRegister;
+      tscDeadline = s.tscDeadline;
+      arm(s.timerDeadline);
       update();
       now = ready;
     }

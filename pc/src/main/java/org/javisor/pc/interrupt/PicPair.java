@@ -1,5 +1,8 @@
 package org.javisor.pc.interrupt;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.ByteDevice;
 import org.javisor.pc.bus.IrqLine;
 
@@ -7,7 +10,7 @@ import org.javisor.pc.bus.IrqLine;
  * The two cascaded 8259A interrupt controllers of a PC with their edge/level registers (Intel 8259A
  * data sheet; 82371SB for ELCR). The slave's output is the master's input 2.
  */
-public final class PicPair {
+public final class PicPair implements Snapshottable<PicPair.State> {
   private static final int CASCADE = 2;
 
   /** Inputs that are always edge triggered: timer, keyboard, cascade; RTC and FPU. */
@@ -140,6 +143,49 @@ public final class PicPair {
     }
   }
 
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("pic", 1, State.class);
+
+  /** The saved state. */
+  public record State(ChipState master, ChipState slave, boolean output) {}
+
+  /** A chip's. */
+  public record ChipState(
+      int lines, int requests, int mask, int service, int elcr, int vectorBase,
+      int lowestPriority, boolean autoEoi, boolean rotateOnAutoEoi, boolean specialMask,
+      boolean specialFullyNested, boolean readService, boolean poll, int initWord, boolean single,
+      boolean needsWord4) {
+    public ChipState {
+      StateCheck.bits("the lines", lines, 0xff);
+      StateCheck.bits("the requests", requests, 0xff);
+      StateCheck.bits("the mask", mask, 0xff);
+      StateCheck.bits("what is in service", service, 0xff);
+      StateCheck.bits("the edge/level register", elcr, MASTER_ELCR | SLAVE_ELCR);
+      StateCheck.bits("the vector base", vectorBase, 0xf8);
+      StateCheck.range("the lowest priority", lowestPriority, 0, 7);
+      StateCheck.range("the initialisation word", initWord, 0, 4);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(master.save(), slave.save(), output);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) {
+    master.restore(state.master);
+    slave.restore(state.slave);
+    output = state.output;
+    intr.set(output);
+  }
+
   @Override
   public synchronized String toString() {
     return "pic " + master + " " + slave + " intr=" + output;
@@ -171,6 +217,32 @@ public final class PicPair {
 
     Chip(boolean isMaster) {
       this.isMaster = isMaster;
+    }
+
+    ChipState save() {
+      return new ChipState(
+          lines, requests, mask, service, elcr, vectorBase, lowestPriority, autoEoi,
+          rotateOnAutoEoi, specialMask, specialFullyNested, readService, poll, initWord, single,
+          needsWord4);
+    }
+
+    void restore(ChipState s) {
+      lines = s.lines;
+      requests = s.requests;
+      mask = s.mask;
+      service = s.service;
+      elcr = s.elcr;
+      vectorBase = s.vectorBase;
+      lowestPriority = s.lowestPriority;
+      autoEoi = s.autoEoi;
+      rotateOnAutoEoi = s.rotateOnAutoEoi;
+      specialMask = s.specialMask;
+      specialFullyNested = s.specialFullyNested;
+      readService = s.readService;
+      poll = s.poll;
+      initWord = s.initWord;
+      single = s.single;
+      needsWord4 = s.needsWord4;
     }
 
     /** What ICW1 does. */

@@ -1,5 +1,8 @@
 package org.javisor.pc.legacy;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.ByteDevice;
 import org.javisor.pc.bus.IrqLine;
 
@@ -7,7 +10,7 @@ import org.javisor.pc.bus.IrqLine;
  * The keyboard controller (ports 0x60 and 0x64) with a keyboard that answers commands and whose
  * keys someone else may press; no mouse. Also one of the PC's ways to reset: command 0xfe.
  */
-public final class I8042 {
+public final class I8042 implements Snapshottable<I8042.State> {
   private static final int STATUS_OUTPUT = 1;
   private static final int STATUS_SYSTEM = 4;
   private static final int STATUS_COMMAND = 8;
@@ -189,6 +192,62 @@ public final class I8042 {
         keyboard(value);
       }
     }
+    update();
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("i8042", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param queue bytes of the keyboard that wait, the first first
+   * @param pendingCommand a controller command that waits for its data byte, or 0
+   * @param pendingKeyboard a keyboard command that does, or 0
+   */
+  public record State(
+      byte[] queue, int config, int output, boolean outputFull, boolean lastWasCommand,
+      int outputPort, int pendingCommand, int pendingKeyboard, boolean scanning) {
+    public State {
+      StateCheck.range("the length of the queue", queue.length, 0, QUEUE);
+      StateCheck.bits("the configuration", config, 0x7f);
+      StateCheck.bits("the output", output, 0xff);
+      StateCheck.bits("the output port", outputPort, 0xff);
+      StateCheck.bits("the command", pendingCommand, 0xff);
+      StateCheck.bits("the keyboard's command", pendingKeyboard, 0xff);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    byte[] waiting = new byte[queueCount];
+    for (int i = 0; i < queueCount; i++) {
+      waiting[i] = queue[(queueFirst + i) % QUEUE];
+    }
+    return new State(
+        waiting, config, output, outputFull, lastWasCommand, outputPort, pendingCommand,
+        pendingKeyboard, scanning);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) {
+    queueFirst = 0;
+    queueCount = state.queue.length;
+    System.arraycopy(state.queue, 0, queue, 0, queueCount);
+    config = state.config;
+    output = state.output;
+    outputFull = state.outputFull;
+    lastWasCommand = state.lastWasCommand;
+    outputPort = state.outputPort;
+    pendingCommand = state.pendingCommand;
+    pendingKeyboard = state.pendingKeyboard;
+    scanning = state.scanning;
     update();
   }
 

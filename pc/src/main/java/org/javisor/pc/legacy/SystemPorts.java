@@ -1,5 +1,8 @@
 package org.javisor.pc.legacy;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.ByteDevice;
 import org.javisor.pc.timer.Pit;
 
@@ -7,7 +10,7 @@ import org.javisor.pc.timer.Pit;
  * The single-port odds and ends of the PC's board: system control ports A (0x92) and B (0x61), the
  * reset control register (0xcf9), the diagnostic port (0x80).
  */
-public final class SystemPorts {
+public final class SystemPorts implements Snapshottable<SystemPorts.State> {
   private final Pit pit;
   private final Runnable reset;
   private volatile int speaker;
@@ -98,6 +101,38 @@ public final class SystemPorts {
         diagnostic = value;
       }
     };
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("system-ports", 1, State.class);
+
+  /** The saved state; the gate of counter 2 is in the PIT's. */
+  public record State(int speaker, int resetControl, int controlA, int diagnostic) {
+    public State {
+      StateCheck.bits("port 0x61", speaker, 3);
+      StateCheck.bits("port 0xcf9", resetControl, 0xa);
+      StateCheck.bits("port 0x92", controlA, 3);
+      StateCheck.bits("port 0x80", diagnostic, 0xff);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(speaker, resetControl, controlA, diagnostic & 0xff);
+  }
+
+  @Override
+  public void restoreState(State state) {
+    speaker = state.speaker;
+    resetControl = state.resetControl;
+    controlA = state.controlA;
+    diagnostic = state.diagnostic;
   }
 
   /** The last progress code, for a person who looks why firmware hangs. */

@@ -271,7 +271,7 @@ final class E1000Transmit {
       put16(ADDRESSES, card.vlanType());
       put16(ADDRESSES + 2, tag);
       size += VLAN_TAG;
-      if (offload != Offload.NONE) {
+      if (!offload.equals(Offload.NONE)) {
         offload =
             offloads.get(
                 offload.checksumNeeded(),

@@ -3,6 +3,8 @@ package org.javisor.pc.paravirt;
 import java.lang.invoke.VarHandle;
 import java.math.BigInteger;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.time.GuestTsc;
@@ -15,7 +17,7 @@ import org.javisor.pc.time.GuestTsc;
  * force its clock to be monotonic across vCPUs. The structure is rewritten only when the guest asks
  * or changes its TSC: the frequency never changes.
  */
-public final class KvmClock {
+public final class KvmClock implements Snapshottable<KvmClock.State> {
   private static final int WALL_CLOCK_OLD = 0x11;
   private static final int SYSTEM_TIME_OLD = 0x12;
   private static final int WALL_CLOCK = 0x4b564d00;
@@ -97,6 +99,27 @@ public final class KvmClock {
   public synchronized void reset() {
     systemTime = 0;
     wallClock = 0;
+  }
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("kvm-clock", 1, State.class);
+
+  /** The saved state: the two registers. What they point to is in the guest's memory. */
+  public record State(long systemTime, long wallClock) {}
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(systemTime, wallClock);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) {
+    systemTime = state.systemTime;
+    wallClock = state.wallClock;
   }
 
   private void writeSystemTime() {

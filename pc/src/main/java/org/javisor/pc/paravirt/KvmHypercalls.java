@@ -1,6 +1,7 @@
 package org.javisor.pc.paravirt;
 
 import java.util.List;
+import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.pc.interrupt.ApicFabric;
 import org.javisor.pc.interrupt.VcpuControl;
 
@@ -20,6 +21,9 @@ public final class KvmHypercalls {
   /** KVM_ENOSYS. */
   private static final long UNKNOWN = -1000;
 
+  /** KVM_EPERM: hypercalls are the kernel's. */
+  private static final long NOT_PERMITTED = -1;
+
   private final ApicFabric fabric;
   private final List<? extends VcpuControl> vcpus;
 
@@ -29,8 +33,21 @@ public final class KvmHypercalls {
     this.vcpus = vcpus;
   }
 
-  /** Carries out a call and returns what the guest finds in RAX. */
-  public long call(long number, long a0, long a1, long a2, long a3) {
+  /** Carries out a call by KVM's convention: RAX, RBX, RCX, RDX, RSI; the result goes to RAX. */
+  public void call(HypercallRegisters r) {
+    r.set(
+        HypercallRegisters.RAX,
+        r.privilegeLevel() == 0
+            ? call(
+                r.get(HypercallRegisters.RAX),
+                r.get(HypercallRegisters.RBX),
+                r.get(HypercallRegisters.RCX),
+                r.get(HypercallRegisters.RDX),
+                r.get(HypercallRegisters.RSI))
+            : NOT_PERMITTED);
+  }
+
+  private long call(long number, long a0, long a1, long a2, long a3) {
     if (number == KICK_CPU) {
       if (a1 >= 0 && a1 < vcpus.size()) {
         vcpus.get((int) a1).unhalt();

@@ -2,6 +2,8 @@ package org.javisor.pc.paravirt;
 
 import java.lang.invoke.VarHandle;
 import org.javisor.accelerator.VcpuPlatform.UnknownMsr;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.GuestMemory;
 import org.javisor.memory.RawMemory;
@@ -11,7 +13,7 @@ import org.javisor.memory.RawMemory;
  * it runs now, so that others need not wait for it to flush its TLB (the Linux kernel's documentation,
  * virt/kvm/x86/msr.rst, MSR_KVM_STEAL_TIME). Called on the vCPU's thread.
  */
-public final class StealTime {
+public final class StealTime implements Snapshottable<StealTime.State> {
   private static final int MSR = 0x4b564d03;
   private static final int ENABLED = 1;
   private static final long RESERVED = 0x3e;
@@ -56,6 +58,32 @@ public final class StealTime {
   public void reset() {
     register = 0;
     stolen = 0;
+  }
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("steal-time", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param register the guest's choice of a place
+   * @param stolen nanoseconds so far
+   */
+  public record State(long register, long stolen) {}
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(register, stolen);
+  }
+
+  @Override
+  public void restoreState(State state) {
+    register = state.register;
+    stolen = state.stolen;
   }
 
   private boolean ordinary(long gpa) {

@@ -1,10 +1,18 @@
 package org.javisor.pc.pci;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
+
 /**
  * The host bridge of the Intel 440FX (82441FX data sheet): firmware knows it and finds here the
  * registers that turn RAM on and off under the addresses of ROMs.
  */
-public final class HostBridge440Fx extends PciDevice {
+public final class HostBridge440Fx extends PciDevice
+    implements
+      Snapshottable<PciDevice.State> {
+  private static final StateFormat<State> FORMAT = StateFormat.of("440fx", 1, State.class);
+
   private static final int PAM0 = 0x59;
   private static final int PAM_COUNT = 7;
 
@@ -31,6 +39,21 @@ public final class HostBridge440Fx extends PciDevice {
       setWritable(PAM0 + i, 1, i == 0 ? 0x30 : 0x33);
     }
     initialise(0x72, 1, 0x02); // SMRAM control, its fixed bits
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return savePci();
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    restorePci(state);
   }
 
   @Override

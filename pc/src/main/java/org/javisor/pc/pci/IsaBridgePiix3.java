@@ -1,5 +1,8 @@
 package org.javisor.pc.pci;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.SharedLine;
 
@@ -7,7 +10,11 @@ import org.javisor.pc.bus.SharedLine;
  * The ISA bridge of the PIIX3 (82371SB data sheet): here for its routing of the four PCI interrupt
  * wires to ISA interrupts, which is how PCI interrupts reach the 8259 pair.
  */
-public final class IsaBridgePiix3 extends PciDevice {
+public final class IsaBridgePiix3 extends PciDevice
+    implements
+      Snapshottable<PciDevice.State> {
+  private static final StateFormat<State> FORMAT = StateFormat.of("piix3", 1, State.class);
+
   private static final int ROUTE = 0x60;
   private static final int ROUTE_OFF = 0x80;
 
@@ -44,6 +51,21 @@ public final class IsaBridgePiix3 extends PciDevice {
   /** A device's end of PCI wire {@code pirq}, 0 to 3. */
   public IrqLine wire(int pirq) {
     return wires[pirq].shared.source();
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return savePci();
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    restorePci(state);
   }
 
   @Override

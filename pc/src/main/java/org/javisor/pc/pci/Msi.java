@@ -94,6 +94,11 @@ public final class Msi {
     }
   }
 
+  /** The configuration space was restored, and what is pending with it. */
+  public synchronized void restored() {
+    pending = device.readConfig(at + PENDING, 4) & (vectors == 32 ? -1 : (1 << vectors) - 1);
+  }
+
   /** The machine was reset. */
   public synchronized void reset() {
     pending = 0;

@@ -1,6 +1,8 @@
 package org.javisor.pc.pci;
 
 import java.util.Arrays;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.pc.bus.MmioDevice;
 
 /**
@@ -60,6 +62,38 @@ public final class Msix implements MmioDevice {
       table[4 * i + 3] = MASKED;
     }
     Arrays.fill(pending, 0);
+  }
+
+  /**
+   * The saved state, apart from the configuration space.
+   *
+   * @param table four words an entry: address low and high, data, control
+   */
+  public record State(int[] table, long[] pending) {
+    public State {
+      for (int i = 3; i < table.length; i += 4) {
+        StateCheck.bits("an MSI-X entry's control", table[i], MASKED);
+      }
+    }
+  }
+
+  /** The state, for the function's own record. */
+  public synchronized State save() {
+    return new State(table.clone(), pending.clone());
+  }
+
+  /** Takes over a state; the configuration space is restored first. */
+  public synchronized void restore(State state) throws StateException {
+    if (state.table.length != table.length || state.pending.length != pending.length) {
+      throw new StateException(
+          state.table.length / 4 + " MSI-X vectors, " + vectors + " expected");
+    }
+    System.arraycopy(state.table, 0, table, 0, table.length);
+    System.arraycopy(state.pending, 0, pending, 0, pending.length);
+    int rest = vectors & 63;
+    if (rest != 0) {
+      pending[pending.length - 1] &= (1L << rest) - 1;
+    }
   }
 
   /** Whether software chose these messages; otherwise the device interrupts otherwise. */

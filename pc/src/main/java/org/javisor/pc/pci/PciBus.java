@@ -1,5 +1,13 @@
 package org.javisor.pc.pci;
 
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.javisor.accelerator.state.Pausable;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.PortDevice;
@@ -8,7 +16,7 @@ import org.javisor.pc.bus.PortDevice;
  * PCI bus 0 and the host bridge's configuration mechanism 1: an address register at port 0xcf8 and
  * a window at 0xcfc (PCI Local Bus Specification 3.0, section 3.2.2.3.2).
  */
-public final class PciBus implements PortDevice {
+public final class PciBus implements PortDevice, Snapshottable<PciBus.State> {
   public static final int SLOTS = 32;
   public static final int FUNCTIONS = 8;
 
@@ -22,7 +30,9 @@ public final class PciBus implements PortDevice {
   private final Bus bus;
   private final InterruptRouting routing;
   private final PciDevice.MessageTarget messages;
-  private final PciDevice[] devices = new PciDevice[SLOTS * FUNCTIONS];
+  /** Replaced as a whole: vCPUs read it while devices come and go. */
+  private volatile PciDevice[] devices = new PciDevice[SLOTS * FUNCTIONS];
+
   private volatile int address;
 
   public PciBus(Bus bus, InterruptRouting routing, PciDevice.MessageTarget messages) {
@@ -31,8 +41,8 @@ public final class PciBus implements PortDevice {
     this.messages = messages;
   }
 
-  /** Puts a device into a slot, while the machine is being built. */
-  public void attach(int slot, int function, PciDevice device) {
+  /** Puts a device into a slot. */
+  public synchronized void attach(int slot, int function, PciDevice device) {
     int index = slot * FUNCTIONS + function;
     if (slot < 0 || slot >= SLOTS || function < 0 || function >= FUNCTIONS) {
       throw new IllegalArgumentException("PCI %02x.%d: no such slot".formatted(slot, function));
@@ -42,21 +52,43 @@ public final class PciBus implements PortDevice {
     }
     int pin = device.interruptPin();
     device.connect(bus, pin == 0 ? IrqLine.NONE : routing.line(slot, pin), messages);
-    devices[index] = device;
+    PciDevice[] next = devices.clone();
+    next[index] = device;
+    devices = next;
     if (function != 0 && devices[slot * FUNCTIONS] != null) {
       devices[slot * FUNCTIONS].setMultiFunction();
     }
   }
 
   /** Puts a device into the first free slot and returns its number. */
-  public int attach(PciDevice device) {
-    for (int slot = 0; slot < SLOTS; slot++) {
+  public synchronized int attach(PciDevice device) {
+    int slot = freeSlot(0);
+    if (slot < 0) {
+      throw new IllegalStateException("all 32 PCI slots are taken");
+    }
+    attach(slot, 0, device);
+    return slot;
+  }
+
+  /** The first slot from {@code from} on with nothing in it, or -1. */
+  public int freeSlot(int from) {
+    for (int slot = from; slot < SLOTS; slot++) {
       if (devices[slot * FUNCTIONS] == null) {
-        attach(slot, 0, device);
         return slot;
       }
     }
-    throw new IllegalStateException("all 32 PCI slots are taken");
+    return -1;
+  }
+
+  /** Takes the device out of a slot, if there is one: it answers no more. */
+  public synchronized void detach(int slot) {
+    PciDevice device = devices[slot * FUNCTIONS];
+    if (device != null) {
+      PciDevice[] next = devices.clone();
+      next[slot * FUNCTIONS] = null;
+      devices = next;
+      device.disconnect();
+    }
   }
 
   public void reset() {
@@ -66,6 +98,56 @@ public final class PciBus implements PortDevice {
         device.reset();
       }
     }
+  }
+
+  /**
+   * Every part of every function, the names beginning with {@code pci.SLOT.FUNCTION}.
+   *
+   * @throws org.javisor.accelerator.state.NotSavableException if one cannot be saved
+   */
+  public Map<String, Snapshottable<?>> parts() {
+    Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();
+    for (int i = 0; i < devices.length; i++) {
+      if (devices[i] != null) {
+        devices[i].addParts("pci.%02x.%d".formatted(i / FUNCTIONS, i % FUNCTIONS), parts);
+      }
+    }
+    return parts;
+  }
+
+  /** The functions that act on their own. */
+  public List<Pausable> pausables() {
+    List<Pausable> found = new ArrayList<>();
+    for (PciDevice device : devices) {
+      if (device instanceof Pausable pausable) {
+        found.add(pausable);
+      }
+    }
+    return found;
+  }
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("pci", 1, State.class);
+
+  /** The saved state of the bus itself: the address register. */
+  public record State(int address) {
+    public State {
+      StateCheck.bits("the address register", address & 0xffff_ffffL, 0x80ff_fffcL);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(address);
+  }
+
+  @Override
+  public void restoreState(State state) {
+    address = state.address;
   }
 
   @Override

@@ -2,6 +2,11 @@ package org.javisor.pc.pci;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import org.javisor.accelerator.state.NotSavableException;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.MmioDevice;
@@ -158,6 +163,16 @@ public abstract class PciDevice {
     System.arraycopy(config, 0, initial, 0, CONFIG_SIZE);
   }
 
+  /** It was taken out: its ranges and its wire are free. */
+  final void disconnect() {
+    synchronized (configLock) {
+      config[COMMAND] = 0;
+      intxWanted = false;
+      remap();
+      driveIntx();
+    }
+  }
+
   final void setMultiFunction() {
     config[HEADER_TYPE] |= (byte) 0x80;
     initial[HEADER_TYPE] |= (byte) 0x80;
@@ -202,6 +217,66 @@ public abstract class PciDevice {
     synchronized (configLock) {
       System.arraycopy(initial, 0, config, 0, CONFIG_SIZE);
       intxWanted = false;
+      remap();
+      driveIntx();
+    }
+    configChanged(0, CONFIG_SIZE);
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  /**
+   * The saved state that all functions have.
+   *
+   * @param config the configuration space, 256 bytes
+   * @param intx whether the function wants its interrupt pin asserted
+   */
+  public record State(byte[] config, boolean intx) {
+    public State {
+      StateCheck.length("the configuration space", config.length, CONFIG_SIZE);
+    }
+  }
+
+  /**
+   * Adds what is to be saved of this function: itself, if it can be.
+   *
+   * @param name of the function
+   * @throws NotSavableException if it cannot
+   */
+  public void addParts(String name, Map<String, Snapshottable<?>> parts) {
+    if (!(this instanceof Snapshottable<?> part)) {
+      throw new NotSavableException(
+          "PCI function %s (%04x:%04x) cannot be saved".formatted(
+              name.substring(name.indexOf('.') + 1), readConfig(0, 2), readConfig(2, 2)));
+    }
+    parts.put(name, part);
+  }
+
+  /** The state of the configuration space and the pin, for a function's own record. */
+  protected final State savePci() {
+    synchronized (configLock) {
+      return new State(config.clone(), intxWanted);
+    }
+  }
+
+  /**
+   * Takes over the configuration space, maps the base addresses and drives the pin.
+   *
+   * @throws StateException if the state is another kind of function's
+   */
+  protected final void restorePci(State state) throws StateException {
+    synchronized (configLock) {
+      for (int i = 0; i < FIRST_BAR; i++) {
+        boolean identity = i < COMMAND || i >= 0x08 && i < 0x0c || i == HEADER_TYPE;
+        if (identity && state.config[i] != config[i]) {
+          throw new StateException(
+              "it is of PCI function %04x:%04x, not of %04x:%04x".formatted(
+                  state.config[0] & 0xff | (state.config[1] & 0xff) << 8,
+                  state.config[2] & 0xff | (state.config[3] & 0xff) << 8, get16(0), get16(2)));
+        }
+      }
+      System.arraycopy(state.config, 0, config, 0, CONFIG_SIZE);
+      intxWanted = state.intx;
       remap();
       driveIntx();
     }

@@ -1,5 +1,8 @@
 package org.javisor.pc.pci;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.PortDevice;
 
@@ -7,7 +10,11 @@ import org.javisor.pc.bus.PortDevice;
  * The power-management function of the PIIX4 (82371AB data sheet, chapter 7): puts ACPI's fixed
  * registers at the port that firmware chooses.
  */
-public final class PowerPiix4 extends PciDevice {
+public final class PowerPiix4 extends PciDevice
+    implements
+      Snapshottable<PciDevice.State> {
+  private static final StateFormat<State> FORMAT = StateFormat.of("piix4-pm", 1, State.class);
+
   private static final int BASE = 0x40;
   private static final int ENABLE = 0x80;
   private static final int SIZE = 64;
@@ -40,6 +47,21 @@ public final class PowerPiix4 extends PciDevice {
     initialise(INTERRUPT_LINE, 1, 9); // The SCI is wired to ISA interrupt 9, not to a PCI wire.
     setWritable(INTERRUPT_LINE, 1, 0);
     remap();
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return savePci();
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    restorePci(state);
   }
 
   @Override

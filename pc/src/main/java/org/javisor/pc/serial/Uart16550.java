@@ -1,5 +1,8 @@
 package org.javisor.pc.serial;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.ByteDevice;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.time.DeviceTimers;
@@ -11,7 +14,11 @@ import org.javisor.pc.time.DeviceTimers;
  * console is not slowed to 115200 baud. The divisor matters for one thing, the time after which a
  * receive FIFO below its trigger level interrupts all the same.
  */
-public final class Uart16550 implements ByteDevice, CharacterPort {
+public final class Uart16550
+    implements
+      ByteDevice,
+      CharacterPort,
+      Snapshottable<Uart16550.State> {
   private static final int FIFO = 16;
 
   private static final int IER_RECEIVE = 1;
@@ -76,6 +83,9 @@ public final class Uart16550 implements ByteDevice, CharacterPort {
   private boolean timedOut;
   private boolean refusedInput;
 
+  /** When a receive FIFO below its trigger level interrupts, or {@link Long#MAX_VALUE}. */
+  private long timeoutAt = Long.MAX_VALUE;
+
   public Uart16550(DeviceTimers timers, IrqLine irq, CharacterBackend backend) {
     this.timers = timers;
     this.irq = irq;
@@ -104,7 +114,7 @@ public final class Uart16550 implements ByteDevice, CharacterPort {
   private void clearReceiver() {
     receivedCount = 0;
     timedOut = false;
-    timeout.cancel();
+    cancelTimeout();
     if (refusedInput) {
       refusedInput = false;
       backend.inputReady();
@@ -348,13 +358,20 @@ public final class Uart16550 implements ByteDevice, CharacterPort {
     if (fifo && receivedCount > 0 && receivedCount < trigger) {
       long bitNanos = 1_000_000_000L * Math.max(divisor, 1) / 115_200;
       int bits = 1 + 5 + (lcr & 3) + ((lcr & 8) != 0 ? 1 : 0) + ((lcr & 4) != 0 ? 2 : 1);
-      timeout.set(timers.clock().nanos() + 4 * bits * bitNanos);
+      timeoutAt = timers.clock().nanos() + 4 * bits * bitNanos;
+      timeout.set(timeoutAt);
     } else {
-      timeout.cancel();
+      cancelTimeout();
     }
   }
 
+  private void cancelTimeout() {
+    timeoutAt = Long.MAX_VALUE;
+    timeout.cancel();
+  }
+
   private synchronized void receiveTimeout() {
+    timeoutAt = Long.MAX_VALUE;
     if (fifo && receivedCount > 0) {
       timedOut = true;
       update();
@@ -383,5 +400,88 @@ public final class Uart16550 implements ByteDevice, CharacterPort {
       put(BREAK);
       update();
     }
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("uart", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param received the receive FIFO, the oldest first; bit 8 marks a break
+   * @param transmit bytes that the far end has not taken yet
+   * @param timeoutAt when a FIFO below its trigger level interrupts, or {@link Long#MAX_VALUE}
+   */
+  public record State(
+      int[] received, byte[] transmit, int divisor, int ier, int lcr, int mcr, int lineErrors,
+      int msr, int scratch, boolean fifo, int trigger, boolean transmitInterrupt,
+      boolean timedOut, long timeoutAt) {
+    public State {
+      StateCheck.range("the length of the receive FIFO", received.length, 0, FIFO);
+      for (int value : received) {
+        StateCheck.bits("a received byte", value, BREAK | 0xff);
+      }
+      StateCheck.range("the length of the transmit FIFO", transmit.length, 0, FIFO);
+      StateCheck.bits("the divisor", divisor, 0xffff);
+      StateCheck.bits("IER", ier, 0x0f);
+      StateCheck.bits("LCR", lcr, 0xff);
+      StateCheck.bits("MCR", mcr, 0x1f);
+      StateCheck.bits("the line errors", lineErrors, LSR_OVERRUN);
+      StateCheck.bits("MSR", msr, 0xff);
+      StateCheck.bits("SCR", scratch, 0xff);
+      StateCheck.range("the trigger level", trigger, 1, 14);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    int[] in = new int[receivedCount];
+    for (int i = 0; i < receivedCount; i++) {
+      in[i] = received[(receivedFirst + i) % FIFO];
+    }
+    byte[] out = new byte[transmitCount];
+    for (int i = 0; i < transmitCount; i++) {
+      out[i] = transmit[(transmitFirst + i) % FIFO];
+    }
+    return new State(
+        in, out, divisor, ier, lcr, mcr, lineErrors, msr, scratch, fifo, trigger,
+        transmitInterrupt, timedOut, timeoutAt);
+  }
+
+  @Override
+  public synchronized void restoreState(State s) {
+    receivedFirst = 0;
+    receivedCount = s.received.length;
+    System.arraycopy(s.received, 0, received, 0, receivedCount);
+    transmitFirst = 0;
+    transmitCount = s.transmit.length;
+    System.arraycopy(s.transmit, 0, transmit, 0, transmitCount);
+    divisor = s.divisor;
+    ier = s.ier;
+    lcr = s.lcr;
+    mcr = s.mcr;
+    lineErrors = s.lineErrors;
+    msr = s.msr;
+    scratch = s.scratch;
+    fifo = s.fifo;
+    trigger = s.trigger;
+    transmitInterrupt = s.transmitInterrupt;
+    timedOut = s.timedOut;
+    timeoutAt = s.timeoutAt;
+    if (timeoutAt == Long.MAX_VALUE) {
+      timeout.cancel();
+    } else {
+      timeout.set(timeoutAt);
+    }
+    if (transmitCount > 0) {
+      drain(); // To the new far end, if it has room; if not it says when.
+    }
+    update();
   }
 }

@@ -1,5 +1,11 @@
 package org.javisor.pc.timer;
 
+import java.util.Arrays;
+import java.util.List;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.MmioDevice;
 import org.javisor.pc.time.DeviceTimers;
@@ -9,7 +15,7 @@ import org.javisor.pc.time.DeviceTimers;
  * periodic (IA-PC HPET specification 1.0a). Interrupts go to IOAPIC inputs 16 to 23, or, with
  * legacy replacement, in place of the 8254 and the RTC; none go over the bus as messages.
  */
-public final class Hpet implements MmioDevice {
+public final class Hpet implements MmioDevice, Snapshottable<Hpet.State> {
   public static final long BASE = 0xfed00000L;
   public static final int SIZE = 0x400;
 
@@ -183,6 +189,66 @@ public final class Hpet implements MmioDevice {
     }
   }
 
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("hpet", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param halted the counter while halted
+   * @param origin while running: when the counter was zero
+   */
+  public record State(
+      long configuration, long status, long halted, long origin,
+      List<ComparatorState> comparators) {
+    public State {
+      StateCheck.bits("the configuration", configuration, ENABLE | LEGACY);
+      StateCheck.bits("the status", status, 7);
+      StateCheck.length("comparators", comparators.size(), TIMERS);
+    }
+  }
+
+  /**
+   * A comparator's.
+   *
+   * @param due when it matches next, or {@link Long#MAX_VALUE}
+   * @param line the level of its interrupt line
+   */
+  public record ComparatorState(
+      int config, long compare, long period, boolean setValue, long due, boolean line) {
+    public ComparatorState {
+      StateCheck.bits("a configuration", config, LEVEL | INTERRUPT | FORCE_32 | ROUTE | PERIODIC);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(
+        configuration, status, halted, origin,
+        Arrays.stream(comparators).map(Comparator::save).toList());
+  }
+
+  @Override
+  public synchronized void restoreState(State state) throws StateException {
+    if (state.origin > timers.clock().nanos()) {
+      throw new StateException("the counter was zero in the future");
+    }
+    configuration = state.configuration;
+    status = state.status;
+    halted = state.halted;
+    origin = state.origin;
+    legacy.replace((configuration & LEGACY) != 0);
+    for (int i = 0; i < TIMERS; i++) {
+      comparators[i].restore(state.comparators.get(i));
+    }
+  }
+
   /** One timer of the block. */
   private final class Comparator {
     private final int index;
@@ -191,6 +257,7 @@ public final class Hpet implements MmioDevice {
     private long compare = -1;
     private long period;
     private boolean setValue;
+    private boolean driven;
 
     /** When it matches next on the machine's clock, or {@link Long#MAX_VALUE}. */
     private long due = Long.MAX_VALUE;
@@ -318,6 +385,7 @@ public final class Hpet implements MmioDevice {
           drive();
         } else {
           line().edge();
+          driven = true;
         }
         schedule();
         if (periodic() && due < now + MIN_PERIOD_NANOS) {
@@ -342,12 +410,33 @@ public final class Hpet implements MmioDevice {
     void drive() {
       if ((config & LEVEL) != 0 && !replacing()) {
         boolean pending = (status & 1L << index) != 0;
-        line().set(pending && (config & INTERRUPT) != 0 && running());
+        driven = pending && (config & INTERRUPT) != 0 && running();
+        line().set(driven);
       }
     }
 
     void release() {
+      driven = false;
       line().set(false);
+    }
+
+    ComparatorState save() {
+      return new ComparatorState(config, compare, period, setValue, due, driven);
+    }
+
+    void restore(ComparatorState s) {
+      config = s.config;
+      compare = s.compare;
+      period = s.period;
+      setValue = s.setValue;
+      due = s.due;
+      driven = s.line;
+      line().set(driven);
+      if (due == Long.MAX_VALUE) {
+        alarm.cancel();
+      } else {
+        alarm.set(due);
+      }
     }
   }
 }

@@ -1,5 +1,10 @@
 package org.javisor.pc.timer;
 
+import java.util.List;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.ByteDevice;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.time.DeviceTimers;
@@ -12,7 +17,7 @@ import org.javisor.pc.time.Ticks;
  * <p>Counters are not counted: what a counter holds follows from the clock and the moment it was
  * loaded. Only counter 0 needs a timer, for the rising edges of its output.
  */
-public final class Pit implements ByteDevice {
+public final class Pit implements ByteDevice, Snapshottable<Pit.State> {
   public static final long HERTZ = 1_193_182;
 
   /** A periodic counter 0 does not interrupt more often than this, whatever its count. */
@@ -25,6 +30,8 @@ public final class Pit implements ByteDevice {
 
   /** When counter 0's output rises next, or {@link Long#MAX_VALUE}. */
   private long nextEdge = Long.MAX_VALUE;
+
+  private boolean line;
 
   public Pit(DeviceTimers timers, IrqLine irq0) {
     this.timers = timers;
@@ -41,7 +48,12 @@ public final class Pit implements ByteDevice {
     counters[1].gate = true;
     nextEdge = Long.MAX_VALUE;
     alarm.cancel();
-    irq0.set(false);
+    drive(false);
+  }
+
+  private void drive(boolean level) {
+    line = level;
+    irq0.set(level);
   }
 
   @Override
@@ -101,7 +113,7 @@ public final class Pit implements ByteDevice {
   }
 
   private void counter0Changed(long now) {
-    irq0.set(counters[0].output(now));
+    drive(counters[0].output(now));
     schedule(now, now);
   }
 
@@ -121,7 +133,78 @@ public final class Pit implements ByteDevice {
       return;
     }
     irq0.edge();
+    line = true;
     schedule(now, now + MIN_PERIOD_NANOS);
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("pit", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param nextEdge when counter 0's output rises next, or {@link Long#MAX_VALUE}
+   * @param line the level of the interrupt line
+   */
+  public record State(List<CounterState> counters, long nextEdge, boolean line) {
+    public State {
+      StateCheck.length("counters", counters.size(), 3);
+    }
+  }
+
+  /**
+   * A counter's.
+   *
+   * @param count 0 while none was written
+   * @param start when counting began
+   * @param stoppedAt ticks counted when the gate stopped it, or -1
+   * @param latched the latched count, or -1
+   * @param latchedStatus the latched status, or -1
+   */
+  public record CounterState(
+      int mode, int access, boolean bcd, boolean gate, int count, long start, long stoppedAt,
+      boolean triggered, boolean writeHigh, int writeLow, boolean readHigh, int latched,
+      boolean latchedHigh, int latchedStatus) {
+    public CounterState {
+      StateCheck.range("a counter's mode", mode, 0, 5);
+      StateCheck.range("a counter's access mode", access, 0, 3);
+      StateCheck.range("a count", count, 0, 0x10000);
+      StateCheck.range("a counter's ticks", stoppedAt, -1, Long.MAX_VALUE);
+      StateCheck.range("a count's low byte", writeLow, 0, 0xff);
+      StateCheck.range("a latched count", latched, -1, 0xffff);
+      StateCheck.range("a latched status", latchedStatus, -1, 0xff);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(
+        List.of(counters[0].save(), counters[1].save(), counters[2].save()), nextEdge, line);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) throws StateException {
+    long now = timers.clock().nanos();
+    for (int i = 0; i < 3; i++) {
+      CounterState counter = state.counters.get(i);
+      if (counter.start < 0 || counter.start > now) {
+        throw new StateException("counter " + i + " began to count in the future");
+      }
+      counters[i].restore(counter);
+    }
+    nextEdge = state.nextEdge;
+    if (nextEdge == Long.MAX_VALUE) {
+      alarm.cancel();
+    } else {
+      alarm.set(nextEdge);
+    }
+    drive(state.line);
   }
 
   /** One counter. */
@@ -153,6 +236,29 @@ public final class Pit implements ByteDevice {
     void reset() {
       control(0x30);
       gate = false;
+    }
+
+    CounterState save() {
+      return new CounterState(
+          mode, access, bcd, gate, count, start, stoppedAt, triggered, writeHigh, writeLow,
+          readHigh, latched, latchedHigh, latchedStatus);
+    }
+
+    void restore(CounterState s) {
+      mode = s.mode;
+      access = s.access;
+      bcd = s.bcd;
+      gate = s.gate;
+      count = s.count;
+      start = s.start;
+      stoppedAt = s.stoppedAt;
+      triggered = s.triggered;
+      writeHigh = s.writeHigh;
+      writeLow = s.writeLow;
+      readHigh = s.readHigh;
+      latched = s.latched;
+      latchedHigh = s.latchedHigh;
+      latchedStatus = s.latchedStatus;
     }
 
     void control(int value) {

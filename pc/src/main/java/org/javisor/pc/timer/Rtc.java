@@ -2,6 +2,10 @@ package org.javisor.pc.timer;
 
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.ByteDevice;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.time.DeviceTimers;
@@ -15,7 +19,7 @@ import org.javisor.pc.time.Ticks;
  * flags of register C follow from the clock when it is read; a timer runs only while an interrupt
  * is enabled.
  */
-public final class Rtc implements ByteDevice {
+public final class Rtc implements ByteDevice, Snapshottable<Rtc.State> {
   private static final long SECOND = 1_000_000_000L;
 
   /** UIP is set this long before an update, so that software has time to read (data sheet). */
@@ -350,6 +354,54 @@ public final class Rtc implements ByteDevice {
 
   private synchronized void alarmDue() {
     catchUp();
+    schedule();
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("rtc", 1, State.class);
+
+  /**
+   * The saved state. The time of day goes on with the host's wall clock: after a restore the clock
+   * of the battery shows what it would on a machine that was switched off meanwhile.
+   *
+   * @param ram the registers and the memory, 128 bytes
+   * @param difference guest time less wall-clock time, in nanoseconds
+   * @param stopped guest time at which the clock was stopped, if it is
+   * @param periodicStart when the divider chain was started
+   */
+  public record State(
+      byte[] ram, int index, long difference, long stopped, long periodicStart, long seenPeriods) {
+    public State {
+      StateCheck.length("memory", ram.length, 128);
+      StateCheck.range("the index", index, 0, 127);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(ram.clone(), index, difference, stopped, periodicStart, seenPeriods);
+  }
+
+  @Override
+  public synchronized void restoreState(State state) throws StateException {
+    if (state.periodicStart < 0 || state.periodicStart > timers.clock().nanos()) {
+      throw new StateException("the divider chain was started in the future");
+    }
+    System.arraycopy(state.ram, 0, ram, 0, ram.length);
+    index = state.index;
+    difference = state.difference;
+    stopped = state.stopped;
+    periodicStart = state.periodicStart;
+    seenPeriods = state.seenPeriods;
+    // Seconds that passed on the wall while the machine was not there interrupt nobody.
+    seenSecond = Math.floorDiv(guestNanos(), SECOND);
+    updateLine();
     schedule();
   }
 }

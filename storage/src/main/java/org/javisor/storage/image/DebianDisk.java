@@ -178,7 +178,7 @@ public final class DebianDisk {
                 recipe.output(), recipe.format(), recipe.size(), Qcow2Options.DEFAULT)) {
       long total = source.sizeBytes();
       new ImageConverter(
-              source, target.image(), done -> progress.advance("Writing the image", done, total))
+          source, target.image(), done -> progress.advance("Writing the image", done, total))
           .convert();
     }
   }
@@ -422,7 +422,8 @@ public final class DebianDisk {
             .start();
     try (BufferedReader reader = process.inputReader(StandardCharsets.UTF_8)) {
       Pattern wanted =
-          Pattern.compile("Acquire::(https?|Check-Date|Check-Valid-Until|Retries)\\b.* \"[^\"]+\";");
+          Pattern
+              .compile("Acquire::(https?|Check-Date|Check-Valid-Until|Retries)\\b.* \"[^\"]+\";");
       return reader.lines().filter(l -> wanted.matcher(l).matches()).collect(Collectors.toList());
     } finally {
       process.destroy();

@@ -62,11 +62,10 @@ public final class DefaultFirmware {
     }
     AptPackage wanted =
         found.orElseThrow(
-            () ->
-                new PackageException(
-                    Reason.NOT_FOUND,
-                    "the apt sources offer no package " + PACKAGE
-                        + ": add a source, or give a firmware image with --firmware"));
+            () -> new PackageException(
+                Reason.NOT_FOUND,
+                "the apt sources offer no package " + PACKAGE
+                    + ": add a source, or give a firmware image with --firmware"));
     Path scratch =
         Files.createTempFile(Files.createDirectories(target.getParent()), IMAGE, ".partial");
     try {

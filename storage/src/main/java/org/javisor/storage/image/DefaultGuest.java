@@ -68,6 +68,7 @@ public final class DefaultGuest {
   private final Path boot;
   private final Path hostModules;
   private final boolean useApt;
+  private final String architecture;
   private final List<String> kernels;
   private final Path current;
   private final Supplier<Optional<Path>> hostBusybox;
@@ -90,6 +91,7 @@ public final class DefaultGuest {
         Path.of("/boot"),
         Path.of("/lib/modules"),
         AptFetcher.available(),
+        AptFetcher.AMD64,
         KERNELS,
         () -> AptFetcher.onPath("busybox"));
   }
@@ -100,6 +102,15 @@ public final class DefaultGuest {
    * @param kernelPackage the kernel's package or its metapackage, as {@code linux-image-amd64}
    */
   public static DefaultGuest withKernel(String kernelPackage, Progress progress) {
+    return withKernel(kernelPackage, AptFetcher.AMD64, progress);
+  }
+
+  /**
+   * The same of another architecture: {@code i386} for 32-bit kernels, as {@code
+   * linux-image-686-pae}.
+   */
+  public static DefaultGuest withKernel(
+      String kernelPackage, String architecture, Progress progress) {
     // The host's own kernel is no stand-in for one that was asked for by name.
     return new DefaultGuest(
         cacheFolder(),
@@ -107,6 +118,7 @@ public final class DefaultGuest {
         Path.of("/nonexistent"),
         Path.of("/nonexistent"),
         AptFetcher.available(),
+        architecture,
         List.of(kernelPackage),
         Optional::empty);
   }
@@ -117,6 +129,7 @@ public final class DefaultGuest {
       Path boot,
       Path hostModules,
       boolean useApt,
+      String architecture,
       List<String> kernels,
       Supplier<Optional<Path>> hostBusybox) {
     this.cache = cache;
@@ -124,6 +137,7 @@ public final class DefaultGuest {
     this.boot = boot;
     this.hostModules = hostModules;
     this.useApt = useApt;
+    this.architecture = architecture;
     this.kernels = kernels;
     this.current =
         cache.resolve(
@@ -276,7 +290,8 @@ public final class DefaultGuest {
           Reason.NO_APT,
           "this host has no apt: apt-get expected in PATH, or give --kernel and --initrd");
     }
-    AptFetcher apt = new AptFetcher(cache.resolve("apt"), progress);
+    String folder = architecture.equals(AptFetcher.AMD64) ? "apt" : "apt-" + architecture;
+    AptFetcher apt = new AptFetcher(cache.resolve(folder), architecture, progress);
     boolean updated = apt.update(refresh);
     try {
       return fromApt(apt);

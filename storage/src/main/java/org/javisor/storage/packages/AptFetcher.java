@@ -43,16 +43,32 @@ public final class AptFetcher {
       #clear APT::Update::Post-Invoke-Success;
       """;
 
+  /** Debian's name for x86-64. */
+  public static final String AMD64 = "amd64";
+
   private final Path folder;
+  private final String architecture;
   private final Progress progress;
 
   /**
-   * Makes a fetcher.
+   * Makes a fetcher of x86-64 packages.
    *
    * @param folder where lists and downloads are kept; made when missing
    */
   public AptFetcher(Path folder, Progress progress) {
+    this(folder, AMD64, progress);
+  }
+
+  /**
+   * Makes a fetcher.
+   *
+   * @param folder where lists and downloads of this architecture are kept; made when missing
+   * @param architecture as Debian names it, {@code amd64} or {@code i386}: whatever the host is, apt
+   *     is told that it were this
+   */
+  public AptFetcher(Path folder, String architecture, Progress progress) {
     this.folder = folder.toAbsolutePath();
+    this.architecture = architecture;
     this.progress = progress;
   }
 
@@ -172,7 +188,7 @@ public final class AptFetcher {
    * linux-image-6.1.0-NN-cloud-amd64}.
    */
   public Optional<AptPackage> findKernel(String name) throws IOException {
-    Pattern real = Pattern.compile("linux-image-(unsigned-)?\\d.*");
+    Pattern real = Pattern.compile("linux-image-(unsigned-)?\\d+\\..*");
     String wanted = name;
     for (int depth = 0; depth < 4; depth++) {
       Optional<AptPackage> found = find(wanted);
@@ -298,8 +314,8 @@ public final class AptFetcher {
         "Dir::Cache=" + cache,
         "Dir::Log=" + folder,
         "APT::Sandbox::User=root", // Without effect for other users: the folder may be private.
-        "APT::Architecture=amd64",
-        "APT::Architectures=amd64",
+        "APT::Architecture=" + architecture,
+        "APT::Architectures=" + architecture,
         "APT::Status-Fd=1",
         "Acquire::Languages=none",
         "Acquire::Retries=2",

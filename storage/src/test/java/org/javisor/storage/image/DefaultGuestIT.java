@@ -23,6 +23,7 @@ class DefaultGuestIT {
         Path.of("/boot"),
         Path.of("/lib/modules"),
         AptFetcher.available(),
+        AptFetcher.AMD64,
         DefaultGuest.KERNELS,
         Optional::empty);
   }

@@ -16,6 +16,7 @@ import java.util.Optional;
 import java.util.zip.GZIPOutputStream;
 import org.javisor.storage.elf.ElfBuilder;
 import org.javisor.storage.elf.ElfFile;
+import org.javisor.storage.packages.AptFetcher;
 import org.javisor.storage.packages.PackageException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -51,6 +52,7 @@ class DefaultGuestTest {
         folder.resolve("boot"),
         folder.resolve("modules"),
         false,
+        AptFetcher.AMD64,
         DefaultGuest.KERNELS,
         () -> busybox);
   }
@@ -120,6 +122,7 @@ class DefaultGuestTest {
               folder.resolve("boot"),
               folder.resolve("modules"),
               false,
+              AptFetcher.AMD64,
               DefaultGuest.KERNELS,
               () -> busybox);
       threads.add(

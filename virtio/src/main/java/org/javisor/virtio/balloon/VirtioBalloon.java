@@ -2,6 +2,8 @@ package org.javisor.virtio.balloon;
 
 import java.util.Arrays;
 import java.util.concurrent.Executor;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
 import org.javisor.virtio.device.Session;
@@ -12,7 +14,10 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A memory balloon. Pages are given back on threads that may block. */
-public final class VirtioBalloon implements VirtioDevice {
+public final class VirtioBalloon
+    implements
+      VirtioDevice,
+      Snapshottable<VirtioBalloon.State> {
   static final long F_STATS_VQ = 1L << 1;
   static final long F_DEFLATE_ON_OOM = 1L << 2;
   static final long F_REPORTING = 1L << 5;
@@ -152,6 +157,40 @@ public final class VirtioBalloon implements VirtioDevice {
     session = null;
     actualPages = 0;
     statistics = BalloonStatistics.UNKNOWN;
+  }
+
+  private static final StateFormat<State> FORMAT =
+      StateFormat.of("virtio-balloon", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param target pages that the guest is asked to do without
+   * @param actual pages that it says it does without
+   */
+  public record State(int target, int actual) {}
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(targetPages, actualPages);
+  }
+
+  @Override
+  public void restoreState(State state) {
+    targetPages = state.target;
+    actualPages = state.actual;
+  }
+
+  @Override
+  public int kept(int queue) {
+    Session current = session;
+    return queue == STATS && current != null && current.has(F_STATS_VQ) && statsOf == current
+        && statsHeld ? 1 : 0;
   }
 
   /** Queues that were not agreed upon are left out of the numbering. */

@@ -7,8 +7,12 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Arrays;
+import java.util.concurrent.locks.LockSupport;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.storage.block.BlockDevice;
+import org.javisor.storage.block.HoldingDevice;
 import org.javisor.virtio.device.DeviceType;
 import org.javisor.virtio.device.Session;
 import org.javisor.virtio.device.Turns;
@@ -17,7 +21,7 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A VirtIO disk. */
-public final class VirtioBlock implements VirtioDevice {
+public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBlock.State> {
   /** Ranges of one discard or write-zeroes request. */
   static final int MAX_DISCARD_SEG = 32;
 
@@ -27,6 +31,9 @@ public final class VirtioBlock implements VirtioDevice {
   static final long MAX_ERASE_SECTORS = 1L << 21;
 
   private static final int QUEUE_SIZE = 256;
+
+  /** How often is looked whether all requests have ended. */
+  private static final long DRAIN_NANOS = 100_000;
 
   /** Requests at once; a queue's worth, whatever the number of queues. */
   private static final int MAX_REQUESTS = 1024;
@@ -153,6 +160,47 @@ public final class VirtioBlock implements VirtioDevice {
   @Override
   public void reset() {
     writeback = true;
+  }
+
+  /** Waits for all requests but those that wait for the host themselves. */
+  @Override
+  public void drain() {
+    while (!idle()) {
+      LockSupport.parkNanos(DRAIN_NANOS);
+    }
+  }
+
+  private boolean idle() {
+    for (Turns each : turns) {
+      if (!each.idle()) {
+        return false;
+      }
+    }
+    int held = back instanceof HoldingDevice holding ? holding.heldRequests() : 0;
+    synchronized (free) {
+      return made - free.size() <= held;
+    }
+  }
+
+  private static final StateFormat<State> FORMAT =
+      StateFormat.of("virtio-block", 1, State.class);
+
+  /** The saved state: whether the driver lets the disk cache what it writes. */
+  public record State(boolean writeback) {}
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(writeback);
+  }
+
+  @Override
+  public void restoreState(State state) {
+    writeback = state.writeback;
   }
 
   @Override

@@ -1,9 +1,14 @@
 package org.javisor.virtio.device;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.state.NotSavableException;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.SplitLayout;
@@ -45,6 +50,7 @@ public final class DeviceCore {
   private long driverFeatures;
   private boolean started;
   private volatile Session session;
+  private boolean paused;
 
   private final int[] size;
   private final long[] descriptors;
@@ -268,6 +274,9 @@ public final class DeviceCore {
                 DeviceCore.this.needsReset(reason);
               }
             });
+    if (paused) {
+      opened.pause();
+    }
     session = opened;
     for (int i = 0; i < queues; i++) {
       if (enabled[i]) {
@@ -275,6 +284,122 @@ public final class DeviceCore {
       }
     }
     device.start(opened);
+  }
+
+  // ---- Pause and saved state ----------------------------------------------------------------
+
+  /** Returns when nothing is under way, and until {@link #resume} nothing will be. */
+  public synchronized void pause() {
+    if (!paused) {
+      paused = true;
+      if (session != null) {
+        device.drain();
+        session.pause();
+      }
+    }
+  }
+
+  /** Goes on, with what came meanwhile. */
+  public synchronized void resume() {
+    if (paused) {
+      paused = false;
+      if (session != null) {
+        session.resume();
+        for (int i = 0; i < queues; i++) {
+          if (session.queue(i) != null) {
+            device.kick(session, i);
+          }
+        }
+      }
+    }
+  }
+
+  /**
+   * The saved state.
+   *
+   * @param started whether the driver uses the device
+   * @param failed whether it broke the rules
+   * @param generation of the configuration space
+   */
+  public record State(
+      int status, long features, boolean started, boolean failed, int generation,
+      List<QueueState> queues) {
+    public State {
+      StateCheck.bits("the status", status, 0xff);
+    }
+  }
+
+  /**
+   * A queue's.
+   *
+   * @param position both indices, as {@link Virtqueue#position} has them
+   */
+  public record QueueState(
+      int size, long descriptors, long available, long used, boolean enabled, int position) {
+    public QueueState {
+      StateCheck.range("the size of a queue", size, 0, 0xffff);
+    }
+  }
+
+  /** The state, while paused. */
+  public synchronized State save() {
+    List<QueueState> states = new ArrayList<>();
+    for (int i = 0; i < queues; i++) {
+      Virtqueue queue = session == null ? null : session.queue(i);
+      int kept = queue == null ? 0 : device.kept(i);
+      if (queue != null && queue.inFlight() != kept && !session.isOver()) {
+        throw new NotSavableException(
+            "a request to the " + device.type().name() + " device waits for the host");
+      }
+      states.add(
+          new QueueState(
+              size[i], descriptors[i], available[i], used[i], enabled[i],
+              queue == null ? 0 : before(queue.position(), kept)));
+    }
+    return new State(
+        status.get(), driverFeatures, started, session != null && session.isOver(),
+        generation.get(), states);
+  }
+
+  /** A position so many available chains earlier. */
+  private static int before(int position, int chains) {
+    return position & 0xffff_0000 | position - chains & 0xffff;
+  }
+
+  /** Takes over a state, while paused; a driver that had started finds its device at work. */
+  public synchronized void restore(State state) throws StateException {
+    if (state.queues.size() != queues) {
+      throw new StateException(state.queues.size() + " queues, " + queues + " expected");
+    }
+    if (state.started
+        && ((state.features & ~offered) != 0 || !device.accepts(state.features))) {
+      throw new StateException(
+          "features %#x, of %#x".formatted(state.features, offered));
+    }
+    driverFeatures = state.features;
+    generation.set(state.generation);
+    for (int i = 0; i < queues; i++) {
+      QueueState queue = state.queues.get(i);
+      size[i] = queue.size;
+      descriptors[i] = queue.descriptors;
+      available[i] = queue.available;
+      used[i] = queue.used;
+      enabled[i] = queue.enabled;
+    }
+    status.set(state.status);
+    if (!state.started) {
+      return;
+    }
+    start();
+    for (int i = 0; i < queues; i++) {
+      Virtqueue queue = session.queue(i);
+      if (queue != null) {
+        queue.setPosition(state.queues.get(i).position);
+      }
+    }
+    if (state.failed) {
+      session.fail("the driver had broken the rules before the machine was saved");
+    }
   }
 
   /**

@@ -33,6 +33,7 @@ public final class Session {
   private final AtomicInteger inside = new AtomicInteger();
 
   private volatile boolean failed;
+  private volatile boolean paused;
 
   Session(GuestMemory memory, long features, int queues, Transport transport) {
     this.memory = memory;
@@ -59,9 +60,11 @@ public final class Session {
     queues.set(index, queue);
   }
 
-  /** Returns false if the session is over: then nothing of it may be touched. */
+  /**
+   * Returns false if the session is over, or the machine is paused: then nothing of it may be touched.
+   */
   public boolean enter() {
-    if (inside.getAndIncrement() < 0 || failed) {
+    if (inside.getAndIncrement() < 0 || failed || paused) {
       inside.getAndDecrement();
       return false;
     }
@@ -102,6 +105,23 @@ public final class Session {
       failed = true;
       transport.needsReset(reason);
     }
+  }
+
+  /** Shuts the door for a while, and waits for those who are in. */
+  void pause() {
+    paused = true;
+    while ((inside.get() & ~CLOSED) != 0) {
+      Thread.onSpinWait();
+    }
+  }
+
+  void resume() {
+    paused = false;
+  }
+
+  /** Whether the machine is paused: whoever comes is to come again when it goes on. */
+  public boolean isPaused() {
+    return paused;
   }
 
   /** Shuts the door and waits for those who are in. */

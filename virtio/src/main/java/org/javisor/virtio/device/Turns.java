@@ -14,6 +14,11 @@ public final class Turns {
     this.work = work;
   }
 
+  /** Whether nobody is at it. */
+  public boolean idle() {
+    return asked.get() == 0;
+  }
+
   /** Has the work done, on this thread or on the one that is at it. */
   public void ring() {
     if (asked.getAndIncrement() != 0) {

@@ -40,6 +40,28 @@ public interface VirtioDevice {
   /** The driver has put something into a queue. */
   void kick(Session session, int queue);
 
+  /**
+   * Waits until no request is under way at the back end; no new one comes. Called when the machine is
+   * to be paused, before its session is shut to everybody.
+   */
+  default void drain() {}
+
+  /**
+   * How many chains of a queue, the last that were taken, the device keeps although nothing is under
+   * way. They are not saved: a restored device takes them again.
+   */
+  default int kept(int queue) {
+    return 0;
+  }
+
+  /**
+   * Whether there is nothing to save of it but what its driver set up. A device of which there is more
+   * is a {@link org.javisor.accelerator.state.Snapshottable}; one that is neither cannot be saved.
+   */
+  default boolean isStateless() {
+    return false;
+  }
+
   /** The machine was reset, or the driver started anew: what drivers changed is as at first. */
   default void reset() {}
 }

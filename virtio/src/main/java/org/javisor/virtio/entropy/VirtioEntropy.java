@@ -78,6 +78,11 @@ public final class VirtioEntropy implements VirtioDevice {
   }
 
   @Override
+  public boolean isStateless() {
+    return true;
+  }
+
+  @Override
   public void kick(Session current, int queue) {
     workers.execute(turns::ring);
   }

@@ -480,7 +480,7 @@ public final class FuseServer implements AutoCloseable {
         nodes.forget(node, in.get(LONG, IN_HEADER), calls);
       } else if (opcode == BATCH_FORGET && end >= IN_HEADER + 8) {
         long count = in.get(INT, IN_HEADER) & 0xffff_ffffL;
-        long there = (end - IN_HEADER - 8) / 16;
+        long there = (end - IN_HEADER - 8L) / 16;
         for (long i = 0; i < Math.min(count, there); i++) {
           long at = IN_HEADER + 8 + 16 * i;
           nodes.forget(in.get(LONG, at), in.get(LONG, at + 8), calls);

@@ -5,6 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
 import org.javisor.virtio.device.Session;
@@ -27,11 +29,17 @@ public final class VirtioFs implements VirtioDevice {
   /** Room for a megabyte of single pages in one request. */
   private static final int REQUEST_SIZE = 1024;
 
+  /** How often is looked whether all requests have ended. */
+  private static final long DRAIN_NANOS = 100_000;
+
   private final FuseServer server;
   private final Executor workers;
   private final byte[] tag;
   private final Lane[] lanes;
   private volatile Session session;
+
+  /** Kicks whose turn is not over. */
+  private final AtomicInteger kicks = new AtomicInteger();
 
   /**
    * @param requestQueues how many, from 1
@@ -93,7 +101,26 @@ public final class VirtioFs implements VirtioDevice {
 
   @Override
   public void kick(Session current, int queue) {
-    workers.execute(lanes[queue].turns::ring);
+    kicks.incrementAndGet();
+    workers.execute(
+        () -> {
+          try {
+            lanes[queue].turns.ring();
+          } finally {
+            kicks.decrementAndGet();
+          }
+        });
+  }
+
+  /**
+   * Waits for the host: requests are answered outside of the session, and one that was taken must be
+   * given back. What the guest has open cannot be saved, but a machine may stand.
+   */
+  @Override
+  public void drain() {
+    while (kicks.get() != 0) {
+      LockSupport.parkNanos(DRAIN_NANOS);
+    }
   }
 
   /** A queue and what one thread needs to serve it. */

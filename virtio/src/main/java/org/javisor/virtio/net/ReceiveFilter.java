@@ -1,7 +1,9 @@
 package org.javisor.virtio.net;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.BitSet;
+import org.javisor.accelerator.state.StateCheck;
 import org.javisor.network.MacAddress;
 
 /**
@@ -41,6 +43,51 @@ final class ReceiveFilter {
     noMulticast = false;
     noUnicast = false;
     noBroadcast = false;
+  }
+
+  /**
+   * The saved state.
+   *
+   * @param flags promiscuous, all multicast, all unicast, no multicast, no unicast, no broadcast, all
+   *     multicast and all unicast for want of room, VLANs are filtered
+   * @param vlans a bit each
+   */
+  record State(long own, long[] unicast, long[] multicast, boolean[] flags, long[] vlans) {
+    State {
+      StateCheck.range("the unicast addresses", unicast.length, 0, MAX_ADDRESSES);
+      StateCheck.range("the multicast addresses", multicast.length, 0, MAX_ADDRESSES);
+      StateCheck.length("filter flags", flags.length, 9);
+      StateCheck.range("the length of the VLAN table", vlans.length, 0, 4096 / 64);
+    }
+  }
+
+  State save() {
+    return new State(
+        own, Arrays.copyOf(unicast, unicasts), Arrays.copyOf(multicast, multicasts),
+        new boolean[] {
+          promiscuous, allMulticast, allUnicast, noMulticast, noUnicast, noBroadcast,
+          allMulticastByTable, allUnicastByTable, filtersVlans
+        },
+        vlans.toLongArray());
+  }
+
+  void restore(State s) {
+    own = s.own;
+    unicasts = s.unicast.length;
+    System.arraycopy(s.unicast, 0, unicast, 0, unicasts);
+    multicasts = s.multicast.length;
+    System.arraycopy(s.multicast, 0, multicast, 0, multicasts);
+    promiscuous = s.flags[0];
+    allMulticast = s.flags[1];
+    allUnicast = s.flags[2];
+    noMulticast = s.flags[3];
+    noUnicast = s.flags[4];
+    noBroadcast = s.flags[5];
+    allMulticastByTable = s.flags[6];
+    allUnicastByTable = s.flags[7];
+    filtersVlans = s.flags[8];
+    vlans.clear();
+    vlans.or(BitSet.valueOf(s.vlans));
   }
 
   void setOwn(long address) {

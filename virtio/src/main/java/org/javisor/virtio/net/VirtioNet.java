@@ -8,6 +8,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.network.FrameReceiver;
 import org.javisor.network.MacAddress;
@@ -25,7 +27,7 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A VirtIO network card with one pair of queues and a control queue. */
-public final class VirtioNet implements VirtioDevice {
+public final class VirtioNet implements VirtioDevice, Snapshottable<VirtioNet.State> {
   private static final int RECEIVE = 0;
   private static final int TRANSMIT = 1;
   private static final int CONTROL = 2;
@@ -49,6 +51,10 @@ public final class VirtioNet implements VirtioDevice {
 
   private volatile Session session;
   private volatile long mac;
+
+  /** What the filter was when the machine was saved, until the first use of the session. */
+  private volatile ReceiveFilter.State restored;
+
   private volatile OffloadSupport offloads = OffloadSupport.NONE;
 
   // What follows belongs to the network's thread.
@@ -155,9 +161,13 @@ public final class VirtioNet implements VirtioDevice {
 
   @Override
   public void start(Session opened) {
+    // Of a legacy driver nobody has asked whether its choice makes sense.
+    boolean checksum = opened.has(F_GUEST_CSUM);
     offloads =
         new OffloadSupport(
-            opened.has(F_GUEST_CSUM), opened.has(F_GUEST_TSO4), opened.has(F_GUEST_TSO6));
+            checksum,
+            checksum && opened.has(F_GUEST_TSO4),
+            checksum && opened.has(F_GUEST_TSO6));
     session = opened;
     // A network that was refused without a driver offers its frames again.
     port.receiverReady();
@@ -172,6 +182,46 @@ public final class VirtioNet implements VirtioDevice {
   @Override
   public void reset() {
     mac = permanentMac.bits();
+    restored = null;
+  }
+
+  // ---- Saved state --------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("virtio-net", 1, State.class);
+
+  /**
+   * The saved state. Of connections that the network behind the card keeps nothing is saved.
+   *
+   * @param mac the address
+   * @param checksum whether the driver takes frames without checksum, and so on
+   * @param filter what the driver wants to receive
+   */
+  public record State(
+      long mac, boolean checksum, boolean tcpV4, boolean tcpV6, ReceiveFilter.State filter) {}
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  /** While paused the network's thread does not touch what belongs to it. */
+  @Override
+  public State saveState() {
+    OffloadSupport now = offloads;
+    ReceiveFilter.State saved = restored;
+    return new State(
+        mac, now.checksum(), now.tcpV4(), now.tcpV6(), saved != null ? saved : filter.save());
+  }
+
+  @Override
+  public void restoreState(State state) {
+    mac = state.mac;
+    offloads =
+        new OffloadSupport(
+            state.checksum,
+            state.checksum && state.tcpV4,
+            state.checksum && state.tcpV6);
+    restored = session == null ? null : state.filter;
   }
 
   @Override
@@ -225,6 +275,11 @@ public final class VirtioNet implements VirtioDevice {
       filter.reset(new MacAddress(mac));
       if (current.has(F_CTRL_VLAN)) {
         filter.filterVlans();
+      }
+      ReceiveFilter.State saved = restored;
+      if (saved != null) {
+        filter.restore(saved);
+        restored = null;
       }
     }
     return current;
@@ -349,7 +404,9 @@ public final class VirtioNet implements VirtioDevice {
     public boolean receive(ByteBuffer frame, Offload offload) {
       Session current = enter();
       if (current == null) {
-        return true; // nobody is there: lost
+        Session paused = session;
+        // Nobody is there: lost. A paused machine gets it later.
+        return paused == null || !paused.isPaused();
       }
       try {
         Virtqueue queue = current.queue(RECEIVE);

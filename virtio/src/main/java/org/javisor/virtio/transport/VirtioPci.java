@@ -1,7 +1,13 @@
 package org.javisor.virtio.transport;
 
 import java.util.Arrays;
+import java.util.Map;
 import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.state.NotSavableException;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.bus.MmioDevice;
 import org.javisor.pc.bus.PortDevice;
@@ -16,7 +22,7 @@ import org.javisor.virtio.device.VirtioDevice;
  * of legacy drivers in the port space, 1 the MSI-X table, 4 the modern registers. A device that had
  * legacy drivers is transitional: both kinds find it.
  */
-public final class VirtioPci extends PciDevice {
+public final class VirtioPci extends PciDevice implements Snapshottable<VirtioPci.State> {
   private static final int VENDOR = 0x1af4;
   private static final int MODERN_DEVICE = 0x1040;
 
@@ -207,6 +213,86 @@ public final class VirtioPci extends PciDevice {
     configVector = NO_VECTOR;
     Arrays.fill(queueVector, NO_VECTOR);
     takeIsr();
+  }
+
+  // ---- Pause and saved state ----------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("virtio-pci", 1, State.class);
+
+  /**
+   * The saved state, apart from what kinds of devices have of their own.
+   *
+   * @param isr the interrupt status
+   * @param select queue, feature and driver feature selectors
+   * @param configVector MSI-X vectors, 0xffff for none
+   */
+  public record State(
+      PciDevice.State pci, Msix.State msix, DeviceCore.State core, int isr, int[] select,
+      int configVector, int[] queueVectors) {
+    public State {
+      StateCheck.bits("the interrupt status", isr, ISR_QUEUE | ISR_CONFIG);
+      StateCheck.length("selectors", select.length, 3);
+      StateCheck.range("the vector", configVector, 0, NO_VECTOR);
+    }
+  }
+
+  @Override
+  public void pause() {
+    core.pause();
+  }
+
+  @Override
+  public void resume() {
+    core.resume();
+  }
+
+  @Override
+  public void addParts(String name, Map<String, Snapshottable<?>> parts) {
+    parts.put(name, this);
+    if (core.device() instanceof Snapshottable<?> own) {
+      parts.put(name + "." + core.device().type().name(), own);
+    } else if (!core.device().isStateless()) {
+      throw new NotSavableException(
+          "a VirtIO " + core.device().type().name() + " device cannot be saved");
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    int interrupts;
+    synchronized (isrLock) {
+      interrupts = isr;
+    }
+    return new State(
+        savePci(), msix.save(), core.save(), interrupts,
+        new int[] {queueSelect, featureSelect, driverFeatureSelect}, configVector,
+        queueVector.clone());
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    if (state.queueVectors.length != queueVector.length) {
+      throw new StateException(
+          state.queueVectors.length + " vectors, " + queueVector.length + " expected");
+    }
+    restorePci(state.pci);
+    msix.restore(state.msix);
+    synchronized (isrLock) {
+      isr = state.isr;
+    }
+    queueSelect = state.select[0];
+    featureSelect = state.select[1];
+    driverFeatureSelect = state.select[2];
+    configVector = vector(state.configVector);
+    for (int i = 0; i < queueVector.length; i++) {
+      queueVector[i] = vector(state.queueVectors[i] & 0xffff);
+    }
+    core.restore(state.core);
   }
 
   // ---- Interrupts ---------------------------------------------------------------------------

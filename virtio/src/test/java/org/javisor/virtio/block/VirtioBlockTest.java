@@ -86,7 +86,7 @@ class VirtioBlockTest {
   @EnumSource(Transport.class)
   void whatIsWrittenIsReadBackWithAnyFeatures(Transport transport) {
     long[] bits = {
-        Features.INDIRECT_DESC, Features.EVENT_IDX, BlockLayout.F_FLUSH, BlockLayout.F_CONFIG_WCE
+      Features.INDIRECT_DESC, Features.EVENT_IDX, BlockLayout.F_FLUSH, BlockLayout.F_CONFIG_WCE
     };
     for (int combination = 0; combination < 1 << bits.length; combination++) {
       long features = Features.VERSION_1;

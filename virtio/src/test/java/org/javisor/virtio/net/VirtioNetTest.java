@@ -63,8 +63,8 @@ class VirtioNetTest {
   @EnumSource(Transport.class)
   void framesGoBothWaysWithAnyFeatures(Transport transport) {
     long[] bits = {
-        Features.INDIRECT_DESC, Features.EVENT_IDX, NetLayout.F_MRG_RXBUF,
-        NetLayout.F_CTRL_VQ | NetLayout.F_CTRL_RX
+      Features.INDIRECT_DESC, Features.EVENT_IDX, NetLayout.F_MRG_RXBUF,
+      NetLayout.F_CTRL_VQ | NetLayout.F_CTRL_RX
     };
     for (int combination = 0; combination < 1 << bits.length; combination++) {
       long features = 0;
@@ -210,8 +210,8 @@ class VirtioNetTest {
   void featuresThatNeedOthersAreRefusedAlone() {
     FakeDriver driver = start(0);
     for (long alone : new long[] {
-        NetLayout.F_GUEST_TSO4, NetLayout.F_HOST_TSO6, NetLayout.F_CTRL_RX,
-        NetLayout.F_CTRL_MAC_ADDR, NetLayout.F_CTRL_GUEST_OFFLOADS
+      NetLayout.F_GUEST_TSO4, NetLayout.F_HOST_TSO6, NetLayout.F_CTRL_RX,
+      NetLayout.F_CTRL_MAC_ADDR, NetLayout.F_CTRL_GUEST_OFFLOADS
     }) {
       assertFalse(driver.insist(alone | Features.VERSION_1));
     }

@@ -266,19 +266,19 @@ class VirtqueueTest {
 
   @ParameterizedTest
   @CsvSource({
-      // address, length, flags, next
-      "0x2000000, 1, 0, 0", // behind the memory
-      "0x1ffffff, 2, 0, 0", // partly behind it
-      "-1, 1, 0, 0", // above all addresses
-      "0x7ffffffffffffff0, 0x20, 0, 0", // overflows
-      "0x10000, 0xffffffff, 0, 0", // longer than the memory
-      "0x10000, 8, 1, 8", // next outside of the table
-      "0x10000, 8, 4, 0", // indirect, not a multiple of 16
-      "0x10000, 0, 4, 0", // indirect, empty
-      "0x10000, 16, 5, 0", // indirect and next
-      "0x2000000, 16, 4, 0", // indirect where no memory is
-      "-16, 16, 4, 0", // the same, at the end of all addresses
-      "0x10000, 0xfffffff0, 4, 0" // an indirect table of 4 GiB
+    // address, length, flags, next
+    "0x2000000, 1, 0, 0", // behind the memory
+    "0x1ffffff, 2, 0, 0", // partly behind it
+    "-1, 1, 0, 0", // above all addresses
+    "0x7ffffffffffffff0, 0x20, 0, 0", // overflows
+    "0x10000, 0xffffffff, 0, 0", // longer than the memory
+    "0x10000, 8, 1, 8", // next outside of the table
+    "0x10000, 8, 4, 0", // indirect, not a multiple of 16
+    "0x10000, 0, 4, 0", // indirect, empty
+    "0x10000, 16, 5, 0", // indirect and next
+    "0x2000000, 16, 4, 0", // indirect where no memory is
+    "-16, 16, 4, 0", // the same, at the end of all addresses
+    "0x10000, 0xfffffff0, 4, 0" // an indirect table of 4 GiB
   })
   void aBadDescriptorIsAFault(String address, String length, int flags, int next)
       throws DriverFault {

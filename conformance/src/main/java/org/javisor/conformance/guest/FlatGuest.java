@@ -1,4 +1,4 @@
-package org.javisor.conformance;
+package org.javisor.conformance.guest;
 
 import java.util.HexFormat;
 import java.util.function.LongConsumer;
@@ -9,68 +9,102 @@ import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 
 /**
- * 64-bit code at CPL 3 in a machine of 2 MiB that is mapped onto itself. Behind that is a device
- * that hands on what is written to it. A page fault ends at a HLT in ring 0. The same on every
- * accelerator.
+ * 64-bit code at CPL 3 in a machine of some memory that is mapped onto itself. At {@link #DEVICE} is
+ * a device that hands on what is written to it. A page fault ends at a HLT in ring 0. The same on
+ * every accelerator, and for up to {@value #MAX_VCPUS} vCPUs.
  */
-final class FlatGuest implements EmptyBus, BarePlatform {
-  static final long CODE = 0x1_0000;
-  static final long DATA = 0x2_0000;
+public final class FlatGuest implements EmptyBus, BarePlatform {
+  public static final int MAX_VCPUS = 8;
+
+  public static final long CODE = 0x1_0000;
+  public static final long DATA = 0x2_0000;
+
+  /** Where memory of the test's own begins, if there is more than {@link #SMALL}. */
+  public static final long FREE = 0x20_0000;
 
   /** The device. */
-  static final long DEVICE = 0x20_0000;
+  public static final long DEVICE = 0x3fe0_0000L;
 
   /** Not mapped: who touches it ends. */
-  static final long NOWHERE = 0x4000_0000L;
+  public static final long NOWHERE = 0x4000_0000L;
 
-  private static final long RAM = 2 << 20;
+  /** Enough for code and a little data. */
+  public static final long SMALL = 2 << 20;
+
+  private static final long PAGE = 2 << 20;
   private static final long PML4 = 0x1000;
   private static final long PDPT = 0x2000;
   private static final long PD = 0x3000;
   private static final long GDT = 0x6000;
   private static final long IDT = 0x7000;
   private static final long TSS = 0x9000;
+  private static final long TSS_SIZE = 0x80;
   private static final long HANDLER = 0xa000;
   private static final long KERNEL_STACK = 0xf000;
   private static final long USER_STACK = 0x1_f000;
+  private static final long STACK_SIZE = 0x800;
 
   private LongConsumer device = value -> {};
-  private final GuestMemory memory = new GuestMemory(new FrameArena(RAM));
+  private final GuestMemory memory;
 
-  FlatGuest(String hexCode) {
-    memory.mapRam(0, RAM);
+  public FlatGuest(String hexCode) {
+    this(SMALL);
+    memory.write(CODE, HexFormat.of().parseHex(hexCode));
+  }
+
+  /**
+   * A guest without code as yet.
+   *
+   * @param ram bytes, a multiple of 2 MiB
+   */
+  public FlatGuest(long ram) {
+    memory = new GuestMemory(new FrameArena(ram));
+    memory.mapRam(0, ram);
     memory.write64(PML4, PDPT | 7);
     memory.write64(PDPT, PD | 7);
-    memory.write64(PD, 0x87); // 2 MiB for everybody
-    memory.write64(PD + 8, DEVICE | 0x87);
+    for (long at = 0; at < ram; at += PAGE) {
+      map(at);
+    }
+    map(DEVICE);
     memory.write64(GDT + 8, 0x00af_9b00_0000_ffffL);
     memory.write64(GDT + 0x10, 0x00cf_9300_0000_ffffL);
     memory.write64(GDT + 0x18, 0x00cf_f300_0000_ffffL);
     memory.write64(GDT + 0x20, 0x00af_fb00_0000_ffffL);
     memory.write64(IDT + 14 * 16, HANDLER & 0xffff | 8L << 16 | 0x8e00L << 32);
-    memory.write64(TSS + 4, KERNEL_STACK);
+    for (int i = 0; i < MAX_VCPUS; i++) {
+      memory.write64(TSS + i * TSS_SIZE + 4, KERNEL_STACK - i * STACK_SIZE);
+    }
     memory.write8(HANDLER, 0xf4);
-    memory.write(CODE, HexFormat.of().parseHex(hexCode));
   }
 
-  GuestMemory memory() {
+  /** Maps 2 MiB onto themselves for everybody. */
+  private void map(long at) {
+    memory.write64(PD + 8 * (at / PAGE), at | 0x87);
+  }
+
+  public GuestMemory memory() {
     return memory;
   }
 
   /** Hands what the guest writes to {@link #DEVICE} to someone, on the vCPU's thread. */
-  void onDeviceWrite(LongConsumer listener) {
+  public void onDeviceWrite(LongConsumer listener) {
     device = listener;
   }
 
   /** The state in which the code begins. */
-  CpuState start() {
+  public CpuState start() {
+    return start(0);
+  }
+
+  /** The same for one of several vCPUs: each has stacks of its own. */
+  public CpuState start(int vcpu) {
     CpuState s = new CpuState();
     for (CpuState.Segment segment : s.segments()) {
       segment.set(0x1b, 0, -1, 0xc0f3);
     }
     s.cs.set(0x23, 0, -1, 0xa0fb);
     s.ldtr.set(0, 0, 0xffff, 0x82);
-    s.tr.set(0x28, TSS, 0x67, 0x8b);
+    s.tr.set(0x28, TSS + vcpu * TSS_SIZE, 0x67, 0x8b);
     s.gdtBase = GDT;
     s.gdtLimit = 0x3f;
     s.idtBase = IDT;
@@ -86,7 +120,7 @@ final class FlatGuest implements EmptyBus, BarePlatform {
     s.fxsave[24] = (byte) 0x80;
     s.fxsave[25] = 0x1f;
     s.rip = CODE;
-    s.gpr[4] = USER_STACK;
+    s.gpr[4] = USER_STACK - vcpu * STACK_SIZE;
     return s;
   }
 
@@ -99,5 +133,4 @@ final class FlatGuest implements EmptyBus, BarePlatform {
   public long apicBase() {
     return 0xfee0_0900L;
   }
-
 }

@@ -1,14 +1,11 @@
-package org.javisor.conformance;
+package org.javisor.conformance.boot;
 
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.machine.Machine;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
@@ -16,39 +13,19 @@ import org.javisor.machine.MachineListener;
 import org.javisor.machine.MachineOutcome;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
-import org.javisor.pc.loader.BootProtocol;
 
 /** A guest under test: what its console printed, and a hand at its keyboard. */
-final class BootedGuest implements AutoCloseable {
+public final class BootedGuest implements AutoCloseable {
+  /** As much of the console as a failure's report shows. */
+  private static final int TAIL = 3000;
+
+  private static final Clock CLOCK = Clock.host();
+
   private final StringBuilder output = new StringBuilder();
   private final Machine machine;
   private ConsolePort port;
 
-  BootedGuest(
-      Path kernel, Optional<Path> unpacked, Path initrd, BootProtocol protocol, int cpus,
-      String append)
-      throws MachineException {
-    this(
-        new MachineConfig(
-            Optional.of(kernel),
-            Optional.empty(),
-            unpacked,
-            Optional.of(initrd),
-            protocol,
-            append,
-            512L << 20,
-            cpus,
-            MachineConfig.DEFAULT_CPU_MODEL,
-            "interp",
-            Set.of(),
-            Optional.empty(),
-            OptionalInt.empty(),
-            List.of(),
-            List.of(),
-            List.of()));
-  }
-
-  BootedGuest(MachineConfig config) throws MachineException {
+  public BootedGuest(MachineConfig config) throws MachineException {
     machine =
         Machine.start(
             config,
@@ -84,27 +61,40 @@ final class BootedGuest implements AutoCloseable {
   }
 
   /** Waits for a text behind a position; returns the position behind it. */
-  int await(String text, int from, int seconds) throws InterruptedException, TimeoutException {
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+  public int await(String text, int from, int seconds)
+      throws InterruptedException, TimeoutException {
+    long end = CLOCK.nanos() + TimeUnit.SECONDS.toNanos(seconds);
     synchronized (output) {
       while (true) {
         int at = output.indexOf(text, from);
         if (at >= 0) {
           return at + text.length();
         }
-        long left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
+        long left = TimeUnit.NANOSECONDS.toMillis(end - CLOCK.nanos());
         if (left <= 0) {
           throw new TimeoutException(
               "no '" + text + "' in " + seconds + " s; the console's end:\n"
-                  + output.substring(Math.max(0, output.length() - 3000)));
+                  + tail());
         }
         output.wait(left);
       }
     }
   }
 
+  /** The end of what the console has printed. */
+  public String tail() {
+    synchronized (output) {
+      return output.substring(Math.max(0, output.length() - TAIL));
+    }
+  }
+
+  /** Instructions executed so far by all vCPUs, or -1 where nobody counts. */
+  public long instructions() {
+    return machine.instructions();
+  }
+
   /** Types a line, as fast as the guest takes it. */
-  void type(String line) throws InterruptedException {
+  public void type(String line) throws InterruptedException {
     byte[] bytes = (line + "\r").getBytes(StandardCharsets.US_ASCII);
     for (int sent = 0; sent < bytes.length;) {
       int taken = port.receive(bytes, sent, bytes.length - sent);
@@ -115,8 +105,14 @@ final class BootedGuest implements AutoCloseable {
     }
   }
 
-  MachineOutcome outcome() throws InterruptedException {
-    return machine.await();
+  /** Waits until the machine has ended; empty if that takes longer. */
+  public Optional<MachineOutcome> outcome(int seconds) throws InterruptedException {
+    return machine.await(TimeUnit.SECONDS.toNanos(seconds));
+  }
+
+  /** Ends a guest that hangs; returns where each vCPU was. */
+  public String stop() throws InterruptedException {
+    return machine.stop();
   }
 
   @Override

@@ -1,0 +1,54 @@
+package org.javisor.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.javisor.storage.image.DefaultGuest.GuestFiles;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class GuestProgramsTest {
+  @TempDir static Path folder;
+
+  private static GuestPrograms programs;
+
+  @BeforeAll
+  static void compile() throws Exception {
+    assumeTrue(
+        Stream.of(System.getenv("PATH").split(":"))
+            .anyMatch(path -> Files.isExecutable(Path.of(path, "gcc"))),
+        "gcc is needed to compile the guest's programs");
+    programs = GuestPrograms.compile(folder);
+  }
+
+  @Test
+  void everyRowOfTheComparisonIsThere() {
+    assertEquals(
+        List.of(
+            "integer", "sieve", "fib", "bytecode", "muldiv", "sha256", "memcpy", "rep-movsb",
+            "memset", "chase", "nbody", "sse2-double", "sse2-integer", "x87", "getppid", "pipe",
+            "fork-exec", "page-faults", "mprotect", "signals", "patch-code", "fresh-code", "gzip",
+            "unxz", "shell"),
+        programs.names());
+  }
+
+  /** Breaks if a row's result depends on anything but its instructions. */
+  @Test
+  void aRowGivesTheSameResultAlways() throws Exception {
+    GuestFiles none = new GuestFiles(folder, folder, folder, "", "");
+    BenchImage image = new BenchImage(none, folder, folder, folder);
+    try (HostSubject host = new HostSubject(programs, image)) {
+      for (String row : List.of("nbody", "x87", "sse2-double", "fresh-code", "patch-code")) {
+        Sample once = host.run(row);
+        assertEquals(once.checksum(), host.run(row).checksum(), row);
+        assertTrue(once.cpuNanos() > 0 && once.wallNanos() > 0, row + ": " + once);
+      }
+    }
+  }
+}

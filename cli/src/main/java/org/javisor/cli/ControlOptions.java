@@ -1,0 +1,58 @@
+package org.javisor.cli;
+
+import org.javisor.machine.control.RuntimeFolder;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.TypeConversionException;
+
+/** The options of verbs that begin a machine's life: its name, and how it begins. */
+final class ControlOptions {
+  final OptionSpec name =
+      Verb.option(
+          "--name",
+          "NAME",
+          String.class,
+          "The machine's name, for list, console, save and the like. Default: vm-PID, or the name"
+              + " it had when it was saved.")
+          .converters(ControlOptions::name)
+          .build();
+  final OptionSpec detach =
+      Verb.flag("--detach", "Start in the background; javisor console NAME attaches.");
+  final OptionSpec startPaused =
+      Verb.flag("--paused", "Start paused; javisor resume NAME goes on.");
+
+  /** The process in the background, as {@link DetachedStart} makes it. */
+  final OptionSpec detached =
+      OptionSpec.builder(DetachedStart.OPTION).type(boolean.class).hidden(true).build();
+
+  private static String name(String text) {
+    if (!RuntimeFolder.isName(text)) {
+      throw new TypeConversionException(
+          "'" + text + "' is no name: up to 64 letters, digits, dots, minus signs and underscores"
+              + " expected");
+    }
+    return text;
+  }
+
+  /** The name given, or this one. */
+  String nameOr(String otherwise) {
+    String given = name.getValue();
+    return given == null ? otherwise : given;
+  }
+
+  /** A name for a machine that was given none. */
+  static String ownName() {
+    return "vm-" + ProcessHandle.current().pid();
+  }
+
+  boolean detaches() {
+    return Verb.isSet(detach);
+  }
+
+  boolean isDetached() {
+    return Verb.isSet(detached);
+  }
+
+  boolean paused() {
+    return Verb.isSet(startPaused);
+  }
+}

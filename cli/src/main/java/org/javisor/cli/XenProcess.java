@@ -1,0 +1,102 @@
+package org.javisor.cli;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import org.javisor.xen.toolstack.XenClient;
+
+/** The process that hosts this user's domains: found, or started. */
+final class XenProcess {
+  private static final int PATIENCE_SECONDS = 60;
+  private static final String LOG = "host.log";
+
+  private XenProcess() {}
+
+  /** Connects to the host that runs. */
+  static XenClient connect(Path folder) throws UserError {
+    return XenClient.connect(folder)
+        .orElseThrow(
+            () -> new UserError(
+                ExitCode.HOST_REFUSED,
+                "no Xen host runs: javisor create GUEST.cfg starts one with its first domain"));
+  }
+
+  /** Connects to the host that runs, or to a new one with these options of xen-host. */
+  static XenClient connectOrStart(Path folder, List<String> options) throws UserError {
+    Optional<XenClient> client = XenClient.connect(folder);
+    if (client.isPresent()) {
+      return client.get();
+    }
+    try {
+      Files.createDirectories(folder);
+      Process process = start(folder, options);
+      for (int i = 0; i < PATIENCE_SECONDS * 20; i++) {
+        client = XenClient.connect(folder);
+        if (client.isPresent()) {
+          return client.get();
+        }
+        if (process.waitFor(50, TimeUnit.MILLISECONDS)) {
+          // Perhaps because another one was faster.
+          client = XenClient.connect(folder);
+          if (client.isPresent()) {
+            return client.get();
+          }
+          throw new UserError(
+              ExitCode.HOST_REFUSED, "the Xen host did not start: " + lastLine(folder));
+        }
+      }
+      throw new UserError(
+          ExitCode.HOST_REFUSED,
+          "the Xen host did not start within " + PATIENCE_SECONDS + " s: see "
+              + folder.resolve(LOG));
+    } catch (IOException e) {
+      throw new UserError(
+          ExitCode.HOST_REFUSED,
+          "the Xen host cannot be started (" + e.getMessage() + "): name another folder with "
+              + XenClient.FOLDER_VARIABLE,
+          e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new UserError(ExitCode.HOST_REFUSED, "interrupted", e);
+    }
+  }
+
+  /** A process of its own, which a Ctrl-C on this terminal does not reach. */
+  private static Process start(Path folder, List<String> options) throws IOException {
+    List<String> command = new ArrayList<>();
+    if (Files.isExecutable(Path.of("/usr/bin/setsid"))) {
+      command.add("/usr/bin/setsid");
+    }
+    command.add(
+        ProcessHandle.current()
+            .info()
+            .command()
+            .orElse(System.getProperty("java.home") + "/bin/java"));
+    command.addAll(
+        List.of(
+            "-XX:+UseSerialGC", "-Xms48m", "-Xmn24m", "--enable-native-access=ALL-UNNAMED", "-cp",
+            System.getProperty("java.class.path"), "org.javisor.cli.Javisor", "xen-host"));
+    command.addAll(options);
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().put(XenClient.FOLDER_VARIABLE, folder.toString());
+    builder.redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));
+    builder.redirectErrorStream(true);
+    builder.redirectOutput(
+        ProcessBuilder.Redirect.to(folder.resolve(LOG).toFile()));
+    return builder.start();
+  }
+
+  private static String lastLine(Path folder) {
+    try {
+      List<String> lines = Files.readAllLines(folder.resolve(LOG), StandardCharsets.UTF_8);
+      return lines.isEmpty() ? "it said nothing" : lines.getLast().replace("javisor: ", "");
+    } catch (IOException e) {
+      return "its log cannot be read";
+    }
+  }
+}

@@ -1,0 +1,65 @@
+package org.javisor.conformance;
+
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.javisor.conformance.boot.BootConformance;
+import org.javisor.conformance.cpu.CpuConformance;
+import org.javisor.conformance.litmus.LitmusConformance;
+import org.javisor.conformance.tool.Exit;
+import org.javisor.conformance.tool.UsageException;
+import org.javisor.conformance.tool.Verb;
+import org.javisor.conformance.vectors.MooConformance;
+import org.javisor.conformance.vectors.RomConformance;
+import org.javisor.conformance.vectors.XedConformance;
+
+/** {@code javisor-conformance}: the proofs that take longer than a build has, or data from outside. */
+public final class Conformance {
+  private record Entry(Verb verb, String does) {}
+
+  private static final Map<String, Entry> VERBS =
+      new TreeMap<>(
+          Map.of(
+              "boot",
+              new Entry(BootConformance::run, "Debian's kernels, often and on several vCPUs"),
+              "cpu",
+              new Entry(
+                  CpuConformance::run, "every user-mode instruction against the host's CPU"),
+              "rom",
+              new Entry(RomConformance::run, "a ROM that tests its CPU, as test386.asm"),
+              "moo",
+              new Entry(MooConformance::run, "instructions as an 80286 was recorded to do them"),
+              "xed",
+              new Entry(XedConformance::run, "the decoder against XED's own tests"),
+              "litmus",
+              new Entry(
+                  LitmusConformance::run, "several vCPUs against the memory model of x86")));
+
+  private Conformance() {}
+
+  public static void main(String[] arguments) throws Exception {
+    int status = run(List.of(arguments));
+    System.out.flush();
+    System.exit(status);
+  }
+
+  private static int run(List<String> arguments) throws Exception {
+    try {
+      if (arguments.isEmpty() || arguments.getFirst().equals("--help")) {
+        System.out.println("usage: javisor-conformance VERB [options]; VERB --help tells more");
+        VERBS.forEach((name, entry) -> System.out.printf("  %-8s %s%n", name, entry.does));
+        return arguments.isEmpty() ? Exit.USAGE : Exit.OK;
+      }
+      Entry entry = VERBS.get(arguments.getFirst());
+      if (entry == null) {
+        throw new UsageException(
+            "'" + arguments.getFirst() + "' is no verb: " + String.join(", ", VERBS.keySet())
+                + " expected");
+      }
+      return entry.verb.run(arguments.subList(1, arguments.size()), System.out);
+    } catch (UsageException e) {
+      System.err.println("javisor-conformance: " + e.getMessage());
+      return Exit.USAGE;
+    }
+  }
+}

@@ -1,0 +1,48 @@
+package org.javisor.machine.snapshot;
+
+/**
+ * The layout of a saved machine. All numbers are little endian.
+ *
+ * <pre>
+ *  0  magic            "JVSRSAVE"
+ *  8  format version   int, {@link #VERSION}
+ * 12  checksum         int, CRC32C of bytes 16 to 63
+ * 16  frames           long, of the machine's memory, 4 KiB each
+ * 24  index offset     long
+ * 32  runs             int, entries of the index
+ * 36  index checksum   int, CRC32C
+ * 40  state offset     long
+ * 48  state length     int, bytes
+ * 52  zero             12 bytes
+ * </pre>
+ *
+ * <p>An entry of the index is a run of frames, in ascending order: file offset (long), first frame
+ * (int), frames (int), bytes in the file (int), CRC32C of these (int). A run whose length in the file
+ * is that of its frames is stored as it is, any other is an LZ4 block. Frames that are in no run are
+ * zero.
+ */
+final class SaveLayout {
+  static final byte[] MAGIC = {'J', 'V', 'S', 'R', 'S', 'A', 'V', 'E'};
+  static final int VERSION = 1;
+
+  static final int HEADER = 64;
+  static final int AT_VERSION = 8;
+  static final int AT_CHECKSUM = 12;
+  static final int CHECKED = 16;
+  static final int AT_FRAMES = 16;
+  static final int AT_INDEX = 24;
+  static final int AT_RUNS = 32;
+  static final int AT_INDEX_CHECKSUM = 36;
+  static final int AT_STATE = 40;
+  static final int AT_STATE_LENGTH = 48;
+
+  static final int ENTRY = 24;
+
+  /** Frames of the longest run: 256 KiB. */
+  static final int MAX_RUN = 64;
+
+  /** The state is some tens of kilobytes; whoever claims more is not believed. */
+  static final int MAX_STATE = 64 << 20;
+
+  private SaveLayout() {}
+}

@@ -1,0 +1,225 @@
+package org.javisor.xen.domain;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.Vm;
+import org.javisor.memory.FrameArena;
+import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.loader.BootConfig;
+import org.javisor.pc.loader.BootProtocol;
+import org.javisor.pc.loader.E820Entry;
+import org.javisor.pc.loader.KernelFormatException;
+import org.javisor.pc.loader.KernelImage;
+import org.javisor.pc.loader.KernelLoader;
+import org.javisor.pc.loader.LoadedKernel;
+import org.javisor.xen.domain.BuildException.Reason;
+import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainConfig;
+import org.javisor.xen.hypervisor.DomainKind;
+import org.javisor.xen.hypervisor.DomainListener;
+import org.javisor.xen.hypervisor.DomainPort;
+import org.javisor.xen.hypervisor.EventChannels;
+import org.javisor.xen.hypervisor.HvmParams;
+import org.javisor.xen.hypervisor.Hypervisor;
+import org.javisor.xen.hypervisor.VirtualCpu;
+
+/**
+ * What PVH and HVM domains have in common: memory by guest-physical addresses, a kernel placed by a
+ * boot protocol, vCPUs of the accelerator, and the pages of console and xenstore.
+ */
+abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, HvmDomain {
+  static final long PAGE = FrameArena.FRAME_SIZE;
+  static final long FOUR_GIB = 1L << 32;
+
+  private static final long STORE_PAGE = 0xfeff_c000L;
+  private static final long CONSOLE_PAGE = 0xfeff_f000L;
+
+  /** Where the pages of console and xenstore are: no RAM, and nothing of a PC. */
+  static final E820Entry SPECIAL_PAGES =
+      new E820Entry(0xfeff_0000L, 0x1_0000, E820Entry.RESERVED);
+
+  private static final int CALLBACK_TYPE_SHIFT = 56;
+  private static final int CALLBACK_VECTOR = 2;
+
+  private final Domain domain;
+  private final List<TranslatedVcpu> vcpus = new ArrayList<>();
+  private Vm vm;
+
+  TranslatedDomain(Domain domain) {
+    this.domain = domain;
+    for (VirtualCpu v : domain.vcpus()) {
+      vcpus.add(new TranslatedVcpu(domain, v));
+    }
+  }
+
+  final Domain domain() {
+    return domain;
+  }
+
+  final List<TranslatedVcpu> vcpus() {
+    return vcpus;
+  }
+
+  /** A domain without anything in it. */
+  static Domain create(Machinery machinery, DomainBoot boot, DomainKind kind)
+      throws BuildException {
+    // Beside its memory it owns the pages of tables, console and xenstore.
+    long pages = boot.maxMemoryBytes() / PAGE + 64;
+    try {
+      return machinery
+          .hypervisor()
+          .createDomain(
+              new DomainConfig(
+                  kind, boot.uuid(), boot.vcpus(), pages, DomainConfig.DEFAULT_GRANT_FRAMES));
+    } catch (Hypervisor.OutOfMemory e) {
+      throw new BuildException(Reason.TOO_LITTLE_MEMORY, e.getMessage(), e);
+    }
+  }
+
+  /** RAM, and what else the guest finds in memory. */
+  abstract List<E820Entry> layOut(DomainBoot boot) throws BuildException;
+
+  abstract AcpiTables.Blob acpiTables();
+
+  abstract BootProtocol protocol();
+
+  /** Puts each vCPU into its surroundings, and says where the guest's accesses to devices go. */
+  abstract GuestBus wire(Machinery machinery);
+
+  /** Builds all of it. If that fails, nothing is left. */
+  final BuiltDomain assemble(Machinery machinery, DomainBoot boot, DomainListener listener)
+      throws BuildException {
+    boolean built = false;
+    try {
+      List<E820Entry> e820 = layOut(boot);
+      populate(STORE_PAGE, PAGE, boot);
+      populate(CONSOLE_PAGE, PAGE, boot);
+      domain.setMemoryMap(entries(e820));
+      LoadedKernel kernel = load(boot, e820);
+      start(machinery, wire(machinery));
+      domain.attach(this, listener);
+      vcpus.getFirst().start(kernel.state());
+      domain.vcpus().getFirst().bringUp();
+      BuiltDomain result = publish();
+      built = true;
+      return result;
+    } finally {
+      if (!built) {
+        machinery.hypervisor().destroyDomain(domain);
+      }
+    }
+  }
+
+  final void populate(long gpa, long size, DomainBoot boot) throws BuildException {
+    if (size > 0 && !domain.populate(gpa, size / PAGE)) {
+      throw new BuildException(
+          Reason.TOO_LITTLE_MEMORY,
+          "the host has %d MiB free, too little for a domain of %d MiB: give it less memory, or"
+              .formatted(
+                  domain.host().freePages() * PAGE >> 20, boot.memoryBytes() >> 20)
+              + " destroy another",
+          null);
+    }
+  }
+
+  /** The memory map as {@code XENMEM_memory_map} gives it. */
+  private static byte[] entries(List<E820Entry> e820) {
+    ByteBuffer map = ByteBuffer.allocate(20 * e820.size()).order(ByteOrder.LITTLE_ENDIAN);
+    e820.forEach(e -> map.putLong(e.base()).putLong(e.size()).putInt(e.type()));
+    return map.array();
+  }
+
+  private LoadedKernel load(DomainBoot boot, List<E820Entry> e820) throws BuildException {
+    AcpiTables.Blob acpi = acpiTables();
+    BootConfig config =
+        BootConfig.of(e820)
+            .withProtocol(protocol())
+            .withRsdp(acpi.rsdp())
+            .withCommandLine(boot.commandLine());
+    if (boot.ramdisk().isPresent()) {
+      config = config.withInitrd(boot.ramdisk().get());
+    }
+    try (KernelImage image =
+        KernelImage.read(boot.kernel(), boot.unpackedKernel().orElse(null))) {
+      LoadedKernel loaded = KernelLoader.load(image, domain.memory(), config);
+      domain.memory().write(acpi.address(), acpi.bytes());
+      return loaded;
+    } catch (KernelFormatException e) {
+      Reason reason =
+          switch (e.reason()) {
+            case UNREADABLE -> Reason.UNREADABLE_FILE;
+            case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
+            default -> Reason.NOT_A_KERNEL;
+          };
+      throw new BuildException(reason, e.getMessage(), e);
+    }
+  }
+
+  private void start(Machinery machinery, GuestBus bus) {
+    Hypervisor hypervisor = machinery.hypervisor();
+    int count = vcpus.size();
+    vm =
+        machinery
+            .accelerator()
+            .createVm(
+                domain.memory(),
+                bus,
+                new XenCpuModel(
+                    machinery.cpuModels().apply(count), domain.id(), hypervisor.tscHertz()),
+                hypervisor.clock(),
+                machinery.trace());
+    for (int i = 0; i < count; i++) {
+      vcpus.get(i).attach(vm.createVcpu(i, vcpus.get(i)));
+    }
+  }
+
+  private BuiltDomain publish() {
+    int storePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
+    int consolePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
+    domain.params().set(HvmParams.STORE_PFN, STORE_PAGE / PAGE);
+    domain.params().set(HvmParams.STORE_EVTCHN, storePort);
+    domain.params().set(HvmParams.CONSOLE_PFN, CONSOLE_PAGE / PAGE);
+    domain.params().set(HvmParams.CONSOLE_EVTCHN, consolePort);
+    domain.grants().permit(BuiltDomain.CONSOLE_REFERENCE, 0, CONSOLE_PAGE / PAGE);
+    domain.grants().permit(BuiltDomain.STORE_REFERENCE, 0, STORE_PAGE / PAGE);
+    return new BuiltDomain(domain, storePort, consolePort);
+  }
+
+  // ---- What the hypervisor asks -----------------------------------------------------------------
+
+  @Override
+  public final boolean setCallback(long via) {
+    int type = (int) (via >>> CALLBACK_TYPE_SHIFT);
+    if (type != CALLBACK_VECTOR) {
+      // Lines of a board are not driven for events; 1 only says that vCPUs have vectors of their
+      // own.
+      vcpus.forEach(v -> v.setCallbackVector(0));
+      return via == 0 || via == 1;
+    }
+    int vector = (int) via & 0xff;
+    if (vector < 16) {
+      return false;
+    }
+    vcpus.forEach(v -> v.setCallbackVector(vector));
+    return true;
+  }
+
+  /** vCPUs of these kinds are started by their local APICs. */
+  @Override
+  public final int vcpuContextSize() {
+    return 0;
+  }
+
+  @Override
+  public final long initialiseVcpu(int vcpu, byte[] context) {
+    throw new AssertionError("no context is read, so none is given");
+  }
+
+  @Override
+  public final void destroyed() {
+    vm.close();
+  }
+}

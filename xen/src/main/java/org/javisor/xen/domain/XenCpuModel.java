@@ -1,0 +1,71 @@
+package org.javisor.xen.domain;
+
+import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.Hypervisor;
+
+/**
+ * A CPU model that says it runs under Xen: the leaves from 0x40000000 on
+ * (public/arch-x86/cpuid.h).
+ */
+final class XenCpuModel implements CpuModel {
+  static final int BASE = 0x4000_0000;
+
+  /** MSR by which a guest has a hypercall page written; CPUID names it. */
+  static final int HYPERCALL_MSR = 0x4000_0000;
+
+  private static final int DOMID_PRESENT = 1 << 4;
+  private static final int UPCALL_VECTOR = 1 << 6;
+
+  /** The time-stamp counter is never emulated. */
+  private static final int TSC_NATIVE = 2;
+
+  private final CpuModel base;
+  private final int domid;
+  private final int tscKilohertz;
+
+  XenCpuModel(CpuModel base, int domid, long tscHertz) {
+    this.base = base;
+    this.domid = domid;
+    this.tscKilohertz = (int) (tscHertz / 1000);
+  }
+
+  @Override
+  public String name() {
+    return base.name();
+  }
+
+  @Override
+  public int[] cpuid(int leaf, int subleaf) {
+    if (leaf < BASE || leaf >= BASE + 0x1_0000) {
+      return base.cpuid(leaf, subleaf);
+    }
+    int[] r = new int[4];
+    switch (leaf - BASE) {
+      case 0 -> {
+        r[0] = BASE + 4;
+        r[1] = 0x566e_6558; // "XenV"
+        r[2] = 0x6558_4d4d; // "MMXe"
+        r[3] = 0x4d4d_566e; // "nVMM"
+      }
+      case 1 -> r[0] = Hypervisor.VERSION_MAJOR << 16 | Hypervisor.VERSION_MINOR;
+      case 2 -> {
+        r[0] = 1; // one hypercall page
+        r[1] = HYPERCALL_MSR;
+      }
+      case 3 -> {
+        if (subleaf == 0) {
+          r[1] = TSC_NATIVE;
+          r[2] = tscKilohertz;
+        } else if (subleaf == 2) {
+          r[0] = tscKilohertz;
+        }
+      }
+      case 4 -> {
+        r[0] = DOMID_PRESENT | UPCALL_VECTOR;
+        r[2] = domid;
+      }
+      default -> {}
+    }
+    return r;
+  }
+}

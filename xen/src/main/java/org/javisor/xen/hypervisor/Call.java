@@ -1,0 +1,57 @@
+package org.javisor.xen.hypervisor;
+
+/** One hypercall under way: who asks, and its six arguments. Belongs to its vCPU. */
+final class Call {
+  /** The call is to be made again, with the arguments as they are now. */
+  static final class Continued extends Exception {
+    private static final long serialVersionUID = 1L;
+    static final Continued INSTANCE = new Continued();
+
+    private Continued() {
+      super("continued", null, false, false);
+    }
+  }
+
+  final VirtualCpu vcpu;
+  final Domain domain;
+  long[] arguments = new long[6];
+
+  Call(VirtualCpu vcpu) {
+    this.vcpu = vcpu;
+    this.domain = vcpu.domain();
+  }
+
+  /** The call of an entry of a multicall. */
+  Call(Call outer, long[] arguments) {
+    this.vcpu = outer.vcpu;
+    this.domain = outer.domain;
+    this.arguments = arguments;
+  }
+
+  Hypervisor host() {
+    return domain.host();
+  }
+
+  GuestArguments memory() {
+    return vcpu.arguments();
+  }
+
+  long argument(int index) {
+    return arguments[index];
+  }
+
+  /** An argument of type {@code unsigned int}: what is above 32 bits is not looked at. */
+  int int32(int index) {
+    return (int) arguments[index];
+  }
+
+  /** A structure that an argument points to. */
+  Structure structure(int index, int size) throws GuestArguments.BadPointer {
+    return memory().read(arguments[index], size);
+  }
+
+  /** Whether a domain number means the caller. There is no privileged domain to mean others. */
+  boolean isSelf(int domid) {
+    return domid == Domain.SELF || domid == domain.id();
+  }
+}

@@ -1,0 +1,415 @@
+package org.javisor.xen.hypervisor;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicLongArray;
+import org.javisor.memory.FrameArena;
+import org.javisor.memory.GuestMemory;
+import org.javisor.xen.hypervisor.scheduler.SchedDomain;
+
+/** A guest: its memory, its vCPUs, and what it shares with others. */
+public final class Domain {
+  /** {@code DOMID_SELF}: who asks. */
+  public static final int SELF = 0x7ff0;
+
+  /** Higher numbers are no domains (public/xen.h). */
+  static final int FIRST_RESERVED = 0x7ff0;
+
+  private static final int PAGE = FrameArena.FRAME_SIZE;
+
+  private final Hypervisor host;
+  private final int id;
+  private final DomainConfig config;
+  private final GuestMemory memory;
+  private final SharedInfo sharedInfo;
+  private final EventChannels events;
+  private final GrantTable grants;
+  private final ForeignMaps foreignMaps = new ForeignMaps(this);
+  private final HvmParams params = new HvmParams();
+  private final List<VirtualCpu> vcpus = new ArrayList<>();
+  private final SchedDomain schedDomain = new SchedDomain();
+  private final AtomicLong mapGeneration = new AtomicLong();
+
+  /** Hypercalls by number, and in its last element those without one. */
+  private final AtomicLongArray hypercalls = new AtomicLongArray(HypercallTable.NUMBERS + 1);
+
+  private final long createdNanos;
+  private volatile byte[] memoryMap = {};
+  private DomainPort port;
+  private DomainListener listener = DomainListener.NONE;
+
+  // Under the domain's lock.
+  private long pages;
+  private long maxPages;
+  private int pauses;
+  private ShutdownReason shutdown;
+  private boolean dying;
+  private String report = "";
+
+  Domain(Hypervisor host, int id, DomainConfig config) {
+    this.host = host;
+    this.id = id;
+    this.config = config;
+    maxPages = config.maxPages();
+    memory = new GuestMemory(host.arena());
+    int frame = host.hypervisorFrame();
+    sharedInfo = new SharedInfo(frame, host.arena().address(frame));
+    sharedInfo.setWallClock(host.wallClockOrigin());
+    events = new EventChannels(this, host.eventLock());
+    grants = new GrantTable(host, this, config.maxGrantFrames());
+    createdNanos = host.clock().nanos();
+    for (int i = 0; i < config.vcpus(); i++) {
+      vcpus.add(new VirtualCpu(host, this, i));
+    }
+  }
+
+  public int id() {
+    return id;
+  }
+
+  public DomainConfig config() {
+    return config;
+  }
+
+  public DomainKind kind() {
+    return config.kind();
+  }
+
+  public Hypervisor host() {
+    return host;
+  }
+
+  /** The guest-physical map. Change it with the methods here, which count. */
+  public GuestMemory memory() {
+    return memory;
+  }
+
+  SharedInfo sharedInfo() {
+    return sharedInfo;
+  }
+
+  public EventChannels events() {
+    return events;
+  }
+
+  public GrantTable grants() {
+    return grants;
+  }
+
+  ForeignMaps foreignMaps() {
+    return foreignMaps;
+  }
+
+  public HvmParams params() {
+    return params;
+  }
+
+  public List<VirtualCpu> vcpus() {
+    return List.copyOf(vcpus);
+  }
+
+  int vcpuCount() {
+    return vcpus.size();
+  }
+
+  VirtualCpu vcpu(int number) {
+    return vcpus.get(number);
+  }
+
+  SchedDomain schedDomain() {
+    return schedDomain;
+  }
+
+  DomainPort port() {
+    return port;
+  }
+
+  /** Connects the domain with the code of its kind; before it runs. */
+  public void attach(DomainPort kindPort, DomainListener domainListener) {
+    port = kindPort;
+    listener = domainListener;
+  }
+
+  /** When it was created, by the host's clock. */
+  public long createdNanos() {
+    return createdNanos;
+  }
+
+  // ---- Memory -----------------------------------------------------------------------------
+
+  long newMapGeneration() {
+    return mapGeneration.incrementAndGet();
+  }
+
+  long mapGeneration() {
+    return mapGeneration.get();
+  }
+
+  /** Whether no vCPU can have a translation from before this generation of the map. */
+  boolean allVcpusHaveSeen(long generation) {
+    for (VirtualCpu vcpu : vcpus) {
+      if (!vcpu.hasSeen(generation)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Pages it owns. */
+  public synchronized long pages() {
+    return pages;
+  }
+
+  public synchronized long maxPages() {
+    return maxPages;
+  }
+
+  public synchronized void setMaxPages(long count) {
+    maxPages = count;
+  }
+
+  /**
+   * Gives the domain memory.
+   *
+   * @param gpa page aligned; what is mapped there already stays
+   * @return whether all of it was there to be given; if not, some may have been
+   */
+  public boolean populate(long gpa, long count) {
+    long done = 0;
+    while (done < count) {
+      long at = gpa + done * PAGE;
+      if (memory.frame(at) >= 0) {
+        done++;
+        continue;
+      }
+      int run = 1;
+      while (done + run < count && run < 512 && memory.frame(at + (long) run * PAGE) < 0) {
+        run++;
+      }
+      if (!populateRun(at, run)) {
+        return false;
+      }
+      done += run;
+    }
+    return true;
+  }
+
+  /** Frames need not be neighbours, so a fragmented host only makes more and smaller runs. */
+  private boolean populateRun(long gpa, int count) {
+    synchronized (this) {
+      if (dying || pages + count > maxPages) {
+        return false;
+      }
+      pages += count;
+    }
+    int frame = host.frames().allocate(id, count);
+    if (frame >= 0) {
+      memory.map(gpa, (long) count * PAGE, frame, true);
+      return true;
+    }
+    synchronized (this) {
+      pages -= count;
+    }
+    return count > 1
+        && populateRun(gpa, count / 2)
+        && populateRun(gpa + (long) (count / 2) * PAGE, count - count / 2);
+  }
+
+  /**
+   * Takes a page out of the domain's map; it is given up if it was the domain's own.
+   *
+   * @return whether there was one
+   */
+  boolean removePage(long gpa) {
+    int frame;
+    synchronized (this) {
+      frame = memory.frame(gpa);
+      if (frame < 0) {
+        return false;
+      }
+      memory.unmap(gpa, PAGE);
+      if (host.frames().owner(frame) == id) {
+        pages--;
+      } else {
+        newMapGeneration();
+        return true;
+      }
+    }
+    host.frames().giveUp(frame, this);
+    return true;
+  }
+
+  /** Maps a frame that is not the domain's own; what was there goes. */
+  void mapForeign(long gpa, int frame, boolean writable) {
+    removePage(gpa);
+    memory.map(gpa, PAGE, frame, writable);
+  }
+
+  /** Moves a page of its own to another address; what was there goes. */
+  boolean movePage(long from, long to) {
+    int frame;
+    synchronized (this) {
+      frame = memory.frame(from);
+      if (frame < 0 || host.frames().owner(frame) != id || from == to) {
+        return false;
+      }
+      memory.unmap(from, PAGE);
+    }
+    removePage(to);
+    memory.map(to, PAGE, frame, true);
+    return true;
+  }
+
+  /**
+   * Uses a page of its own, so that it stays.
+   *
+   * @return its frame, or -1 if there is none, or one that may not be written
+   */
+  synchronized int useOwn(long gfn, boolean write) {
+    long gpa = gfn << FrameArena.FRAME_SHIFT;
+    if (gfn < 0 || gfn >= 1L << 28 || memory.frame(gpa) < 0 || write && !memory.writable(gpa)) {
+      return -1;
+    }
+    int frame = memory.frame(gpa);
+    return host.frames().useOf(frame, id) ? frame : -1;
+  }
+
+  /** What {@code XENMEM_memory_map} answers: entries of 20 bytes; empty if the domain needs none. */
+  byte[] memoryMap() {
+    return memoryMap;
+  }
+
+  public void setMemoryMap(byte[] entries) {
+    memoryMap = entries.clone();
+  }
+
+  // ---- Life -------------------------------------------------------------------------------
+
+  /** Lets the domain run; it was created paused. Counts against {@link #pause}. */
+  public void unpause() {
+    synchronized (this) {
+      if (pauses == 0) {
+        return;
+      }
+      pauses--;
+    }
+    vcpus.forEach(VirtualCpu::unpause);
+  }
+
+  /** Keeps all vCPUs from running, and returns when none does. */
+  public void pause() {
+    synchronized (this) {
+      pauses++;
+    }
+    vcpus.forEach(VirtualCpu::pause);
+    vcpus.forEach(VirtualCpu::awaitOutside);
+  }
+
+  void createdPaused() {
+    pauses = 1;
+    vcpus.forEach(VirtualCpu::pause);
+  }
+
+  public synchronized boolean isPaused() {
+    return pauses > 0 && shutdown == null;
+  }
+
+  /** Why it shut down, or null if it has not. */
+  public synchronized ShutdownReason shutdownReason() {
+    return shutdown;
+  }
+
+  public synchronized boolean isDying() {
+    return dying;
+  }
+
+  /** What led to its crash, for a person; empty if nothing did. */
+  public synchronized String report() {
+    return report;
+  }
+
+  /** Stops all vCPUs for good and tells who watches; only the first reason counts. */
+  public void shutDown(ShutdownReason reason) {
+    synchronized (this) {
+      if (shutdown != null) {
+        return;
+      }
+      shutdown = reason;
+      pauses++;
+    }
+    vcpus.forEach(VirtualCpu::pause);
+    vcpus.forEach(VirtualCpu::kick);
+    listener.shutDown(this, reason);
+  }
+
+  /** The domain broke the rules of the machine: it ends alone, with a report. */
+  public void crash(String why) {
+    synchronized (this) {
+      if (shutdown != null) {
+        return;
+      }
+      report = why;
+    }
+    host.console().log("(XEN) d" + id + " crashed: " + why.lines().findFirst().orElse(""));
+    shutDown(ShutdownReason.CRASH);
+  }
+
+  /** Gives back all that the domain has. It does not run any more. */
+  void destroy() {
+    synchronized (this) {
+      dying = true;
+    }
+    vcpus.forEach(VirtualCpu::destroy);
+    if (port != null) {
+      port.destroyed();
+    }
+    events.closeAll();
+    foreignMaps.releaseAll();
+    grants.destroy();
+    host.frames().giveUpAll(this, memory);
+    host.releaseHypervisorFrame(sharedInfo.frame(), this);
+    synchronized (this) {
+      pages = 0;
+    }
+  }
+
+  // ---- Figures ----------------------------------------------------------------------------
+
+  void countHypercall(long number) {
+    hypercalls.incrementAndGet(
+        number >= 0 && number < HypercallTable.NUMBERS ? (int) number : HypercallTable.NUMBERS);
+  }
+
+  /** How often a hypercall was made. */
+  public long hypercalls(int number) {
+    return hypercalls.get(number);
+  }
+
+  /** Nanoseconds that all vCPUs have run. */
+  public long cpuNanos() {
+    return vcpus.stream().mapToLong(VirtualCpu::usedNanos).sum();
+  }
+
+  /** Percent of a physical CPU, and weight; see credit2. */
+  public int cap() {
+    return host.scheduler().cap(schedDomain);
+  }
+
+  public int weight() {
+    return host.scheduler().weight(schedDomain);
+  }
+
+  public void setCap(int percent) {
+    host.scheduler().setCap(schedDomain, percent);
+  }
+
+  public void setWeight(int weight) {
+    host.scheduler().setWeight(schedDomain, weight);
+  }
+
+  @Override
+  public String toString() {
+    return "d" + id;
+  }
+}

@@ -1,0 +1,26 @@
+package org.javisor.xen.hypervisor;
+
+import java.util.concurrent.atomic.AtomicLongArray;
+
+/** The parameters of a translated domain (public/hvm/params.h). */
+public final class HvmParams {
+  public static final int CALLBACK_IRQ = 0;
+  public static final int STORE_PFN = 1;
+  public static final int STORE_EVTCHN = 2;
+  public static final int CONSOLE_PFN = 17;
+  public static final int CONSOLE_EVTCHN = 18;
+
+  static final int COUNT = 39;
+
+  private final AtomicLongArray values = new AtomicLongArray(COUNT);
+
+  HvmParams() {}
+
+  public long get(int index) {
+    return values.get(index);
+  }
+
+  public void set(int index, long value) {
+    values.set(index, value);
+  }
+}

@@ -1,0 +1,93 @@
+package org.javisor.xen.hypervisor;
+
+import org.javisor.accelerator.HypercallRegisters;
+
+/** All hypercalls by number (public/xen.h, __HYPERVISOR_*), and how they are entered. */
+public final class HypercallTable {
+  static final int NUMBERS = 64;
+
+  private static final String[] NAMES = new String[NUMBERS];
+  private static final int[] ARGUMENT_REGISTERS = {
+    HypercallRegisters.RDI,
+    HypercallRegisters.RSI,
+    HypercallRegisters.RDX,
+    HypercallRegisters.R10,
+    HypercallRegisters.R8,
+    HypercallRegisters.R9
+  };
+
+  private final HypercallFamily[] families = new HypercallFamily[NUMBERS];
+
+  HypercallTable() {
+    add(12, "memory_op", new MemoryCalls());
+    add(13, "multicall", new MulticallCalls(this));
+    add(15, "set_timer_op", new TimerCalls());
+    add(17, "xen_version", new VersionCalls());
+    add(18, "console_io", new ConsoleCalls());
+    add(20, "grant_table_op", new GrantTableCalls());
+    add(24, "vcpu_op", new VcpuCalls());
+    add(29, "sched_op", new SchedCalls());
+    add(32, "event_channel_op", new EventChannelCalls());
+    add(33, "physdev_op", new PhysdevCalls());
+    add(34, "hvm_op", new HvmCalls());
+    NAMES[21] = "vm_assist";
+    NAMES[40] = "xenpmu_op";
+  }
+
+  private void add(int number, String name, HypercallFamily family) {
+    families[number] = family;
+    NAMES[number] = name;
+  }
+
+  /** The name of a hypercall, or its number where it has none here. */
+  public static String name(int number) {
+    return number < NUMBERS && NAMES[number] != null ? NAMES[number] : "hypercall " + number;
+  }
+
+  /** Numbers are below this. */
+  public static int numbers() {
+    return NUMBERS;
+  }
+
+  /**
+   * Makes a hypercall by the convention of 64-bit guests: number in RAX, arguments in RDI, RSI, RDX,
+   * R10, R8, R9, the result in RAX.
+   *
+   * @return whether it is complete; if not, the instruction is to be executed again
+   */
+  public boolean enter(VirtualCpu vcpu, HypercallRegisters registers) {
+    if (!registers.is64Bit()) {
+      registers.set(HypercallRegisters.RAX, Errno.ENOSYS);
+      return true;
+    }
+    Call call = vcpu.call;
+    for (int i = 0; i < 6; i++) {
+      call.arguments[i] = registers.get(ARGUMENT_REGISTERS[i]);
+    }
+    long number = registers.get(HypercallRegisters.RAX);
+    try {
+      registers.set(HypercallRegisters.RAX, dispatch(number, call));
+      return true;
+    } catch (Call.Continued e) {
+      for (int i = 0; i < 6; i++) {
+        registers.set(ARGUMENT_REGISTERS[i], call.arguments[i]);
+      }
+      // Whoever waits for this physical CPU, or for this vCPU to have been outside, gets his turn.
+      vcpu.kick();
+      return false;
+    }
+  }
+
+  /** Makes a call that is not a multicall's own entry again. */
+  long dispatch(long number, Call call) throws Call.Continued {
+    call.domain.countHypercall(number);
+    if (number < 0 || number >= NUMBERS || families[(int) number] == null) {
+      return Errno.ENOSYS;
+    }
+    try {
+      return families[(int) number].call(call);
+    } catch (GuestArguments.BadPointer e) {
+      return Errno.EFAULT;
+    }
+  }
+}

@@ -1,0 +1,24 @@
+package org.javisor.xen.hypervisor;
+
+import org.javisor.accelerator.Vcpu;
+import org.javisor.accelerator.VmExit;
+
+/** What the hypervisor asks of the code that knows a vCPU's kind. */
+public interface VcpuPort {
+  Vcpu cpu();
+
+  /** An event waits for this vCPU, as its {@code vcpu_info} says already. From any thread. */
+  void upcall();
+
+  /** Whether there is a reason to run, in spite of a HLT. */
+  boolean hasWork();
+
+  /** Runs the guest on the calling thread. */
+  VmExit run();
+
+  /** Has the guest interrupted with this vector of its local APIC for events; 0 for no more. */
+  void setUpcallVector(int vector);
+
+  /** Makes a non-maskable interrupt pending. */
+  void nmi();
+}

@@ -1,0 +1,318 @@
+package org.javisor.xen.toolstack;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.UUID;
+import java.util.function.Consumer;
+import org.javisor.xen.hypervisor.DomainConfig;
+import org.javisor.xen.hypervisor.DomainKind;
+import org.javisor.xen.toolstack.ConfigValue.Number;
+import org.javisor.xen.toolstack.ConfigValue.Sequence;
+import org.javisor.xen.toolstack.ConfigValue.Text;
+
+/**
+ * A guest as xl.cfg(5) describes it.
+ *
+ * @param memoryMib what it starts with
+ * @param maxMemoryMib what it may grow to
+ * @param commandLine of its kernel, {@code root=} included
+ */
+public record GuestConfig(
+    String name,
+    DomainKind kind,
+    Optional<UUID> uuid,
+    long memoryMib,
+    long maxMemoryMib,
+    int vcpus,
+    Path kernel,
+    Optional<Path> ramdisk,
+    String commandLine,
+    List<DiskSpec> disks,
+    List<VifSpec> vifs,
+    Action onPoweroff,
+    Action onReboot,
+    Action onCrash,
+    Optional<String> cpus,
+    Optional<String> cpusSoft,
+    OptionalInt weight,
+    OptionalInt cap) {
+
+  /** What is done with a domain that has stopped. */
+  public enum Action {
+    DESTROY,
+    RESTART,
+    RENAME_RESTART,
+    PRESERVE,
+    COREDUMP_DESTROY,
+    COREDUMP_RESTART,
+    SOFT_RESET;
+
+    boolean restarts() {
+      return this == RESTART || this == RENAME_RESTART || this == COREDUMP_RESTART;
+    }
+
+    private String label() {
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    static Action parse(String text) {
+      for (Action action : values()) {
+        if (action.label().equals(text)) {
+          return action;
+        }
+      }
+      return null;
+    }
+  }
+
+  /** Keys of xl that have no meaning here, or none yet, and do no harm. */
+  private static final Set<String> IGNORED =
+      Set.of("vfb", "on_watchdog", "localtime", "nomigrate", "seclabel", "device_model_version");
+
+  /** Reads a configuration; {@code warnings} is told of keys that are not known, one line each. */
+  public static GuestConfig parse(String file, String text, Consumer<String> warnings)
+      throws ConfigException {
+    return new Reader(file, ConfigParser.parse(file, text), warnings).read();
+  }
+
+  private static final class Reader {
+    private final String file;
+    private final Map<String, ConfigValue> values;
+    private final Map<String, Integer> lines = new HashMap<>();
+    private final Consumer<String> warnings;
+
+    Reader(String file, Map<String, ConfigValue> values, Consumer<String> warnings) {
+      this.file = file;
+      this.values = values;
+      this.warnings = warnings;
+      values.forEach((key, value) -> lines.put(key, value.line()));
+    }
+
+    GuestConfig read() throws ConfigException {
+      String name = text("name").orElseThrow(() -> missing("name", "the domain's name"));
+      if (!name.matches("[A-Za-z0-9_.:+-]{1,80}") || name.matches("[0-9]+")) {
+        throw error("name", "letters, digits and _.:+- expected, and not digits alone");
+      }
+      DomainKind kind = kind();
+      long memory = number("memory", 1, 1 << 20).orElse(32L);
+      long maximum = number("maxmem", memory, 1 << 20).orElse(memory);
+      long vcpus = number("vcpus", 1, DomainConfig.MAX_VCPUS).orElse(1L);
+      number("maxvcpus", vcpus, DomainConfig.MAX_VCPUS);
+      Path kernel =
+          text("kernel")
+              .map(Path::of)
+              .orElseThrow(() -> missing("kernel", "the path of a kernel"));
+      GuestConfig config =
+          new GuestConfig(
+              name,
+              kind,
+              uuid(),
+              memory,
+              maximum,
+              (int) vcpus,
+              kernel,
+              text("ramdisk").map(Path::of),
+              commandLine(),
+              disks(),
+              vifs(),
+              action("on_poweroff", Action.DESTROY),
+              action("on_reboot", Action.RESTART),
+              action("on_crash", Action.DESTROY),
+              cpuSet("cpus"),
+              cpuSet("cpus_soft"),
+              optional(number("cpu_weight", 1, 65535)),
+              optional(number("cap", 0, 6400)));
+      for (Map.Entry<String, ConfigValue> left : values.entrySet()) {
+        String key = left.getKey();
+        if (!IGNORED.contains(key)) {
+          warnings.accept(
+              file + ":" + left.getValue().line() + ": " + key
+                  + ": this key is not known, and has no effect");
+        }
+      }
+      return config;
+    }
+
+    private DomainKind kind() throws ConfigException {
+      int line = line("type");
+      Optional<String> type = text("type");
+      Optional<String> builder = text("builder");
+      if (type.isEmpty() && builder.isPresent()) {
+        type = Optional.of(builder.get().equals("hvm") ? "hvm" : "pv");
+      }
+      String asked = type.orElse("pv");
+      return switch (asked) {
+        case "pvh" -> DomainKind.PVH;
+        case "hvm" -> DomainKind.HVM;
+        case "pv" ->
+            throw new ConfigException(
+                file + ":" + line + ": type: pv"
+                    + (type.isEmpty() ? " (which no type means)" : "")
+                    + " domains are not there yet: type = \"pvh\" or \"hvm\" expected");
+        default -> throw error("type", "pv, pvh or hvm expected, found '" + asked + "'");
+      };
+    }
+
+    private String commandLine() throws ConfigException {
+      Optional<String> whole = text("cmdline");
+      Optional<String> root = text("root");
+      Optional<String> extra = text("extra");
+      if (whole.isPresent()) {
+        if (root.isPresent() || extra.isPresent()) {
+          warnings.accept(file + ": cmdline: it is given, so root and extra have no effect");
+        }
+        return whole.get();
+      }
+      return (root.map(r -> "root=" + r + " ").orElse("") + extra.orElse("")).strip();
+    }
+
+    private Optional<UUID> uuid() throws ConfigException {
+      Optional<String> text = text("uuid");
+      try {
+        return text.map(UUID::fromString);
+      } catch (IllegalArgumentException e) {
+        throw error("uuid", "32 hexadecimal digits in five groups expected");
+      }
+    }
+
+    private List<DiskSpec> disks() throws ConfigException {
+      int line = line("disk");
+      try {
+        return DiskSpec.parseAll(texts("disk"));
+      } catch (DiskSpec.BadDisk e) {
+        throw new ConfigException(file + ":" + line + ": disk: " + e.getMessage());
+      }
+    }
+
+    private List<VifSpec> vifs() throws ConfigException {
+      int line = line("vif");
+      List<VifSpec> vifs = new ArrayList<>();
+      try {
+        for (String text : texts("vif")) {
+          vifs.add(VifSpec.parse(text));
+        }
+      } catch (VifSpec.BadVif e) {
+        throw new ConfigException(file + ":" + line + ": vif: " + e.getMessage());
+      }
+      return vifs;
+    }
+
+    private Action action(String key, Action otherwise) throws ConfigException {
+      Optional<String> text = text(key);
+      if (text.isEmpty()) {
+        return otherwise;
+      }
+      Action action = Action.parse(text.get());
+      if (action == null) {
+        throw error(
+            key, "destroy, restart, rename-restart, preserve or coredump-destroy expected");
+      }
+      return action;
+    }
+
+    /** A set of CPUs: a string, a list of numbers, or one number. */
+    private Optional<String> cpuSet(String key) throws ConfigException {
+      ConfigValue value = values.remove(key);
+      String set =
+          switch (value) {
+            case null -> null;
+            case Text(String text, int line) -> text;
+            case Number(long number, int line) -> Long.toString(number);
+            case Sequence(var parts, int line) -> {
+              List<String> all = new ArrayList<>();
+              for (ConfigValue part : parts) {
+                all.add(
+                    switch (part) {
+                      case Number(long n, int l) -> Long.toString(n);
+                      case Text(String s, int l) -> s;
+                      case Sequence s -> "";
+                    });
+              }
+              yield String.join(",", all);
+            }
+          };
+      if (set != null) {
+        try {
+          CpuSet.parse(set, 64);
+        } catch (IllegalArgumentException e) {
+          throw new ConfigException(
+              file + ":" + value.line() + ": " + key + ": " + e.getMessage());
+        }
+      }
+      return Optional.ofNullable(set);
+    }
+
+    // ---- Values by type -------------------------------------------------------------------
+
+    private Optional<String> text(String key) throws ConfigException {
+      ConfigValue value = values.get(key);
+      if (value == null) {
+        return Optional.empty();
+      }
+      if (value instanceof Text(String text, int line)) {
+        values.remove(key);
+        return Optional.of(text);
+      }
+      throw error(key, "a quoted string expected");
+    }
+
+    private List<String> texts(String key) throws ConfigException {
+      ConfigValue value = values.get(key);
+      List<String> all = new ArrayList<>();
+      if (value instanceof Sequence(var parts, int line)) {
+        for (ConfigValue part : parts) {
+          if (!(part instanceof Text(String text, int l))) {
+            throw error(key, "a list of quoted strings expected");
+          }
+          all.add(text);
+        }
+      } else if (value != null) {
+        throw error(key, "a list in brackets expected");
+      }
+      values.remove(key);
+      return all;
+    }
+
+    private Optional<Long> number(String key, long least, long most) throws ConfigException {
+      ConfigValue value = values.get(key);
+      long number;
+      switch (value) {
+        case null -> {
+          return Optional.empty();
+        }
+        case Number(long n, int line) -> number = n;
+        case Text(String text, int line) when text.matches("[0-9]{1,9}") ->
+            number = Long.parseLong(text);
+        default -> throw error(key, "a number expected");
+      }
+      if (number < least || number > most) {
+        throw error(key, least + " to " + most + " expected, found " + number);
+      }
+      values.remove(key);
+      return Optional.of(number);
+    }
+
+    private static OptionalInt optional(Optional<Long> number) {
+      return number.isPresent() ? OptionalInt.of(number.get().intValue()) : OptionalInt.empty();
+    }
+
+    private int line(String key) {
+      return lines.getOrDefault(key, 1);
+    }
+
+    private ConfigException error(String key, String what) {
+      return new ConfigException(file + ":" + line(key) + ": " + key + ": " + what);
+    }
+
+    private ConfigException missing(String key, String what) {
+      return new ConfigException(file + ": " + key + ": missing, " + what + " expected");
+    }
+  }
+}

@@ -1,0 +1,408 @@
+package org.javisor.xen.toolstack;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.javisor.network.MacAddress;
+import org.javisor.network.NetworkException;
+import org.javisor.network.NetworkPort;
+import org.javisor.storage.block.BlockDevice;
+import org.javisor.storage.block.BlockException;
+import org.javisor.storage.block.ImageDevice;
+import org.javisor.storage.block.file.HostFile;
+import org.javisor.storage.block.tool.ImageFormat;
+import org.javisor.storage.block.tool.Images;
+import org.javisor.xen.backend.BlockBackend;
+import org.javisor.xen.backend.ConsoleBackend;
+import org.javisor.xen.backend.NetworkBackend;
+import org.javisor.xen.backend.XenbusBackend;
+import org.javisor.xen.domain.BuildException;
+import org.javisor.xen.domain.BuiltDomain;
+import org.javisor.xen.domain.DomainBoot;
+import org.javisor.xen.domain.HvmDomain;
+import org.javisor.xen.domain.PvhDomain;
+import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainListener;
+import org.javisor.xen.hypervisor.GrantTable;
+import org.javisor.xen.store.Store;
+import org.javisor.xen.store.StoreClient;
+import org.javisor.xen.store.StoreException;
+import org.javisor.xen.store.StoreRing;
+import org.javisor.xen.toolstack.ToolException.Reason;
+
+/** One domain as the tools know it: its configuration, its place in xenstore, its devices. */
+public final class GuestDomain {
+  private static final long MIB = 1 << 20;
+
+  /** A device, and what it stands on. */
+  record Device(String type, int handle, XenbusBackend backend, AutoCloseable resource) {}
+
+  private final XenHost host;
+  private final GuestConfig config;
+  private final UUID uuid;
+  private final Store store;
+  private final StoreClient client;
+  private final DomainConsole console;
+  private final List<Device> devices = new ArrayList<>();
+  private String name;
+  private Domain domain;
+  private StoreRing ring;
+  private ConsoleBackend consoleBackend;
+
+  /** A domain whose console nobody looks at yet. */
+  GuestDomain(XenHost host, GuestConfig config, UUID uuid) {
+    this(host, config, uuid, new DomainConsole());
+  }
+
+  /** A domain that starts again: who looked at its console goes on looking. */
+  GuestDomain(XenHost host, GuestConfig config, UUID uuid, DomainConsole console) {
+    this.console = console;
+    this.host = host;
+    this.config = config;
+    this.uuid = uuid;
+    name = config.name();
+    store = host.store();
+    client = host.storeClient();
+  }
+
+  public Domain domain() {
+    return domain;
+  }
+
+  public int id() {
+    return domain.id();
+  }
+
+  public GuestConfig config() {
+    return config;
+  }
+
+  public synchronized String name() {
+    return name;
+  }
+
+  UUID uuid() {
+    return uuid;
+  }
+
+  DomainConsole console() {
+    return console;
+  }
+
+  ConsoleBackend consoleBackend() {
+    return consoleBackend;
+  }
+
+  synchronized List<Device> devices() {
+    return List.copyOf(devices);
+  }
+
+  // ---- Building ---------------------------------------------------------------------------
+
+  /** Builds it, paused. If that fails, nothing is left of it. */
+  void build(DomainListener listener) throws ToolException {
+    boolean built = false;
+    try {
+      DomainBoot boot =
+          new DomainBoot(
+              uuid,
+              config.vcpus(),
+              config.memoryMib() * MIB,
+              config.maxMemoryMib() * MIB,
+              config.kernel(),
+              Optional.empty(),
+              config.ramdisk(),
+              config.commandLine());
+      BuiltDomain result =
+          switch (config.kind()) {
+            case PVH -> PvhDomain.build(host.machinery(), boot, listener);
+            case HVM -> HvmDomain.build(host.machinery(), boot, listener);
+            case PV -> throw new AssertionError("refused when the configuration was read");
+          };
+      domain = result.domain();
+      introduce(result);
+      for (DiskSpec disk : config.disks()) {
+        attach(disk);
+      }
+      int index = 0;
+      for (VifSpec vif : config.vifs()) {
+        attach(vif, index++);
+      }
+      schedule();
+      built = true;
+    } catch (BuildException e) {
+      throw new ToolException(
+          switch (e.reason()) {
+            case UNREADABLE_FILE -> Reason.FILE;
+            case NOT_A_KERNEL -> Reason.NOT_A_KERNEL;
+            case TOO_LITTLE_MEMORY -> Reason.MEMORY;
+          },
+          e.getMessage(),
+          e);
+    } catch (GrantTable.Refused e) {
+      throw new AssertionError("a grant of our own", e);
+    } finally {
+      if (!built && domain != null) {
+        destroy();
+      }
+    }
+  }
+
+  private void schedule() throws ToolException {
+    config.weight().ifPresent(domain::setWeight);
+    config.cap().ifPresent(domain::setCap);
+    int pcpus = host.hypervisor().pcpus();
+    try {
+      long hard = config.cpus().isPresent() ? CpuSet.parse(config.cpus().get(), pcpus) : -1;
+      long soft =
+          config.cpusSoft().isPresent() ? CpuSet.parse(config.cpusSoft().get(), pcpus) : -1;
+      domain.vcpus().forEach(v -> v.setAffinity(hard, soft));
+    } catch (IllegalArgumentException e) {
+      throw new ToolException(Reason.CONFIG, name + ": cpus: " + e.getMessage(), e);
+    }
+  }
+
+  private void introduce(BuiltDomain built) throws GrantTable.Refused {
+    int id = domain.id();
+    String home = "/local/domain/" + id;
+    String vm = "/vm/" + uuid;
+    store.put(client, vm + "/uuid", uuid.toString());
+    store.put(client, vm + "/name", name);
+    directory(home, "n0", "r" + id);
+    for (String open : List.of(
+        "control/shutdown", "control/feature-poweroff", "control/feature-reboot",
+        "control/feature-suspend", "control/sysrq", "control/platform-feature-xs_reset_watches",
+        "data", "drivers", "feature", "attr", "error")) {
+      directory(home + "/" + open, "n" + id);
+    }
+    store.put(client, home + "/control/platform-feature-xs_reset_watches", "1");
+    Map<String, String> keys = new LinkedHashMap<>();
+    keys.put("vm", vm);
+    keys.put("name", name);
+    keys.put("domid", Integer.toString(id));
+    keys.put("memory/target", Long.toString(config.memoryMib() << 10));
+    keys.put("memory/static-max", Long.toString(config.maxMemoryMib() << 10));
+    for (int i = 0; i < config.vcpus(); i++) {
+      keys.put("cpu/" + i + "/availability", "online");
+    }
+    keys.put("store/port", Integer.toString(built.storePort()));
+    keys.put("store/ring-ref", Integer.toString(BuiltDomain.STORE_REFERENCE));
+    keys.put("console/port", Integer.toString(built.consolePort()));
+    keys.put("console/ring-ref", Integer.toString(BuiltDomain.CONSOLE_REFERENCE));
+    keys.put("console/type", "xenconsoled");
+    keys.put("console/limit", "1048576");
+    keys.forEach((key, value) -> store.put(client, home + "/" + key, value));
+    directory(home + "/device", "n0", "r" + id);
+
+    StoreRing[] made = new StoreRing[1];
+    Runnable doorbell =
+        host.loop()
+            .doorbell(
+                () -> {
+                  if (made[0] != null) {
+                    made[0].work();
+                  }
+                });
+    ring =
+        new StoreRing(store, domain, BuiltDomain.STORE_REFERENCE, built.storePort(), doorbell);
+    host.loop().execute(() -> made[0] = ring);
+    doorbell.run();
+    consoleBackend =
+        new ConsoleBackend(
+            domain,
+            BuiltDomain.CONSOLE_REFERENCE,
+            built.consolePort(),
+            console::write,
+            host.loop());
+    store.introduce(id);
+  }
+
+  private void directory(String path, String... permissions) {
+    try {
+      store.makeDirectory(client, 0, path);
+      store.setPermissions(client, 0, path, List.of(permissions));
+    } catch (StoreException e) {
+      throw new IllegalStateException("xenstore refuses its own", e);
+    }
+  }
+
+  // ---- Devices ----------------------------------------------------------------------------
+
+  /** Plugs a disk in. */
+  void attach(DiskSpec spec) throws ToolException {
+    int number = spec.number();
+    if (device("vbd", number).isPresent()) {
+      throw new ToolException(Reason.CONFIG, name + " has a disk " + spec.vdev() + " already");
+    }
+    if (spec.target().isEmpty()) {
+      return; // A drive without a disc.
+    }
+    BlockDevice disk;
+    try {
+      disk =
+          new ImageDevice(
+              Images.open(
+                  spec.target().get(),
+                  ImageFormat.parse(spec.format()),
+                  spec.readOnly() ? HostFile.Access.READ : HostFile.Access.WRITE),
+              host.blockWorkers());
+    } catch (BlockException e) {
+      throw new ToolException(
+          switch (e.reason()) {
+            case UNREADABLE, READ_ONLY, HOST_IO, HOST_DISK_FULL -> Reason.FILE;
+            case IN_USE -> Reason.HOST_REFUSED;
+            default -> Reason.NOT_A_KERNEL;
+          },
+          e.getMessage(),
+          e);
+    }
+    BlockBackend backend = new BlockBackend(store, host.loop(), domain, number, disk);
+    synchronized (this) {
+      devices.add(new Device("vbd", number, backend, disk));
+    }
+    Map<String, String> front = new LinkedHashMap<>();
+    front.put("virtual-device", Integer.toString(number));
+    front.put("device-type", spec.cdrom() ? "cdrom" : "disk");
+    Map<String, String> back = new LinkedHashMap<>();
+    back.put("params", spec.target().get().toString());
+    back.put("dev", spec.vdev());
+    back.put("type", "javisor");
+    back.put("mode", spec.readOnly() ? "r" : "w");
+    back.put("device-type", spec.cdrom() ? "cdrom" : "disk");
+    back.put("discard-enable", spec.discard() ? "1" : "0");
+    back.put("removable", "0");
+    back.put("bootable", "1");
+    backend.start(front, back);
+  }
+
+  /** Plugs a card in. */
+  void attach(VifSpec spec, int index) throws ToolException {
+    Optional<NetworkPort> port;
+    try {
+      port = spec.network().open(host.hypervisor().clock(), host.entropy());
+    } catch (NetworkException e) {
+      throw new ToolException(Reason.HOST_REFUSED, name + ": vif: " + e.getMessage(), e);
+    }
+    if (port.isEmpty()) {
+      return;
+    }
+    MacAddress mac = spec.mac().orElseGet(this::xenMac);
+    NetworkBackend backend =
+        new NetworkBackend(store, host.loop(), domain, index, port.get());
+    synchronized (this) {
+      devices.add(new Device("vif", index, backend, port.get()));
+    }
+    Map<String, String> keys = new LinkedHashMap<>();
+    keys.put("handle", Integer.toString(index));
+    keys.put("mac", mac.toString());
+    backend.start(keys, keys);
+  }
+
+  /** An address of Xen's range, 00:16:3e. */
+  private MacAddress xenMac() {
+    byte[] bytes = new byte[3];
+    host.entropy().nextBytes(bytes);
+    return new MacAddress(
+        0x00_16_3eL << 24 | (bytes[0] & 0x7fL) << 16 | (bytes[1] & 0xffL) << 8 | bytes[2] & 0xffL);
+  }
+
+  synchronized Optional<Device> device(String type, int handle) {
+    return devices.stream()
+        .filter(d -> d.type().equals(type) && d.handle() == handle)
+        .findFirst();
+  }
+
+  /** Pulls a device out, whatever the guest thinks. */
+  void detach(Device device) {
+    synchronized (this) {
+      devices.remove(device);
+    }
+    end(List.of(device));
+  }
+
+  /** The next number for a card. */
+  synchronized int nextVif() {
+    return devices.stream()
+        .filter(d -> d.type().equals("vif"))
+        .mapToInt(d -> d.handle() + 1)
+        .max()
+        .orElse(0);
+  }
+
+  private void end(List<Device> leaving) {
+    CountDownLatch ended = new CountDownLatch(leaving.size());
+    leaving.forEach(d -> d.backend().end(ended::countDown));
+    try {
+      if (!ended.await(10, TimeUnit.SECONDS)) {
+        host.report(new IllegalStateException("back ends of " + name + " do not end"));
+      }
+      for (Device d : leaving) {
+        d.resource().close();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (Exception e) {
+      host.report(e);
+    }
+  }
+
+  // ---- Life -------------------------------------------------------------------------------
+
+  /** Asks the guest's kernel, which obeys if it listens. */
+  void requestShutdown(String how) {
+    store.put(client, "/local/domain/" + id() + "/control/shutdown", how);
+  }
+
+  void sysrq(char key) {
+    store.put(client, "/local/domain/" + id() + "/control/sysrq", String.valueOf(key));
+  }
+
+  /** Has the guest's balloon give memory back, or take it. */
+  void setMemoryTarget(long mib) {
+    domain.setMaxPages(Math.max(mib, config.memoryMib()) * MIB / 4096 + 16);
+    store.put(
+        client, "/local/domain/" + id() + "/memory/target", Long.toString(mib << 10));
+  }
+
+  synchronized void rename(String newName) {
+    name = newName;
+    store.put(client, "/local/domain/" + id() + "/name", newName);
+  }
+
+  Optional<String> storeValue(String path) {
+    return store.get(client, path);
+  }
+
+  /** Ends it and gives back all that it has. */
+  void destroy() {
+    int id = domain.id();
+    domain.pause();
+    end(devices());
+    CountDownLatch closed = new CountDownLatch(1);
+    host.loop()
+        .execute(
+            () -> {
+              if (consoleBackend != null) {
+                consoleBackend.close();
+              }
+              if (ring != null) {
+                ring.close();
+              }
+              closed.countDown();
+            });
+    try {
+      closed.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    host.hypervisor().destroyDomain(domain);
+    store.drop(client, "/local/domain/" + id);
+    store.drop(client, "/vm/" + uuid);
+    store.release(id);
+  }
+}
