@@ -159,7 +159,7 @@ final class BlockGenerator {
     if (dice.chance(80)) {
       s.gpr[RSP] = s.gpr[RSP] & -4096 | 0x800 + 8L * dice.below(64);
     }
-    s.gpr[COUNTER] = 1 + dice.below(4);
+    s.gpr[COUNTER] = 1L + dice.below(4);
     s.fs.base = dice.coin() ? 0 : dice.below(64);
     s.gs.base = dice.coin() ? 0 : dice.below(64);
     s.kernelGsBase = dice.below(64);
@@ -570,8 +570,8 @@ final class BlockGenerator {
 
   /** Changes the entry of a page of data and says so. */
   private void remap() {
-    long page = World.USER_DATA + (dice.below(World.DATA_PAGES) << 12);
-    long frame = World.DATA + (dice.below(World.DATA_FRAMES) << 12);
+    long page = World.USER_DATA + ((long) dice.below(World.DATA_PAGES) << 12);
+    long frame = World.DATA + ((long) dice.below(World.DATA_FRAMES) << 12);
     long bits = dice.chance(80) ? DATA_ENTRY : DATA_ENTRY & ~(dice.coin() ? 2 : 1);
     loadImmediate(RAX, frame | bits);
     put(0x48, 0xa3); // mov [offset], rax

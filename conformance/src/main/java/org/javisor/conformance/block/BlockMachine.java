@@ -71,12 +71,12 @@ final class BlockMachine implements AutoCloseable {
     interrupt = c.interrupt;
     vcpu.setState(c.state);
     hung = false;
-    turn++;
+    turn = turn + 1; // by this thread only
     VmExit exit;
     do {
       exit = vcpu.run();
     } while (exit instanceof VmExit.Kicked && !hung);
-    turn++;
+    turn = turn + 1; // by this thread only
     byte[] after = new byte[World.MEMORY];
     memory.read(0, after, 0, after.length);
     return new Outcome(vcpu.state(), after, exit.getClass().getSimpleName());
