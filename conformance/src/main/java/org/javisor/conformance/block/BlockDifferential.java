@@ -57,18 +57,18 @@ final class BlockDifferential implements AutoCloseable {
       } catch (InterruptedException e) {
         return;
       }
-      if ((reference.turn & 1) != 0) {
-        if (reference.turn == first) {
+      if ((reference.turn() & 1) != 0) {
+        if (reference.turn() == first) {
           reference.giveUp(first);
         }
       }
-      if ((subject.turn & 1) != 0) {
-        if (subject.turn == second) {
+      if ((subject.turn() & 1) != 0) {
+        if (subject.turn() == second) {
           subject.giveUp(second);
         }
       }
-      first = reference.turn;
-      second = subject.turn;
+      first = reference.turn();
+      second = subject.turn();
     }
   }
 

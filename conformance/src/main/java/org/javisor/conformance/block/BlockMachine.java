@@ -1,6 +1,7 @@
 package org.javisor.conformance.block;
 
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.BarePlatform;
 import org.javisor.accelerator.CpuModel;
@@ -28,7 +29,7 @@ final class BlockMachine implements AutoCloseable {
   private boolean interrupt;
 
   /** Counts cases, so that another thread sees whether one goes on for ever. */
-  volatile long turn;
+  private final AtomicLong turn = new AtomicLong();
 
   private volatile boolean hung;
 
@@ -53,9 +54,13 @@ final class BlockMachine implements AutoCloseable {
             });
   }
 
+  long turn() {
+    return turn.get();
+  }
+
   /** Ends the case under way, from another thread, if it is still the one that was seen. */
   void giveUp(long seen) {
-    if (turn == seen) {
+    if (turn.get() == seen) {
       hung = true;
       vcpu.kick();
     }
@@ -71,12 +76,12 @@ final class BlockMachine implements AutoCloseable {
     interrupt = c.interrupt;
     vcpu.setState(c.state);
     hung = false;
-    turn = turn + 1; // by this thread only
+    turn.incrementAndGet();
     VmExit exit;
     do {
       exit = vcpu.run();
     } while (exit instanceof VmExit.Kicked && !hung);
-    turn = turn + 1; // by this thread only
+    turn.incrementAndGet();
     byte[] after = new byte[World.MEMORY];
     memory.read(0, after, 0, after.length);
     return new Outcome(vcpu.state(), after, exit.getClass().getSimpleName());
