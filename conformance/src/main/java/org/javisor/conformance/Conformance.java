@@ -3,6 +3,7 @@ package org.javisor.conformance;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.javisor.conformance.block.BlocksConformance;
 import org.javisor.conformance.boot.BootConformance;
 import org.javisor.conformance.cpu.CpuConformance;
 import org.javisor.conformance.litmus.LitmusConformance;
@@ -20,6 +21,9 @@ public final class Conformance {
   private static final Map<String, Entry> VERBS =
       new TreeMap<>(
           Map.of(
+              "blocks",
+              new Entry(
+                  BlocksConformance::run, "random blocks against the interpreter"),
               "boot",
               new Entry(BootConformance::run, "Debian's kernels, often and on several vCPUs"),
               "cpu",

@@ -116,7 +116,7 @@ class VirtioGuestIT {
         at = guest.await("legacy=Y=", at, 60);
       }
       guest.type("poweroff");
-      assertInstanceOf(MachineOutcome.PoweredOff.class, guest.outcome());
+      assertInstanceOf(MachineOutcome.PoweredOff.class, guest.outcome(60).orElseThrow());
     } finally {
       server.stop(0);
     }

@@ -28,7 +28,7 @@ final class Mmu {
   static final int ALIGNMENT_CHECKED = 3;
 
   public static final int ENTRIES = 4096;
-  static final int INDEX_MASK = ENTRIES - 1 << 3;
+  static final int INDEX_MASK = VcpuBlock.TLB_USED - 1 << 3;
 
   /** Offsets in a part: the tags for writing, and the addends; those for reading come first. */
   public static final int WRITE = ENTRIES << 3;
@@ -187,7 +187,7 @@ final class Mmu {
       return true;
     }
     for (int i = 0; i < 3; i++) {
-      int index = (int) (va >>> 12) & ENTRIES - 1;
+      int index = (int) (va >>> 9 & INDEX_MASK) >> 3;
       if (RawMemory.get64(part(i) + 8L * index) == -(va & -4096L)) {
         clear(i * ENTRIES + index);
       }
@@ -419,7 +419,7 @@ final class Mmu {
     if (c.debug.watchesPage(va)) {
       return;
     }
-    int index = (int) (va >>> 12) & ENTRIES - 1;
+    int index = (int) (va >>> 9 & INDEX_MASK) >> 3;
     int slot = part * ENTRIES + index;
     long entry = part(part) + 8L * index;
     long page = va & -4096L;

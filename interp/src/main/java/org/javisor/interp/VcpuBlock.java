@@ -128,6 +128,12 @@ public final class VcpuBlock {
 
   public static final int TLB_ENTRIES = Mmu.ENTRIES;
 
+  /**
+   * How many of them are used, a power of two from 4 on: all, unless a test wants entries to be
+   * replaced often and sets this property.
+   */
+  public static final int TLB_USED = Integer.getInteger("javisor.test.tlbEntries", TLB_ENTRIES);
+
   /** Offsets in a part of the TLB, whose first table is the tags for reading. */
   public static final int TLB_WRITE = Mmu.WRITE;
 

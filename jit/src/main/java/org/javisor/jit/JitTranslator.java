@@ -17,7 +17,9 @@ import org.javisor.memory.RawMemory;
  * target up in the jump cache, which is emptied when mappings change. All else comes here.
  */
 final class JitTranslator implements Translator {
-  private static final int CACHE_SIZE = 64 << 20;
+  /** Bytes of translated code; a test that wants them to be forgotten often sets this property. */
+  private static final int CACHE_SIZE =
+      Integer.getInteger("javisor.test.codeKilobytes", 64 << 10) << 10;
 
   /** Bits of {@link JitBlock#mode} beside the part of the TLB. */
   static final int MODE_SSE = 4;
@@ -239,7 +241,7 @@ final class JitTranslator implements Translator {
   }
 
   private static long tlbOffset(long va) {
-    return (va >>> 12 & VcpuBlock.TLB_ENTRIES - 1) << 3;
+    return (va >>> 12 & VcpuBlock.TLB_USED - 1) << 3;
   }
 
   private boolean inTlb(long va, int part, boolean write) {

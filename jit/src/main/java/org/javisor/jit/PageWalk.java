@@ -222,7 +222,7 @@ final class PageWalk {
     e.rr(true, 0x2b, RCX, RDX);
     e.mov(RAX, S2);
     e.shift(true, 5, RAX, 12);
-    e.alu(false, 4, RAX, VcpuBlock.TLB_ENTRIES - 1);
+    e.alu(false, 4, RAX, VcpuBlock.TLB_USED - 1);
     // RAX: the index; RCX: the addend; RDX: the page.
     e.gsIndexed(true, 0x89, RCX, RAX, 3, Layout.tlbAddends(part));
     e.b(0x48, 0xf7, 0xda); // neg rdx
@@ -371,7 +371,7 @@ final class PageWalk {
   private void entry(int to) {
     e.mov(RAX, RDX);
     e.shift(true, 5, RAX, 12);
-    e.alu(false, 4, RAX, VcpuBlock.TLB_ENTRIES - 1);
+    e.alu(false, 4, RAX, VcpuBlock.TLB_USED - 1);
     e.gsIndexed(true, 0x8b, to, RAX, 3, Layout.tlbTags(part, write));
     e.rr(true, 0x03, to, RDX);
     bailIf(NOT_ZERO);

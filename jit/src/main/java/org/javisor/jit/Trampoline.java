@@ -208,7 +208,7 @@ final class Trampoline {
     // Aligned as a call wants it: the return address and six registers are above.
     e.b(0x48, 0x83, 0xec);
     e.b(Layout.STACK_BYTES + 16); // sub rsp, imm8
-    constant(e, Layout.STACK_TLB_MASK, VcpuBlock.TLB_ENTRIES - 1L << 12);
+    constant(e, Layout.STACK_TLB_MASK, VcpuBlock.TLB_USED - 1L << 12);
     constant(e, Layout.STACK_PAGE_MASK, -4096L);
     constant(e, Layout.STACK_JUMP_MASK, Layout.JUMP_ENTRIES - 1L << Layout.JUMP_SHIFT);
     e.b(0xf3, 0x48, 0x0f);

@@ -24,7 +24,7 @@ public final class Dice {
   }
 
   /** The seed of case {@code i} of a run. */
-  static long seedOf(long run, long i) {
+  public static long seedOf(long run, long i) {
     return mix(run * 0x2545_f491_4f6c_dd1dL + i * GAMMA);
   }
 
@@ -44,16 +44,18 @@ public final class Dice {
     return (int) ((bits() >>> 32) * bound >>> 32);
   }
 
-  boolean chance(int percent) {
+  /** True in so many cases of a hundred. */
+  public boolean chance(int percent) {
     return below(100) < percent;
   }
 
-  boolean coin() {
+  /** True in every other case. */
+  public boolean coin() {
     return bits() < 0;
   }
 
   /** An integer: a corner of some width, small, or anything. */
-  long integer() {
+  public long integer() {
     return switch (below(4)) {
       case 0 -> CORNERS[below(CORNERS.length)];
       case 1 -> below(64);
@@ -62,7 +64,7 @@ public final class Dice {
   }
 
   /** Eight bytes that are numbers as doubles, as floats or as small integers, or special. */
-  long element() {
+  public long element() {
     return switch (below(10)) {
       case 0 -> Double.doubleToRawLongBits((below(1 << 20) - (1 << 19)) / 1024.0);
       case 1 -> Double.doubleToRawLongBits(below(100) - 50);

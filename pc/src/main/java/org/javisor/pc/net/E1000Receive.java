@@ -50,6 +50,9 @@ final class E1000Receive implements FrameReceiver {
   private static final long NO_CHECKSUMS = 4;
   private static final long VLAN = 8;
 
+  /** How far the address is shifted, by RCTL's multicast offset. */
+  private static final int[] HASH_SHIFT = {4, 3, 2, 0};
+
   private static final int MIN_FRAME = 60;
   private static final int MAX_STANDARD = 1518;
   private static final int CRC = 4;
@@ -278,8 +281,7 @@ final class E1000Receive implements FrameReceiver {
     }
     // Twelve bits of the address, of its last two bytes, choose a bit of the table.
     int last = (int) (wanted >> 32) & 0xffff;
-    int shift = new int[] {4, 3, 2, 0}[control >> 12 & 3];
-    int hash = last >> shift & 0xfff;
+    int hash = last >> HASH_SHIFT[control >> 12 & 3] & 0xfff;
     return (filters[hash >> 5] >> (hash & 31) & 1) != 0;
   }
 }
