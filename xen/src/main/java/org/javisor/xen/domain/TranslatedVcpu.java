@@ -153,6 +153,11 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
             s.rip = 0;
             cpu.setState(s);
             waitsForStartup = false;
+            // INIT has emptied the local APIC, but not what vcpu_info says: the request for events
+            // that waited before would be the last one.
+            if (vcpu.eventPending()) {
+              upcall();
+            }
           }
         }
       }
