@@ -68,7 +68,8 @@ final class BlockGenerator {
   /** Not the clock, random numbers, and what moves the world from under a case. */
   private static boolean comparable(Form form) {
     return switch (form.op()) {
-      case RDTSC, RDTSCP, RDRAND, RDSEED, MOVTOCR, MOVTODR, LMSW, WRMSR, RDMSR, LGDT, LIDT, LLDT, LTR,
+      case RDTSC, RDTSCP, RDRAND, RDSEED, MOVTOCR, MOVTODR, LMSW, WRMSR, RDMSR, LGDT, LIDT, LLDT,
+          LTR,
           XSETBV, MONITOR, MWAIT, HLT, VMCALL, VMMCALL, VGATHER ->
           false;
       case LOOP, LOOPE, LOOPNE -> false; // a loop has a counter that nothing else changes
@@ -124,7 +125,8 @@ final class BlockGenerator {
             default -> DATA_ENTRY;
           };
       long nx = dice.coin() ? NX : 0;
-      World.put64(memory, World.entry(World.USER_DATA + i * 4096L), bits == 0 ? 0 : frame | bits | nx);
+      World.put64(memory, World.entry(World.USER_DATA + i * 4096L),
+          bits == 0 ? 0 : frame | bits | nx);
     }
     int text = World.entry(World.USER_TEXT);
     World.put64(memory, text, World.USER_CODE | 0x67);
@@ -230,7 +232,8 @@ final class BlockGenerator {
 
   private void land() {
     int jump = open.removeFirst();
-    World.put64(memory, jump, World.get64(memory, jump) & -1L << 32 | at - (jump + 4) & 0xffff_ffffL);
+    World.put64(memory, jump,
+        World.get64(memory, jump) & -1L << 32 | at - (jump + 4) & 0xffff_ffffL);
   }
 
   private void piece() {

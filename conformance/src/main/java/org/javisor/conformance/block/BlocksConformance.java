@@ -75,7 +75,8 @@ public final class BlocksConformance {
         return difference.isEmpty() ? Exit.OK : Exit.MISMATCH;
       }
       differential.run(
-          cases, seed, done -> System.err.printf("%,d blocks, %.0f s%n", done, clock.nanos() / 1e9));
+          cases, seed,
+          done -> System.err.printf("%,d blocks, %.0f s%n", done, clock.nanos() / 1e9));
       out.printf(
           "%s: %,d blocks, %,d mismatches, %,d endless; ended by vector: %s; %.0f s%n",
           accelerator, differential.compared, differential.mismatches, differential.endless,
