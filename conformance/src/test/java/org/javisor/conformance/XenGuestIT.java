@@ -101,7 +101,7 @@ class XenGuestIT {
       String list = guest.xl("list");
       assertTrue(
           list.matches(
-              "(?s)Name +ID +Mem VCPUs\\tState\\tTime\\(s\\)\\nguest {36}     1   256     1"
+              "(?s)Name +ID +Mem VCPUs\\tState\\tTime\\(s\\)\\nguest {40}1 +25[56]     1"
                   + "     [r-][b-]---- +\\d+\\.\\d\\n"),
           list);
       String top = guest.xl("top");
