@@ -360,6 +360,7 @@ final class BlockGenerator {
         default -> put(0x84 | byteOr);
       }
       operand(register, base, displacement);
+      put(0x3c, dice.below(256)); // cmp al, imm8: logic leaves AF undefined
     }
   }
 
