@@ -63,6 +63,7 @@ class MapChangeTest {
     CpuState state = vcpu.state();
     state.cs.set(0, 0, 0xffff, state.cs.attributes);
     state.rip = CODE;
+    state.halted = false;
     state.gpr[4] = 0x800;
     vcpu.setState(state);
     VmExit exit;

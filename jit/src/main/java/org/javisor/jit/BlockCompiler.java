@@ -526,6 +526,9 @@ final class BlockCompiler {
     if (in.operandSize == 2 && form.default64()) {
       return slow(); // 16-bit branches and stack operations
     }
+    if (goesNowhere(form.op())) {
+      return slow(); // the branch itself faults
+    }
     switch (form.op()) {
       case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST -> {
         if (form.operand(0).kind() == Operand.Kind.FIXED) {
@@ -754,6 +757,17 @@ final class BlockCompiler {
         return slow();
       }
     }
+  }
+
+  /** Whether a direct branch leads to an address that is not canonical. */
+  private boolean goesNowhere(Op op) {
+    return switch (op) {
+      case JMP, JCC, JCXZ, LOOP, CALL -> {
+        long target = next + in.immediate;
+        yield target << 16 >> 16 != target;
+      }
+      default -> false;
+    };
   }
 
   /** Emits the instruction as it is: its registers are the same on the host. */

@@ -72,18 +72,22 @@ class ChangedCodeTest {
   /** A repeated store runs into code, and on. */
   @Test
   void byAStringInstruction() {
-    // mov rdi, FUNCTION - 8; mov ecx, 18; mov al, dl; rep stosb; call FUNCTION; hlt
+    // call FUNCTION; mov ebx, eax; mov rdi, FUNCTION - 8; mov ecx, 18; mov al, dl; rep stosb;
+    // call FUNCTION; hlt; and again
     g.code(
         JitGuest.CODE,
-        "48 c7 c7 f8 ff 03 00 b9 12 00 00 00 88 d0 90 90"
-            + JitGuest.call(JitGuest.CODE + 16, JitGuest.FUNCTION)
-            + "f3 aa f4 eb e5");
+        JitGuest.call(JitGuest.CODE, JitGuest.FUNCTION)
+            + "89 c3 48 c7 c7 f8 ff 03 00 b9 12 00 00 00 88 d0 f3 aa"
+            + JitGuest.call(JitGuest.CODE + 23, JitGuest.FUNCTION)
+            + "f4 eb e1");
     g.start.gpr[2] = 0x90;
-    g.code(JitGuest.FUNCTION + 16, JitGuest.returning(7));
-    assertEquals(0x01, g.first().gpr[0] & 0xff);
+    g.code(JitGuest.FRAME_A + 10, JitGuest.returning(7));
+    CpuState s = g.first();
+    assertEquals(1, s.gpr[3]);
     // The stores have made NOPs of it, up to 9 bytes behind the beginning.
-    g.code(JitGuest.FUNCTION + 10, JitGuest.returning(9));
-    assertEquals(9, g.next().gpr[0] & 0xff);
+    assertEquals(7, s.gpr[0]);
+    g.code(JitGuest.FRAME_A + 10, JitGuest.returning(9));
+    assertEquals(9, g.next().gpr[0]);
   }
 
   @Test

@@ -185,9 +185,9 @@ final class BlockGenerator {
     }
   }
 
-  private void put(long value, int bytes) {
+  private void number(long value, int bytes) {
     for (int i = 0; i < bytes; i++) {
-      put((int) (value >>> 8 * i));
+      code[at++] = (byte) (value >>> 8 * i);
     }
   }
 
@@ -203,7 +203,7 @@ final class BlockGenerator {
     if (late) {
       int to = 4096 - dice.below(120);
       put(0xe9);
-      put(to - 5, 4);
+      number(to - 5, 4);
       at = begin + to;
     }
     codeAddress -= physical;
@@ -363,6 +363,7 @@ final class BlockGenerator {
         default -> put(0x84 | byteOr);
       }
       operand(register, base, displacement);
+      put(0x3c, dice.below(256)); // cmp al, imm8: logic leaves AF undefined
     }
   }
 
@@ -378,7 +379,7 @@ final class BlockGenerator {
     if ((base & 7) == 4) {
       put(0x20 | base & 7);
     }
-    put(displacement, wide == 1 ? 1 : 4);
+    number(displacement, wide == 1 ? 1 : 4);
   }
 
   /** A register that holds no address. */
@@ -392,7 +393,7 @@ final class BlockGenerator {
 
   private void loadImmediate(int register, long value) {
     put(0x48 | register >> 3, 0xb8 | register & 7);
-    put(value, 8);
+    number(value, 8);
   }
 
   private void stack() {
@@ -439,7 +440,7 @@ final class BlockGenerator {
       put(dice.chance(70) ? 0xe9 : 0xe8);
     }
     open.add(at);
-    put(dice.below(20), 4);
+    number(dice.below(20), 4);
   }
 
   private void backward() {
@@ -450,13 +451,13 @@ final class BlockGenerator {
       put(0x49, 0x83, 0xef, 1); // sub r15, 1
     }
     put(0x0f, 0x8f); // jg
-    put(target - (at + 4), 4);
+    number(target - (at + 4), 4);
   }
 
   private void string() {
     if (dice.chance(70)) {
       put(0xb9);
-      put(dice.chance(70) ? dice.below(40) : dice.below(1500), 4);
+      number(dice.chance(70) ? dice.below(40) : dice.below(1500), 4);
     } else {
       put(0x31, 0xc9); // xor ecx, ecx
     }
@@ -483,9 +484,9 @@ final class BlockGenerator {
           case 1 -> starts.get(dice.below(starts.size()));
           default -> next + dice.below(30);
         };
-    put(target - next, 4);
+    number(target - next, 4);
     // Mostly instructions without an operand, so that something goes on.
-    put(dice.chance(60) ? 0x9090_9090 : dice.bits(), bytes);
+    number(dice.chance(60) ? 0x9090_9090 : dice.bits(), bytes);
   }
 
   private void indirect() {
@@ -496,7 +497,7 @@ final class BlockGenerator {
     } else {
       put(0x48 | register >> 3 << 2, 0x8d, 5 | (register & 7) << 3);
       int distance = dice.below(3);
-      put(distance + (dice.coin() ? 3 : 4), 4); // into what follows, behind the jump
+      number(distance + (dice.coin() ? 3 : 4), 4); // into what follows, behind the jump
     }
     switch (dice.below(4)) {
       case 0 -> put(0x40 | register >> 3, 0xff, 0xd0 | register & 7);
@@ -535,7 +536,7 @@ final class BlockGenerator {
       change |= dice.chance(10) ? 0x4_0000 : 0;
       change |= dice.chance(5) ? 0x7000 : 0;
       put(0x48, 0x81, 0x34, 0x24); // xor qword [rsp], imm32
-      put(change, 4);
+      number(change, 4);
     }
     put(0x9d);
   }
@@ -578,7 +579,7 @@ final class BlockGenerator {
     long bits = dice.chance(80) ? DATA_ENTRY : DATA_ENTRY & ~(dice.coin() ? 2 : 1);
     loadImmediate(RAX, frame | bits);
     put(0x48, 0xa3); // mov [offset], rax
-    put(World.KERNEL + World.entry(page), 8);
+    number(World.KERNEL + World.entry(page), 8);
     loadImmediate(RAX, page);
     if (dice.chance(80)) {
       put(0x0f, 0x01, 0x38); // invlpg [rax]
@@ -599,10 +600,10 @@ final class BlockGenerator {
     put(0x6a, down ? World.USER_CS : World.KERNEL_CS);
     if (down) {
       put(0x68);
-      put(World.USER_TEXT, 4);
+      number(World.USER_TEXT, 4);
     } else {
       put(0x48, 0x8d, 0x05); // lea rax, [rip + 3]
-      put(3, 4);
+      number(3, 4);
       put(0x50);
     }
     put(0x48, 0xcf);

@@ -12,6 +12,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
@@ -23,6 +24,7 @@ public final class SocketConsole extends BufferedConsole {
   private final Path path;
   private final ServerSocketChannel server;
   private final AtomicReference<SocketChannel> client;
+  private final Thread acceptor;
   private volatile boolean closed;
 
   private SocketConsole(
@@ -31,7 +33,7 @@ public final class SocketConsole extends BufferedConsole {
     this.path = path;
     this.server = server;
     this.client = client;
-    Thread.ofPlatform().daemon().name("javisor-console-accept").start(this::serve);
+    acceptor = Thread.ofPlatform().daemon().name("javisor-console-accept").start(this::serve);
   }
 
   /**
@@ -121,6 +123,11 @@ public final class SocketConsole extends BufferedConsole {
         channel.close();
       }
       Files.deleteIfExists(path);
+      if (Thread.currentThread() != acceptor) {
+        acceptor.join(Duration.ofSeconds(1)); // until then the host may still listen
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     } catch (IOException e) {
       // The socket file stays; the next one who opens it finds nobody listening and replaces it.
       return;
