@@ -367,9 +367,6 @@ final class BlockCompiler {
     int site = sites.add(block, Sites.INDIRECT, index, 0);
     exitFrom(attention, site);
     exitFrom(miss, site);
-    if (sites.kind(site) == Sites.GROUP) {
-      sites.setTarget(site, miss);
-    }
   }
 
   // ---- registers and memory ---------------------------------------------------------------
@@ -1664,9 +1661,6 @@ final class BlockCompiler {
     int site = sites.add(block, Sites.SLOW, index, 0);
     exitFrom(attention, site);
     exitFrom(miss, site);
-    if (sites.kind(site) == Sites.GROUP) {
-      sites.setTarget(site, miss);
-    }
     return true;
   }
 
