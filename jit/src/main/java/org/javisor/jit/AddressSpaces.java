@@ -17,22 +17,14 @@ final class AddressSpaces {
   record Space(int epoch, int[] slots, long[] addresses, long[] code) {
     void restore(SlotList jumps, long block) {
       for (int i = 0; i < slots.length; i++) {
-        RawMemory.put64(block + tagOffset(slots[i]), addresses[i]);
-        RawMemory.put64(block + codeOffset(slots[i]), code[i]);
+        RawMemory.put64(block + Layout.jumpTag(slots[i]), addresses[i]);
+        RawMemory.put64(block + Layout.jumpTarget(slots[i]), code[i]);
         jumps.add(slots[i]);
       }
     }
   }
 
   private final Map<Integer, Space> spaces = new HashMap<>();
-
-  private static long tagOffset(int slot) {
-    return Layout.jumpTags(slot / Layout.JUMP_ENTRIES) + 8L * (slot % Layout.JUMP_ENTRIES);
-  }
-
-  private static long codeOffset(int slot) {
-    return Layout.jumpCode(slot / Layout.JUMP_ENTRIES) + 8L * (slot % Layout.JUMP_ENTRIES);
-  }
 
   void save(int pcid, int epoch, SlotList jumps, long block) {
     if (spaces.size() >= MOST) {
@@ -44,8 +36,8 @@ final class AddressSpaces {
     long[] code = new long[count];
     for (int i = 0; i < count; i++) {
       slots[i] = jumps.get(i);
-      addresses[i] = RawMemory.get64(block + tagOffset(slots[i]));
-      code[i] = RawMemory.get64(block + codeOffset(slots[i]));
+      addresses[i] = RawMemory.get64(block + Layout.jumpTag(slots[i]));
+      code[i] = RawMemory.get64(block + Layout.jumpTarget(slots[i]));
     }
     spaces.put(pcid, new Space(epoch, slots, addresses, code));
   }

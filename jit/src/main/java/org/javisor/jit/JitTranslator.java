@@ -194,6 +194,8 @@ final class JitTranslator implements Translator {
         if (core.interrupted()) {
           return 0;
         }
+        // What is there now may be no instruction, and then nothing takes this entry's place.
+        clearJump(jumpSlot(dead.rip, part));
         long code = find(dead.rip, part);
         if (code != 0 && dead.frame == lastFrame && dead.mode == mode(part) && !dead.gone) {
           if (!dead.valid) {
@@ -277,10 +279,16 @@ final class JitTranslator implements Translator {
 
   /** Code for an address that the jump cache knows, or 0. */
   private long known(long rip, int part) {
-    long index = (rip >>> Layout.JUMP_SHIFT & Layout.JUMP_ENTRIES - 1) << 3;
-    return RawMemory.get64(block + Layout.jumpTags(part) + index) == -rip
-        ? RawMemory.get64(block + Layout.jumpCode(part) + index)
+    int slot = jumpSlot(rip, part);
+    return RawMemory.get64(block + Layout.jumpTag(slot)) == -rip
+        ? RawMemory.get64(block + Layout.jumpTarget(slot))
         : 0;
+  }
+
+  /** The entry of the jump caches that is an address's; they are numbered through all parts. */
+  private static int jumpSlot(long rip, int part) {
+    return part * Layout.JUMP_ENTRIES
+        + ((int) (rip >>> Layout.JUMP_SHIFT) & Layout.JUMP_ENTRIES - 1);
   }
 
   /** Goes on where each access of a block is looked at by itself, and will go there directly. */
@@ -412,18 +420,16 @@ final class JitTranslator implements Translator {
   }
 
   private void remember(long rip, int part, long code) {
-    int index = (int) (rip >>> Layout.JUMP_SHIFT) & Layout.JUMP_ENTRIES - 1;
-    RawMemory.put64(block + Layout.jumpTags(part) + 8L * index, -rip);
-    RawMemory.put64(block + Layout.jumpCode(part) + 8L * index, code);
-    (lastGlobal ? globalJumps : localJumps).add(part * Layout.JUMP_ENTRIES + index);
+    int slot = jumpSlot(rip, part);
+    RawMemory.put64(block + Layout.jumpTag(slot), -rip);
+    RawMemory.put64(block + Layout.jumpTarget(slot), code);
+    (lastGlobal ? globalJumps : localJumps).add(slot);
   }
 
   private void clearJump(int slot) {
-    int index = slot & Layout.JUMP_ENTRIES - 1;
     // The address of another entry: no jump that looks here has it.
-    RawMemory.put64(
-        block + Layout.jumpTags(slot / Layout.JUMP_ENTRIES) + 8L * index,
-        -((long) (index ^ 1) << Layout.JUMP_SHIFT));
+    long other = slot % Layout.JUMP_ENTRIES ^ 1;
+    RawMemory.put64(block + Layout.jumpTag(slot), -(other << Layout.JUMP_SHIFT));
   }
 
   private void clearJumps(int part) {

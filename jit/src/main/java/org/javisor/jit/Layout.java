@@ -168,6 +168,15 @@ final class Layout {
     return jumpTags(part) + JUMP_ENTRIES * 8;
   }
 
+  /** Where the negated address of an entry is; entries are numbered through all parts. */
+  static int jumpTag(int slot) {
+    return jumpTags(slot / JUMP_ENTRIES) + 8 * (slot % JUMP_ENTRIES);
+  }
+
+  static int jumpTarget(int slot) {
+    return jumpCode(slot / JUMP_ENTRIES) + 8 * (slot % JUMP_ENTRIES);
+  }
+
   static int tlbTags(int part, boolean write) {
     return VcpuBlock.TLB + part * VcpuBlock.TLB_PART_BYTES + (write ? VcpuBlock.TLB_WRITE : 0);
   }
