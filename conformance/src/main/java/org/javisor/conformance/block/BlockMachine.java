@@ -12,6 +12,9 @@ import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
+import org.javisor.isa.Decoder;
+import org.javisor.isa.Instruction;
+import org.javisor.isa.Undefined;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 
@@ -26,6 +29,7 @@ final class BlockMachine implements AutoCloseable {
   private final Vm vm;
   private final Vcpu vcpu;
   private final byte[] now = new byte[World.MEMORY];
+  private final byte[] fetched = new byte[15];
   private boolean interrupt;
 
   /** Counts cases, so that another thread sees whether one goes on for ever. */
@@ -66,7 +70,7 @@ final class BlockMachine implements AutoCloseable {
     }
   }
 
-  Outcome run(BlockCase c) {
+  private void begin(BlockCase c) {
     memory.read(0, now, 0, now.length);
     for (int at = 0; at < now.length; at += PAGE) {
       if (Arrays.mismatch(now, at, at + PAGE, c.memory, at, at + PAGE) >= 0) {
@@ -77,6 +81,56 @@ final class BlockMachine implements AutoCloseable {
     vcpu.setState(c.state);
     hung = false;
     turn.incrementAndGet();
+  }
+
+  /**
+   * Whether a case shows flags that its instructions leave undefined: reads them, or ends with them.
+   * Jumps into the middle of instructions, and code that is written, execute what nobody chose.
+   */
+  boolean showsUndefinedFlags(BlockCase c, Decoder decoder) {
+    begin(c);
+    vcpu.setSingleStep(true);
+    try {
+      Instruction in = new Instruction();
+      int undefined = 0;
+      for (VmExit exit = VmExit.Debug.INSTANCE; exit instanceof VmExit.Debug && !hung;) {
+        CpuState before = vcpu.state();
+        if (World.handles(before)) {
+          break; // the frame has the flags
+        }
+        boolean known = decode(before.rip, decoder, in);
+        if (known && (in.form.flagsRead() & undefined) != 0) {
+          return true;
+        }
+        do {
+          exit = vcpu.run();
+        } while (exit instanceof VmExit.Kicked && !hung);
+        if (known && !World.handles(vcpu.state())) {
+          undefined =
+              undefined & ~in.form.flagsWritten() | Undefined.flags(in, before.gpr[1]);
+        }
+      }
+      return undefined != 0;
+    } finally {
+      vcpu.setSingleStep(false);
+      turn.incrementAndGet();
+    }
+  }
+
+  private boolean decode(long rip, Decoder decoder, Instruction in) {
+    int length = 0;
+    for (; length < fetched.length; length++) {
+      long gpa = vcpu.translate(rip + length);
+      if (gpa < 0 || gpa >= World.MEMORY) {
+        break;
+      }
+      fetched[length] = (byte) memory.read8(gpa);
+    }
+    return decoder.decode(fetched, 0, length, 64, in) > 0;
+  }
+
+  Outcome run(BlockCase c) {
+    begin(c);
     VmExit exit;
     do {
       exit = vcpu.run();

@@ -119,6 +119,12 @@ final class World {
     return s;
   }
 
+  /** Whether the next instruction is a handler's. */
+  static boolean handles(CpuState s) {
+    long at = s.rip - KERNEL - HANDLERS;
+    return at >= 0 && at < 0x1000;
+  }
+
   /** The vector whose handler has halted, or -1. */
   static int vector(CpuState s) {
     long at = s.rip - 1 - KERNEL - HANDLERS;
