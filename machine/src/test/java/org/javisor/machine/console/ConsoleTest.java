@@ -63,9 +63,19 @@ class ConsoleTest {
   void aSlowReaderHoldsOutputBackWithoutBlocking() throws InterruptedException {
     Semaphore mayWrite = new Semaphore(0);
     FakePort port = new FakePort(0);
+    Semaphore writing = new Semaphore(0);
     OutputPump pump =
-        new OutputPump("test", batch -> mayWrite.acquireUninterruptibly(), port::outputReady);
-    int taken = 0;
+        new OutputPump(
+            "test",
+            batch -> {
+              writing.release();
+              mayWrite.acquireUninterruptibly();
+            },
+            port::outputReady);
+    // A pump that begins after the first refusal has room again, and says so at once.
+    assertTrue(pump.offer('x'));
+    writing.acquire();
+    int taken = 1;
     while (taken < 1 << 20 && pump.offer('x')) {
       taken++;
     }
