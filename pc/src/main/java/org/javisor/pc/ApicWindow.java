@@ -1,5 +1,6 @@
 package org.javisor.pc;
 
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.javisor.pc.bus.MmioDevice;
 import org.javisor.pc.interrupt.ApicFabric;
 
@@ -8,30 +9,33 @@ import org.javisor.pc.interrupt.ApicFabric;
  * not carry the vCPU, so threads say whom they run; an accelerator that calls {@link
  * PcVcpuPlatform#readApic} itself never comes here.
  */
-final class ApicWindow implements MmioDevice {
+public final class ApicWindow implements MmioDevice {
   private final ApicFabric fabric;
-  private final Thread[] running;
 
-  ApicWindow(ApicFabric fabric) {
+  /** The thread that runs each vCPU, or ran it last. */
+  private final AtomicReferenceArray<Thread> running;
+
+  public ApicWindow(ApicFabric fabric, int vcpus) {
     this.fabric = fabric;
-    running = new Thread[fabric.count()];
+    running = new AtomicReferenceArray<>(vcpus);
   }
 
-  /** Each element is only compared with the reader's own thread, so no ordering is needed. */
-  void enter(int vcpu) {
+  /** The calling thread is about to run this vCPU, which another one may have run before. */
+  public void enter(int vcpu) {
     Thread self = Thread.currentThread();
-    for (int i = 0; i < running.length; i++) {
-      if (running[i] == self) {
-        running[i] = null;
+    for (int i = 0; i < running.length(); i++) {
+      if (i != vcpu) {
+        // Another thread may be taking over the vCPU that this one ran.
+        running.compareAndSet(i, self, null);
       }
     }
-    running[vcpu] = self;
+    running.set(vcpu, self);
   }
 
   private int current() {
     Thread self = Thread.currentThread();
-    for (int i = 0; i < running.length; i++) {
-      if (running[i] == self) {
+    for (int i = 0; i < running.length(); i++) {
+      if (running.get(i) == self) {
         return i;
       }
     }

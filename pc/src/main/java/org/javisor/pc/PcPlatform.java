@@ -156,7 +156,7 @@ public final class PcPlatform {
       StealTime stealTime = new StealTime(env.memory(), timers.clock());
       platforms.add(new PcVcpuPlatform(apic, clock, stealTime, hypercalls, tscOffset));
     }
-    apicWindow = new ApicWindow(fabric);
+    apicWindow = new ApicWindow(fabric, fabric.count());
     bus.claimMmio(LocalApic.DEFAULT_BASE, 0x1000, apicWindow);
 
     // Timers. The HPET can take over the lines of the 8254 and the RTC.

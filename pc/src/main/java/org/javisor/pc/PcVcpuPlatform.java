@@ -3,7 +3,6 @@ package org.javisor.pc;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.HypercallRegisters;
-import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.paravirt.KvmClock;
@@ -11,13 +10,8 @@ import org.javisor.pc.paravirt.KvmHypercalls;
 import org.javisor.pc.paravirt.StealTime;
 
 /** What surrounds one vCPU of a PC: its local APIC and its paravirtual clock. */
-public final class PcVcpuPlatform implements VcpuPlatform {
-  private final LocalApic apic;
+public final class PcVcpuPlatform extends ApicPlatform {
   private final KvmClock clock;
-
-  /** Read by what shows this vCPU's TSC. */
-  private final AtomicLong tscOffset;
-
   private final StealTime stealTime;
   private final KvmHypercalls hypercalls;
 
@@ -27,11 +21,10 @@ public final class PcVcpuPlatform implements VcpuPlatform {
       StealTime stealTime,
       KvmHypercalls hypercalls,
       AtomicLong tscOffset) {
-    this.apic = apic;
+    super(apic, tscOffset);
     this.clock = clock;
     this.stealTime = stealTime;
     this.hypercalls = hypercalls;
-    this.tscOffset = tscOffset;
   }
 
   void reset() {
@@ -44,31 +37,6 @@ public final class PcVcpuPlatform implements VcpuPlatform {
     parts.put("kvm-clock." + vcpu, clock);
     parts.put("steal-time." + vcpu, stealTime);
     parts.put("lapic." + vcpu, apic);
-  }
-
-  @Override
-  public boolean hasInterrupt() {
-    return apic.hasInterrupt();
-  }
-
-  @Override
-  public int acknowledgeInterrupt() {
-    return apic.acknowledge();
-  }
-
-  @Override
-  public int taskPriority() {
-    return apic.taskPriorityClass();
-  }
-
-  @Override
-  public void setTaskPriority(int value) {
-    apic.setTaskPriorityClass(value);
-  }
-
-  @Override
-  public long apicBase() {
-    return apic.base();
   }
 
   /** Reads the local APIC's register page; for accelerators that know the page. */
@@ -88,8 +56,7 @@ public final class PcVcpuPlatform implements VcpuPlatform {
 
   @Override
   public void setTscOffset(long ticks) {
-    tscOffset.set(ticks);
-    apic.tscChanged();
+    super.setTscOffset(ticks);
     clock.tscChanged();
   }
 
@@ -111,28 +78,23 @@ public final class PcVcpuPlatform implements VcpuPlatform {
 
   @Override
   public long readMsr(int msr) throws UnknownMsr {
-    if (LocalApic.ownsMsr(msr)) {
-      return apic.readMsr(msr);
-    }
     if (KvmClock.ownsMsr(msr)) {
       return clock.readMsr(msr);
     }
     if (StealTime.ownsMsr(msr)) {
       return stealTime.readMsr();
     }
-    throw UnknownMsr.INSTANCE;
+    return super.readMsr(msr);
   }
 
   @Override
   public void writeMsr(int msr, long value) throws UnknownMsr {
-    if (LocalApic.ownsMsr(msr)) {
-      apic.writeMsr(msr, value);
-    } else if (KvmClock.ownsMsr(msr)) {
+    if (KvmClock.ownsMsr(msr)) {
       clock.writeMsr(msr, value);
     } else if (StealTime.ownsMsr(msr)) {
       stealTime.writeMsr(value);
     } else {
-      throw UnknownMsr.INSTANCE;
+      super.writeMsr(msr, value);
     }
   }
 }

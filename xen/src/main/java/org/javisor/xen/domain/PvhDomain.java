@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.pc.ApicPlatform;
+import org.javisor.pc.ApicWindow;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.interrupt.ApicFabric;
@@ -81,8 +83,8 @@ public final class PvhDomain extends TranslatedDomain {
     Bus bus = new Bus(machinery.trace());
     ApicFabric fabric = new ApicFabric();
     DeviceTimers timers = DeviceTimers.of(hypervisor.timers());
-    ApicWindows windows = new ApicWindows(fabric, vcpus().size());
-    bus.claimMmio(LocalApic.DEFAULT_BASE, PAGE, windows);
+    ApicWindow window = new ApicWindow(fabric, vcpus().size());
+    bus.claimMmio(LocalApic.DEFAULT_BASE, PAGE, window);
     bus.claimPorts(
         SleepRegisters.PORT,
         SleepRegisters.PORTS,
@@ -93,7 +95,7 @@ public final class PvhDomain extends TranslatedDomain {
       GuestTsc tsc = new GuestTsc(hypervisor.tscHertz(), tscOffset::get);
       TranslatedVcpu vcpu = vcpus().get(i);
       LocalApic apic = fabric.add(vcpu, () -> -1, timers, tsc);
-      vcpu.wire(new ApicPlatform(apic, tscOffset), apic::request, () -> windows.enter(id));
+      vcpu.wire(new ApicPlatform(apic, tscOffset), apic::request, () -> window.enter(id));
     }
     return bus;
   }

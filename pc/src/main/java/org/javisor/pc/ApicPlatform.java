@@ -1,15 +1,20 @@
-package org.javisor.xen.domain;
+package org.javisor.pc;
 
 import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.pc.interrupt.LocalApic;
 
-/** Around a vCPU of a PVH domain there is its local APIC and nothing else. */
-final class ApicPlatform implements VcpuPlatform {
-  private final LocalApic apic;
+/**
+ * What surrounds a vCPU that has its local APIC and nothing else, as in a PVH domain; and what a PC
+ * builds upon.
+ */
+public class ApicPlatform implements VcpuPlatform {
+  final LocalApic apic;
+
+  /** Read by what shows this vCPU's TSC. */
   private final AtomicLong tscOffset;
 
-  ApicPlatform(LocalApic apic, AtomicLong tscOffset) {
+  public ApicPlatform(LocalApic apic, AtomicLong tscOffset) {
     this.apic = apic;
     this.tscOffset = tscOffset;
   }
