@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
+import org.javisor.network.option.OptionParts;
 import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.OnDiskError;
 import org.javisor.storage.block.tool.ImageFormat;
@@ -97,7 +98,7 @@ public record DiskConfig(
    * @throws MachineException with {@link MachineException.Reason#BAD_OPTION}
    */
   public static DiskConfig parse(String text) throws MachineException {
-    List<String> parts = OptionText.split(text);
+    List<String> parts = OptionParts.split(text);
     Path image;
     try {
       image = Path.of(parts.removeFirst());

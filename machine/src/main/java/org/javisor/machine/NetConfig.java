@@ -9,6 +9,7 @@ import org.javisor.accelerator.time.Entropy;
 import org.javisor.network.MacAddress;
 import org.javisor.network.NetworkException;
 import org.javisor.network.option.NetOption;
+import org.javisor.network.option.OptionParts;
 
 /**
  * A network card of a machine: the value of {@code --net}.
@@ -68,7 +69,7 @@ public record NetConfig(NetOption network, Model model, Optional<MacAddress> mac
     Optional<MacAddress> mac = Optional.empty();
     List<String> network = new ArrayList<>();
     boolean card = false;
-    for (String part : OptionText.split(text)) {
+    for (String part : OptionParts.split(text)) {
       if (part.startsWith("model=")) {
         model = model(text, part.substring("model=".length()));
         card = true;
@@ -80,7 +81,7 @@ public record NetConfig(NetOption network, Model model, Optional<MacAddress> mac
       }
     }
     try {
-      NetOption option = NetOption.parse(OptionText.join(network));
+      NetOption option = NetOption.parse(OptionParts.join(network));
       if (!(option instanceof NetOption.None)) {
         return Optional.of(new NetConfig(option, model, mac));
       }

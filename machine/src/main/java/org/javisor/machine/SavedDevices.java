@@ -8,6 +8,7 @@ import java.util.Optional;
 import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.network.option.NetOption;
+import org.javisor.network.option.OptionParts;
 import org.javisor.network.user.Forward;
 import org.javisor.pc.pci.PciBus;
 import org.javisor.pc.pci.PciHotplug;
@@ -110,7 +111,7 @@ record SavedDevices(
     if (disk.queues() > 0) {
       parts.add("queues=" + disk.queues());
     }
-    return OptionText.join(parts);
+    return OptionParts.join(parts);
   }
 
   static String text(NetConfig net) {
@@ -137,7 +138,7 @@ record SavedDevices(
     capture.ifPresent(file -> parts.add("capture=" + absolute(file)));
     parts.add("model=" + net.model().label());
     net.mac().ifPresent(mac -> parts.add("mac=" + mac));
-    return OptionText.join(parts);
+    return OptionParts.join(parts);
   }
 
   private static String text(Forward forward) {
@@ -155,6 +156,6 @@ record SavedDevices(
     if (share.writable()) {
       parts.add("rw");
     }
-    return OptionText.join(parts);
+    return OptionParts.join(parts);
   }
 }

@@ -5,6 +5,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
+import org.javisor.network.option.OptionParts;
 
 /**
  * A folder of the host that the guest can mount: the value of {@code --share}.
@@ -34,7 +35,7 @@ public record ShareConfig(Path folder, String tag, boolean writable) {
    * @throws MachineException with {@link MachineException.Reason#BAD_OPTION}
    */
   public static ShareConfig parse(String text) throws MachineException {
-    List<String> parts = OptionText.split(text);
+    List<String> parts = OptionParts.split(text);
     String named = parts.removeFirst();
     int colon = named.lastIndexOf(':');
     if (colon < 1) {

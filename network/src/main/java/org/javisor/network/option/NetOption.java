@@ -112,7 +112,7 @@ public sealed interface NetOption {
     }
 
     private NetOption parse() throws NetworkException {
-      List<String> parts = split(text);
+      List<String> parts = OptionParts.split(text);
       String kind = parts.removeFirst();
       boolean user = kind.equals("user");
       if (kind.equals("none")) {
@@ -189,26 +189,6 @@ public sealed interface NetOption {
         throw bad("'" + digits + "' is no port: 1 to 65535");
       }
       return port;
-    }
-
-    /** At commas; two of them are one that is meant. */
-    private static List<String> split(String text) {
-      List<String> parts = new ArrayList<>();
-      StringBuilder part = new StringBuilder();
-      for (int i = 0; i < text.length(); i++) {
-        char c = text.charAt(i);
-        if (c != ',') {
-          part.append(c);
-        } else if (i + 1 < text.length() && text.charAt(i + 1) == ',') {
-          part.append(c);
-          i++;
-        } else {
-          parts.add(part.toString());
-          part.setLength(0);
-        }
-      }
-      parts.add(part.toString());
-      return parts;
     }
 
     private NetworkException bad(String what) {
