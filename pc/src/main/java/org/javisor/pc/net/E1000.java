@@ -218,10 +218,10 @@ public final class E1000 extends PciDevice implements MmioDevice {
           yield value;
         }
         if (register >= TDBAL && register < TDBAL + 0x100 || register == TCTL) {
-          yield transmit.read(register == TCTL ? E1000Transmit.CONTROL : register - TDBAL);
+          yield transmit.read(register == TCTL ? E1000Ring.CONTROL : register - TDBAL);
         }
         if (register >= RDBAL && register < RDBAL + 0x100 || register == RCTL) {
-          yield receive.read(register == RCTL ? E1000Receive.CONTROL : register - RDBAL);
+          yield receive.read(register == RCTL ? E1000Ring.CONTROL : register - RDBAL);
         }
         if (register >= MTA && register < VFTA_END || register == RXCSUM) {
           yield receive.readFilter(register);
@@ -262,10 +262,10 @@ public final class E1000 extends PciDevice implements MmioDevice {
         case PBA -> packetBuffers = value;
         default -> {
           if (register >= TDBAL && register < TDBAL + 0x100 || register == TCTL) {
-            transmit.write(register == TCTL ? E1000Transmit.CONTROL : register - TDBAL, value);
+            transmit.write(register == TCTL ? E1000Ring.CONTROL : register - TDBAL, value);
             ring = register == TDT || register == TCTL;
           } else if (register >= RDBAL && register < RDBAL + 0x100 || register == RCTL) {
-            receive.write(register == RCTL ? E1000Receive.CONTROL : register - RDBAL, value);
+            receive.write(register == RCTL ? E1000Ring.CONTROL : register - RDBAL, value);
             room = register == RDT || register == RCTL;
           } else if (register >= MTA && register < VFTA_END || register == RXCSUM) {
             receive.writeFilter(register, value);

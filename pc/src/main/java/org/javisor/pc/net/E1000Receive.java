@@ -13,17 +13,7 @@ import org.javisor.network.Offload;
  * The receive ring (3.2) and the filters that decide what comes into it (13.5). Called on the
  * network's thread; frames come complete, with their checksums.
  */
-final class E1000Receive implements FrameReceiver {
-  /** Stands for the control register, which is elsewhere. */
-  static final int CONTROL = -4;
-
-  // Registers, from RDBAL.
-  private static final int BASE_LOW = 0x00;
-  private static final int BASE_HIGH = 0x04;
-  private static final int LENGTH = 0x08;
-  private static final int HEAD = 0x10;
-  private static final int TAIL = 0x18;
-
+final class E1000Receive extends E1000Ring implements FrameReceiver {
   // RCTL (13.4.22).
   private static final int ENABLE = 1 << 1;
   private static final int ALL_UNICAST = 1 << 3;
@@ -41,8 +31,6 @@ final class E1000Receive implements FrameReceiver {
   private static final int VFTA = 0x5600;
   private static final int ADDRESSES = 16;
   private static final int ADDRESS_VALID = 1 << 31;
-
-  private static final int DESCRIPTOR = 16;
 
   // Of a descriptor's status (3.2.3.1).
   private static final long DONE = 1;
@@ -75,11 +63,6 @@ final class E1000Receive implements FrameReceiver {
   private final int[] filters = new int[(VFTA + 0x200 - MTA) / 4];
   private int checksumControl;
 
-  private int control;
-  private long base;
-  private int length;
-  private int head;
-  private int tail;
   private boolean delivered;
 
   E1000Receive(E1000 card, GuestMemory memory) {
@@ -88,42 +71,12 @@ final class E1000Receive implements FrameReceiver {
   }
 
   void reset(MacAddress mac) {
-    control = 0;
-    base = 0;
-    length = 0;
-    head = 0;
-    tail = 0;
+    resetRing();
     checksumControl = 0;
     Arrays.fill(filters, 0);
     long bits = Long.reverseBytes(mac.bits() << 16);
     filters[(RAL - MTA) / 4] = (int) bits;
     filters[(RAL - MTA) / 4 + 1] = (int) (bits >> 32) & 0xffff | ADDRESS_VALID;
-  }
-
-  int read(int register) {
-    return switch (register) {
-      case CONTROL -> control;
-      case BASE_LOW -> (int) base;
-      case BASE_HIGH -> (int) (base >> 32);
-      case LENGTH -> length;
-      case HEAD -> head;
-      case TAIL -> tail;
-      default -> 0;
-    };
-  }
-
-  void write(int register, int value) {
-    switch (register) {
-      case CONTROL -> control = value;
-      case BASE_LOW -> base = base & ~0xffff_ffffL | value & 0xffff_fff0L;
-      case BASE_HIGH -> base = base & 0xffff_ffffL | (long) value << 32;
-      case LENGTH -> length = value & 0xf_ff80;
-      case HEAD -> head = value & 0xffff;
-      case TAIL -> tail = value & 0xffff;
-      default -> {
-        // Delays: interrupts come at the end of a burst.
-      }
-    }
   }
 
   int readFilter(int register) {

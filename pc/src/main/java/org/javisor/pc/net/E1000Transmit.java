@@ -13,20 +13,8 @@ import org.javisor.network.OffloadCache;
  * TCP segmentation. {@link #run} works it off on the network's thread, with the card's lock held
  * but while a frame is sent.
  */
-final class E1000Transmit {
-  /** Stands for the control register, which is elsewhere. */
-  static final int CONTROL = -4;
-
-  // Registers, from TDBAL.
-  private static final int BASE_LOW = 0x00;
-  private static final int BASE_HIGH = 0x04;
-  private static final int LENGTH = 0x08;
-  private static final int HEAD = 0x10;
-  private static final int TAIL = 0x18;
-
+final class E1000Transmit extends E1000Ring {
   private static final int ENABLE = 2;
-
-  private static final int DESCRIPTOR = 16;
 
   /** Descriptors worked off without the lock being given up. */
   private static final int MAX_RING = 1 << 16;
@@ -62,12 +50,6 @@ final class E1000Transmit {
   private final byte[] frame = new byte[NetworkPort.MAX_FRAME + VLAN_TAG];
   private final ByteBuffer buffer = ByteBuffer.wrap(frame);
 
-  private int control;
-  private long base;
-  private int length;
-  private int head;
-  private int tail;
-
   /** Counts resets: one between two locked sections makes the frame under way void. */
   private int generation;
 
@@ -101,40 +83,10 @@ final class E1000Transmit {
   }
 
   void reset() {
-    control = 0;
-    base = 0;
-    length = 0;
-    head = 0;
-    tail = 0;
+    resetRing();
     generation++;
     startFrame();
     contextFlags = 0;
-  }
-
-  int read(int register) {
-    return switch (register) {
-      case CONTROL -> control;
-      case BASE_LOW -> (int) base;
-      case BASE_HIGH -> (int) (base >> 32);
-      case LENGTH -> length;
-      case HEAD -> head;
-      case TAIL -> tail;
-      default -> 0;
-    };
-  }
-
-  void write(int register, int value) {
-    switch (register) {
-      case CONTROL -> control = value;
-      case BASE_LOW -> base = base & ~0xffff_ffffL | value & 0xffff_fff0L;
-      case BASE_HIGH -> base = base & 0xffff_ffffL | (long) value << 32;
-      case LENGTH -> length = value & 0xf_ff80;
-      case HEAD -> head = value & 0xffff;
-      case TAIL -> tail = value & 0xffff;
-      default -> {
-        // Delays and thresholds: interrupts come at the end of a burst.
-      }
-    }
   }
 
   // ---- The network's thread ---------------------------------------------------------------
