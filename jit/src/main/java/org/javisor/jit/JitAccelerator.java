@@ -1,5 +1,11 @@
 package org.javisor.jit;
 
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.LongBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Optional;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
@@ -15,6 +21,9 @@ import org.javisor.memory.HostMemory;
 
 /** Translates guest code to code of the host's, an x86-64 CPU with BMI2. */
 public final class JitAccelerator implements Accelerator {
+  private static final long AT_HWCAP2 = 26;
+  private static final long HWCAP2_FSGSBASE = 1 << 1;
+
   private final InterpAccelerator machine;
 
   public JitAccelerator() {
@@ -36,7 +45,30 @@ public final class JitAccelerator implements Accelerator {
     if (!SiliconUnit.hostFeatures().contains(CpuFeature.FSGSBASE)) {
       return Optional.of("the host's CPU has no FSGSBASE");
     }
+    if (!kernelAllowsGsBase()) {
+      return Optional.of("the host's kernel keeps WRGSBASE to itself, as before Linux 5.9");
+    }
     return Optional.empty();
+  }
+
+  /** Bit 1 of AT_HWCAP2 in the auxiliary vector (Linux, arch/x86: HWCAP2_FSGSBASE). */
+  private static boolean kernelAllowsGsBase() {
+    try {
+      LongBuffer vector =
+          ByteBuffer.wrap(Files.readAllBytes(Path.of("/proc/self/auxv")))
+              .order(ByteOrder.nativeOrder())
+              .asLongBuffer();
+      while (vector.remaining() >= 2) {
+        long type = vector.get();
+        long value = vector.get();
+        if (type == AT_HWCAP2) {
+          return (value & HWCAP2_FSGSBASE) != 0;
+        }
+      }
+    } catch (IOException e) {
+      return false;
+    }
+    return false;
   }
 
   @Override
