@@ -4,7 +4,7 @@ import org.javisor.machine.control.RuntimeFolder;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.TypeConversionException;
 
-/** The options of verbs that begin a machine's life: its name, and how it begins. */
+/** The options of verbs that begin a machine's life: its name, its console, and how it begins. */
 final class ControlOptions {
   final OptionSpec name =
       Verb.option(
@@ -19,6 +19,18 @@ final class ControlOptions {
       Verb.flag("--detach", "Start in the background; javisor console NAME attaches.");
   final OptionSpec startPaused =
       Verb.flag("--paused", "Start paused; javisor resume NAME goes on.");
+
+  final OptionSpec console =
+      Verb.option(
+          "--console",
+          "WHERE",
+          ConsoleTarget.class,
+          "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
+          .converters(new ConsoleTarget.Converter())
+          .defaultValue("stdio")
+          .build();
+  final OptionSpec noReboot =
+      Verb.flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
 
   /** The process in the background, as {@link DetachedStart} makes it. */
   final OptionSpec detached =

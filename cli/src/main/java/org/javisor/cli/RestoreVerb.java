@@ -29,24 +29,13 @@ final class RestoreVerb extends Verb {
           "Who executes the guest, if not who did before; it must offer the same time-stamp"
               + " counter.")
           .build();
-  private final OptionSpec console =
-      option(
-          "--console",
-          "WHERE",
-          ConsoleTarget.class,
-          "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
-          .converters(new ConsoleTarget.Converter())
-          .defaultValue("stdio")
-          .build();
-  private final OptionSpec noReboot =
-      flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
   private final ControlOptions control = new ControlOptions();
 
   RestoreVerb() {
     super("restore", "Go on with a machine that was saved.");
     spec().addPositional(file);
     options(
-        accelerator, console, noReboot, control.name, control.detach, control.detached,
+        accelerator, control.console, control.noReboot, control.name, control.detach, control.detached,
         control.startPaused);
   }
 
@@ -59,12 +48,12 @@ final class RestoreVerb extends Verb {
       if (control.detaches()) {
         return new DetachedStart(control, messages).start(spec(), saved.name());
       }
-      return new MachineRunner(messages, control, console.getValue(), null, List.of())
+      return new MachineRunner(messages, control, control.console.getValue(), null, List.of())
           .run(
               config,
               saved.name(),
               machine -> machine.restore(path, saved, control.paused()),
-              !isSet(noReboot));
+              !isSet(control.noReboot));
     }
   }
 

@@ -121,15 +121,6 @@ final class RunVerb extends Verb {
               + " is room. Default: ${DEFAULT-VALUE}")
           .defaultValue("report")
           .build();
-  private final OptionSpec console =
-      option(
-          "--console",
-          "WHERE",
-          ConsoleTarget.class,
-          "stdio, file:PATH or socket:PATH (a UNIX socket). Default: ${DEFAULT-VALUE}")
-          .converters(new ConsoleTarget.Converter())
-          .defaultValue("stdio")
-          .build();
   private final OptionSpec virtioConsole =
       option(
           "--virtio-console",
@@ -154,8 +145,6 @@ final class RunVerb extends Verb {
           "For test kernels: writing V to this port, as 0xf4, ends the program with code 2V+1.")
           .converters(RunVerb::port)
           .build();
-  private final OptionSpec noReboot =
-      flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
   private final OptionSpec gdb =
       option(
           "--gdb",
@@ -182,8 +171,8 @@ final class RunVerb extends Verb {
     options(
         kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk,
         cdrom, net,
-        share, onDiskError, console, virtioConsole,
-        debugConsole, debugExit, noReboot, gdb, trace, control.name, control.detach,
+        share, onDiskError, control.console, virtioConsole,
+        debugConsole, debugExit, control.noReboot, gdb, trace, control.name, control.detach,
         control.detached, control.startPaused);
   }
 
@@ -198,12 +187,12 @@ final class RunVerb extends Verb {
               + " expected");
     }
     MachineRunner runner =
-        new MachineRunner(messages, control, console.getValue(), debugConsole.getValue(),
+        new MachineRunner(messages, control, control.console.getValue(), debugConsole.getValue(),
             texts(virtioConsole));
     if (control.detaches()) {
       return new DetachedStart(control, messages).start(spec());
     }
-    return runner.run(config, machine -> machine.start(control.paused()), !isSet(noReboot));
+    return runner.run(config, machine -> machine.start(control.paused()), !isSet(control.noReboot));
   }
 
   private MachineConfig config(Messages messages) throws UserError, MachineException {
