@@ -30,7 +30,8 @@ final class ControlOptions {
           .defaultValue("stdio")
           .build();
   final OptionSpec noReboot =
-      Verb.flag("--no-reboot", "End when the guest resets the machine, instead of starting it again.");
+      Verb.flag("--no-reboot",
+          "End when the guest resets the machine, instead of starting it again.");
 
   /** The process in the background, as {@link DetachedStart} makes it. */
   final OptionSpec detached =

@@ -35,7 +35,8 @@ final class RestoreVerb extends Verb {
     super("restore", "Go on with a machine that was saved.");
     spec().addPositional(file);
     options(
-        accelerator, control.console, control.noReboot, control.name, control.detach, control.detached,
+        accelerator, control.console, control.noReboot, control.name, control.detach,
+        control.detached,
         control.startPaused);
   }
 
