@@ -355,14 +355,19 @@ final class BlockCompiler {
     exitFrom(jump, site);
   }
 
+  /** Leaves a target's entry of the jump cache in S1; returns the jump if it is another's. */
+  private int findTarget(int target, int targetPart) {
+    e.stackPext(S1, target, Layout.STACK_JUMP_MASK);
+    e.gsLoadIndexed(S0, S1, Layout.jumpTags(targetPart));
+    e.lea(true, S0, S0, target, 0, 0);
+    return e.unlessRcxZero();
+  }
+
   /** Goes to the address in S2. */
   private void indirect() {
     e.gsLoad32(S0, Layout.ATTENTION);
     int attention = e.unlessRcxZero();
-    e.stackPext(S1, S2, Layout.STACK_JUMP_MASK);
-    e.gsLoadIndexed(S0, S1, Layout.jumpTags(part));
-    e.lea(true, S0, S0, S2, 0, 0);
-    int miss = e.unlessRcxZero();
+    int miss = findTarget(S2, part);
     e.gsJumpIndexed(S1, Layout.jumpCode(part));
     int site = sites.add(block, Sites.INDIRECT, index, 0);
     exitFrom(attention, site);
@@ -1178,9 +1183,7 @@ final class BlockCompiler {
     check(size, true);
     // Flags go aside: RAX is the guest's, and STOS needs it.
     e.gsStore(RAX, Layout.SAVED_RAX);
-    e.b(0x0f, 0x90, 0xc0); // seto al
-    e.b(0x9f); // lahf
-    e.gsStore32(RAX, Layout.FLAGS);
+    e.putFlagsAside();
     // ECX: bytes to the nearer end of a page, at least one element.
     e.mov32(S0, RDI);
     e.b(0xf7, 0xd1); // not ecx
@@ -1223,9 +1226,7 @@ final class BlockCompiler {
       e.b(0x4c, 0x29, 0xf6); // sub rsi, r14
     }
     e.b(0x4c, 0x29, 0xe7); // sub rdi, r12
-    e.gsLoad32(RAX, Layout.FLAGS);
-    e.b(0x04, 0x7f); // add al, 7f
-    e.b(0x9e); // sahf
+    e.takeFlagsBack();
     e.gsLoad(RAX, Layout.SAVED_RAX);
     e.mov(S0, GUEST_RCX);
     int finished = e.ifRcxZero();
@@ -1426,10 +1427,7 @@ final class BlockCompiler {
     e.gsLoad32(S0, Layout.ATTENTION);
     slowFrom(e.unlessRcxZero());
     // Looked up first: a return to a wrong address has its fault in the right place.
-    e.stackPext(S1, GUEST_RCX, Layout.STACK_JUMP_MASK);
-    e.gsLoadIndexed(S0, S1, Layout.jumpTags(Core.USER));
-    e.lea(true, S0, S0, GUEST_RCX, 0, 0);
-    slowFrom(e.unlessRcxZero());
+    slowFrom(findTarget(GUEST_RCX, Core.USER));
     e.gsLoadIndexed(S0, S1, Layout.jumpCode(Core.USER));
     e.gsStore(S0, Layout.TEMPORARY);
     e.test(R11, 0x3f_7100);
@@ -1650,10 +1648,7 @@ final class BlockCompiler {
     loadTarget();
     e.gsLoad32(S0, Layout.ATTENTION);
     int attention = e.unlessRcxZero();
-    e.stackPext(S1, S2, Layout.STACK_JUMP_MASK);
-    e.gsLoadIndexed(S0, S1, Layout.jumpTags(part));
-    e.lea(true, S0, S0, S2, 0, 0);
-    int miss = e.unlessRcxZero();
+    int miss = findTarget(S2, part);
     e.gsLoadIndexed(S0, S1, Layout.jumpCode(part));
     e.gsStore(S0, Layout.TEMPORARY);
     pushAddress(next);

@@ -205,6 +205,25 @@ final class Emitter {
     i32(immediate);
   }
 
+  /** Stores the arithmetic flags at {@link Layout#FLAGS}; RAX is lost. */
+  void putFlagsAside() {
+    b(0x0f, 0x90, 0xc0); // seto al
+    b(0x9f); // lahf
+    gsStore32(RAX, Layout.FLAGS);
+  }
+
+  /** Loads them again; RAX is lost. */
+  void takeFlagsBack() {
+    gsLoad32(RAX, Layout.FLAGS);
+    sahfWithOverflow();
+  }
+
+  /** SF ZF AF PF CF from AH, and OF from AL, which is 1 if it is set. */
+  private void sahfWithOverflow() {
+    b(0x04, 0x7f); // add al, 7f
+    b(0x9e); // sahf
+  }
+
   /** Loads the arithmetic flags from a register with the low bits of RFLAGS; RAX is kept. */
   void loadFlags(int from, int scratch, int saved) {
     gsStore(RAX, saved);
@@ -217,8 +236,7 @@ final class Emitter {
     alu(false, 4, scratch, 1);
     rex(false, scratch, 0, RAX);
     b(0x88, 0xc0 | (scratch & 7) << 3); // mov al, scratch
-    b(0x04, 0x7f); // add al, 7f
-    b(0x9e); // sahf
+    sahfWithOverflow();
     gsLoad(RAX, saved);
   }
 

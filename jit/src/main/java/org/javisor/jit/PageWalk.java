@@ -66,9 +66,7 @@ final class PageWalk {
     for (int i = 0; i < SAVED.length; i++) {
       e.gsStore(SAVED[i], Layout.WALK_SAVED + 8 * i);
     }
-    e.b(0x0f, 0x90, 0xc0); // seto al
-    e.b(0x9f); // lahf
-    e.gsStore32(RAX, Layout.FLAGS);
+    e.putFlagsAside();
 
     // Canonical, within one page, paging of the kind known here.
     e.mov(RAX, S2);
@@ -379,9 +377,7 @@ final class PageWalk {
   }
 
   private void restore() {
-    e.gsLoad32(RAX, Layout.FLAGS);
-    e.b(0x04, 0x7f); // add al, 7f
-    e.b(0x9e); // sahf
+    e.takeFlagsBack();
     e.gsLoad(RAX, Layout.SAVED_RAX);
     for (int i = 0; i < 4; i++) {
       e.gsLoad(SAVED[i], Layout.WALK_SAVED + 8 * i);

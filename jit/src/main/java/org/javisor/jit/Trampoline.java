@@ -150,9 +150,7 @@ final class Trampoline {
 
   /** RDTSC: the host's clock in nanoseconds, and what the guest's counter is ahead of it. */
   private static void readClock(Emitter e) {
-    e.b(0x0f, 0x90, 0xc0); // seto al
-    e.b(0x9f); // lahf
-    e.gsStore32(RAX, Layout.FLAGS);
+    e.putFlagsAside();
     for (int g : CALLER_SAVED) {
       e.gsStore(Layout.host(g), Layout.slot(g));
     }
@@ -167,9 +165,7 @@ final class Trampoline {
     e.i32(1_000_000_000); // imul rcx, rcx, 10^9
     e.gs(true, 0x03, RCX, Layout.TIME + 8);
     e.gs(true, 0x03, RCX, Layout.TSC_AHEAD);
-    e.gsLoad32(RAX, Layout.FLAGS);
-    e.b(0x04, 0x7f); // add al, 7f
-    e.b(0x9e); // sahf
+    e.takeFlagsBack();
     for (int g : CALLER_SAVED) {
       e.gsLoad(Layout.host(g), Layout.slot(g));
     }
@@ -221,9 +217,7 @@ final class Trampoline {
       loadX87(e);
     }
     e.mov(R14, Emitter.RDI);
-    e.gsLoad32(RAX, Layout.FLAGS);
-    e.b(0x04, 0x7f); // add al, 7f: OF if AL was 1
-    e.b(0x9e); // sahf
+    e.takeFlagsBack();
     for (int g = 0; g < 16; g++) {
       if (Layout.host(g) >= 0) {
         e.gsLoad(Layout.host(g), Layout.slot(g));
@@ -239,9 +233,7 @@ final class Trampoline {
         e.gsStore(Layout.host(g), Layout.slot(g));
       }
     }
-    e.b(0x0f, 0x90, 0xc0); // seto al
-    e.b(0x9f); // lahf
-    e.gsStore32(RAX, Layout.FLAGS);
+    e.putFlagsAside();
     e.mov32(RAX, RCX);
     e.gsLoad32(RCX, Layout.VECTORS_ABSENT);
     int absent = e.unlessRcxZero();
