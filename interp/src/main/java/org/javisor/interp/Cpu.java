@@ -57,7 +57,7 @@ final class Cpu {
   static final int CR0_AM = 1 << 18;
   static final int CR0_NW = 1 << 29;
   static final int CR0_CD = 1 << 30;
-  static final int CR0_PG = 1 << 31;
+  static final long CR0_PG = 1L << 31;
   static final int CR4_VME = 1;
   static final int CR4_PVI = 1 << 1;
   static final int CR4_TSD = 1 << 2;
