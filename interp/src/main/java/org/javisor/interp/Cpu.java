@@ -108,6 +108,7 @@ final class Cpu {
   final Mmu mmu;
   final Segments segments;
   final Delivery delivery;
+  final VirtualInterrupts virtualInterrupts;
   final SystemRegisters system;
   final FloatingPoint fpu;
   final InterpVcpu vcpu;
@@ -161,6 +162,7 @@ final class Cpu {
     this.mmu = new Mmu(this, vm);
     this.segments = new Segments(this);
     this.delivery = new Delivery(this, vm.trace());
+    this.virtualInterrupts = new VirtualInterrupts(this);
     this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
     this.debug = new DebugRegisters(this);

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 
 import java.util.HexFormat;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.VmExit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -17,7 +16,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * registers. Source: Intel SDM volume 3, sections 4.3, 4.4 and 4.7; AMD APM volume 2, section 5.2.
  */
 class LegacyPagingTest {
-  private static final int NONE = 3; // the code ends in INT3
+  private static final int NONE = LegacyBench.NONE;
   private static final int GP = 13;
   private static final int PF = 14;
   private static final int EAX = 0;
@@ -53,7 +52,6 @@ class LegacyPagingTest {
   private static final long POINTERS = 0x1_1fe0;
 
   private static final long OTHER_POINTERS = 0x1_1f00;
-  private static final long TSS = 0x9000;
 
   /** The address under test: in the second of a directory's ranges, in the first GiB or the last. */
   private static final long LOW = 0x40_1000;
@@ -66,29 +64,13 @@ class LegacyPagingTest {
   private static final String CALL = "ff d7"; // call edi
   private static final String SET_CR3 = "0f 22 d8"; // mov cr3, eax
 
-  private final Bench b = new Bench(CpuModels.of("x86-64-v2", 1));
+  private final LegacyBench b = new LegacyBench();
   private final CpuState s = b.state;
-  private int vector;
-  private int errorCode;
-  private long eip;
 
   @BeforeEach
   void setUp() {
-    b.memory.write64(Bench.GDT + 0x08, 0x00cf_9b00_0000_ffffL);
-    b.memory.write64(Bench.GDT + 0x10, 0x00cf_9300_0000_ffffL);
-    b.memory.write64(Bench.GDT + 0x18, 0x00cf_fb00_0000_ffffL);
-    b.memory.write64(Bench.GDT + 0x20, 0x00cf_f300_0000_ffffL);
-    b.memory.write64(Bench.GDT + 0x28, 0x67 | TSS << 16 | 0x8bL << 40);
-    for (int i = 0; i < 256; i++) {
-      long handler = 0x8000 + 16L * i;
-      b.memory.write64(s.idtBase + 8L * i, handler & 0xffff | 0x08 << 16 | 0xee00L << 32);
-    }
-    b.memory.write32(TSS + 4, 0x1_f000);
-    b.memory.write32(TSS + 8, 0x10);
-    s.tr.set(0x28, TSS, 0x67, 0x8b);
+    s.cr0 = 0x8000_0033L;
     s.gpr[EDI] = LOW;
-    s.efer = 0;
-    s.cr0 = 0;
     b.memory.write32(FRAME, 0x1122_3344);
   }
 
@@ -128,40 +110,17 @@ class LegacyPagingTest {
   }
 
   private void run(int cpl, String hex) {
-    byte[] code = HexFormat.of().parseHex(hex.replace(" ", "") + "cc");
-    b.memory.write(Bench.KERNEL_CODE, code);
-    s.cs.set(cpl == 0 ? 0x08 : 0x1b, 0, -1, cpl == 0 ? 0xc09b : 0xc0fb);
-    for (CpuState.Segment data : new CpuState.Segment[] {s.ss, s.ds, s.es, s.fs, s.gs}) {
-      data.set(cpl == 0 ? 0x10 : 0x23, 0, -1, cpl == 0 ? 0xc093 : 0xc0f3);
-    }
-    s.cr0 = s.cr0 & CR0_WP | 0x8000_0033L;
-    s.gpr[4] = 0x1_e000;
-    s.rip = Bench.KERNEL_CODE;
-    b.vcpu.setState(s);
-    go();
-  }
-
-  private void go() {
-    VmExit exit;
-    do {
-      exit = b.vcpu.run();
-    } while (exit instanceof VmExit.Kicked);
-    assertEquals(VmExit.Halt.INSTANCE, exit);
-    b.after = b.vcpu.state();
-    vector = (int) (b.after.rip - 1 - 0x8000 >> 4);
-    boolean error = vector == GP || vector == PF || vector == 10;
-    errorCode = error ? b.memory.read32(b.after.gpr[4]) : 0;
-    eip = b.memory.read32(b.after.gpr[4] + (error ? 4 : 0)) - Bench.KERNEL_CODE;
+    b.run(cpl, hex);
   }
 
   private void expect(int error, long address) {
-    assertEquals(PF, vector, "vector");
-    assertEquals(error, errorCode, "error code");
+    assertEquals(PF, b.vector, "vector");
+    assertEquals(error, b.errorCode, "error code");
     assertEquals(address, b.after.cr2, "CR2");
   }
 
   private void expectNone() {
-    assertEquals(NONE, vector, "vector");
+    assertEquals(NONE, b.vector, "vector");
   }
 
   private void expectLoaded() {
@@ -417,9 +376,9 @@ class LegacyPagingTest {
     assertEquals(OTHER_POINTERS, b.after.cr3);
     b.memory.write64(OTHER_POINTERS + 8, 1L << bit | P);
     run(0, "90" + SET_CR3);
-    assertEquals(GP, vector);
-    assertEquals(0, errorCode);
-    assertEquals(1, eip);
+    assertEquals(GP, b.vector);
+    assertEquals(0, b.errorCode);
+    assertEquals(1, b.eip);
     assertEquals(POINTERS, b.after.cr3);
     assertEquals(0, b.after.pdptes[1], "none of them was loaded");
   }
@@ -442,7 +401,7 @@ class LegacyPagingTest {
       b.memory.write64(POINTERS + 8, 0);
       s.gpr[ECX] = CR4_PAE | bit;
       run(0, change + "0f 22 e1"); // mov cr4, ecx
-      assertEquals(GP, vector);
+      assertEquals(GP, b.vector);
       assertEquals(CR4_PAE, b.after.cr4);
     }
     b.memory.write64(POINTERS + 8, 0);
@@ -470,12 +429,12 @@ class LegacyPagingTest {
     assertNull(b.after.pdptes);
     b.memory.write64(POINTERS + 8, 0);
     run(0, off + change + on);
-    assertEquals(GP, vector);
+    assertEquals(GP, b.vector);
     assertEquals(0, b.after.cr0 & 1L << 31);
     b.memory.write64(POINTERS + 8, 0);
     // Caches turned off, without a change of paging.
     run(0, change + "0f 20 c0 0f ba e8 1e 0f 22 c0"); // bts eax, 30
-    assertEquals(GP, vector);
+    assertEquals(GP, b.vector);
     b.memory.write64(POINTERS + 8, 0);
     run(0, change + "0f 20 c0 0f ba e8 03 0f 22 c0"); // bts eax, 3
     expectNone();
@@ -493,7 +452,7 @@ class LegacyPagingTest {
     s.gpr[ECX] = CR4_PSE | CR4_PAE;
     b.memory.write64(s.cr3 + 8, 0x1000 | P | W); // reserved in the other mode
     run(0, "0f 22 e1"); // mov cr4, ecx
-    assertEquals(GP, vector);
+    assertEquals(GP, b.vector);
     assertEquals(CR4_PSE, b.after.cr4);
   }
 
@@ -501,7 +460,7 @@ class LegacyPagingTest {
   void aTaskSwitchLoadsPointers() {
     pae();
     long task = 0x2_0000;
-    b.memory.write64(Bench.GDT + 0x30, 0x67 | task << 16 & 0xff_ffff_0000L | 0x89L << 40);
+    b.put(LegacyBench.FREE, LegacyBench.descriptor(task, 0x67, 0x89, 0));
     b.memory.write32(task + 0x1c, (int) OTHER_POINTERS);
     b.memory.write32(task + 0x20, 0x2_1000);
     b.memory.write32(task + 0x24, 2);
@@ -510,17 +469,16 @@ class LegacyPagingTest {
       b.memory.write32(task + 0x48 + 4L * i, i == 1 ? 0x08 : 0x10);
     }
     b.memory.write8(0x2_1000, 0xcc);
-    s.gdtLimit = 0x3f;
     b.memory.write64(OTHER_POINTERS + 8, FIRST_DIRECTORY | P);
     run(0, "ea 00 00 00 00 30 00"); // jmp 30h:0
-    expectNone();
+    assertEquals(3, b.vector, "the INT3 of the new task");
     assertEquals(OTHER_POINTERS, b.after.cr3);
     assertEquals(FIRST_DIRECTORY | P, b.after.pdptes[1]);
-    b.memory.write64(Bench.GDT + 0x30, 0x67 | task << 16 & 0xff_ffff_0000L | 0x89L << 40);
+    b.put(LegacyBench.FREE, LegacyBench.descriptor(task, 0x67, 0x89, 0));
     b.memory.write64(OTHER_POINTERS + 8, FIRST_DIRECTORY | P | W);
     run(0, "90 ea 00 00 00 00 30 00");
-    assertEquals(GP, vector);
-    assertEquals(1, eip);
+    assertEquals(GP, b.vector);
+    assertEquals(1, b.eip);
     assertEquals(0x28, b.after.tr.selector, "the task is still the old one");
   }
 
@@ -534,14 +492,12 @@ class LegacyPagingTest {
     b.memory.write(Bench.KERNEL_CODE, HexFormat.of().parseHex("8b07cc"));
     b.after.rip = Bench.KERNEL_CODE;
     b.after.halted = false;
-    b.vcpu.setState(b.after);
-    go();
-    expectLoaded();
+    b.resume(b.after);
+    assertEquals(0x1122_3344L, b.after.gpr[EAX]);
     b.after.rip = Bench.KERNEL_CODE;
     b.after.halted = false;
     b.after.pdptes = null;
-    b.vcpu.setState(b.after);
-    go();
+    b.resume(b.after);
     expect(0, HIGH);
   }
 }
