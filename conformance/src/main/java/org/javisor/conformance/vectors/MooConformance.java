@@ -86,39 +86,27 @@ public final class MooConformance implements EmptyBus, BarePlatform {
   }
 
   /** The verb. */
-  public static int run(List<String> arguments, PrintStream out) throws UsageException {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
+  public static int run(List<String> arguments, PrintStream out) throws Exception {
     MooConformance verb = new MooConformance(out);
-    List<String> operands = new ArrayList<>();
-    Options.parse(arguments, verb::option, operands::add);
-    if (operands.isEmpty()) {
-      throw new UsageException("a FILE or FOLDER expected; --help tells more");
-    }
+    Options options = new Options(HELP).operands("FILE or FOLDER");
+    return options
+        .number("--sample", v -> verb.sample = v)
+        .number("--seed", v -> verb.seed = v)
+        .number("--show", v -> verb.show = v)
+        .text("--accel", v -> verb.accelerator = v)
+        .run(arguments, out, () -> verb.run(options.operands()));
+  }
+
+  private int run(List<String> operands) throws UsageException {
     try {
-      return verb.run(operands);
+      return compareAll(operands);
     } catch (IOException e) {
       System.err.println("javisor-conformance: cannot be read: " + e.getMessage());
       return Exit.FILE;
     }
   }
 
-  private boolean option(String option, String value) throws UsageException {
-    switch (option) {
-      case "--sample" -> sample = Options.number(option, value);
-      case "--seed" -> seed = Options.number(option, value);
-      case "--show" -> show = Options.number(option, value);
-      case "--accel" -> accelerator = value;
-      default -> {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  private int run(List<String> operands) throws IOException, UsageException {
+  private int compareAll(List<String> operands) throws IOException, UsageException {
     for (String operand : operands) {
       Path path = Path.of(operand);
       if (Files.isDirectory(path)) {
