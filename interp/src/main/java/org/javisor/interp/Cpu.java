@@ -587,6 +587,15 @@ final class Cpu {
     return segments.linear(in.segment, effectiveOffset(in), size, write);
   }
 
+  /**
+   * Reads an element of a memory operand of several, as a far pointer has. Each is an access of its
+   * own, at an offset that wraps as the address size wants it; so the silicon does.
+   */
+  long loadElement(Instruction in, int at, int size) {
+    long offset = zeroExtend(effectiveOffset(in) + at, in.addressSize);
+    return load(segments.linear(in.segment, offset, size, false), size);
+  }
+
   /** Reads the ModRM.rm operand, sign extended. */
   long readRm(Instruction in, int size) {
     return in.isMemory()

@@ -424,11 +424,9 @@ final class Handlers {
   }
 
   private static long[] farPointer(Cpu c, Instruction in) {
-    long offset = c.effectiveOffset(in);
     int size = Math.min(in.operandSize, 4);
-    long va = c.segments.linear(in.segment, offset, size + 2, false);
-    long target = Cpu.zeroExtend(c.load(va, size), size);
-    return new long[] {target, c.load(va + size, 2) & 0xffff};
+    long target = Cpu.zeroExtend(c.loadElement(in, 0, size), size);
+    return new long[] {target, c.loadElement(in, size, 2) & 0xffff};
   }
 
   private static void loadFar(Cpu c, Instruction in) {
@@ -507,10 +505,13 @@ final class Handlers {
   private static void popAll(Cpu c, Instruction in) {
     int size = in.operandSize;
     // As on silicon a fault leaves what was loaded; the instruction can be repeated.
+    long[] popped = new long[8];
     for (int i = 0; i < 8; i++) {
-      long v = c.peek(i * size, size);
+      popped[i] = c.peek(i * size, size);
+    }
+    for (int i = 0; i < 8; i++) {
       if (7 - i != Cpu.RSP) {
-        c.put(7 - i << 3, size, v);
+        c.put(7 - i << 3, size, popped[i]);
       }
     }
     c.setStackPointer(c.stackPointer() + 8L * size);
@@ -574,9 +575,8 @@ final class Handlers {
 
   private static void bound(Cpu c, Instruction in) {
     int size = in.operandSize;
-    long va = c.address(in, 2 * size, false);
-    long low = c.load(va, size);
-    long high = c.load(va + size, size);
+    long low = c.loadElement(in, 0, size);
+    long high = c.loadElement(in, size, size);
     long index = c.readReg(in, size);
     if (index < low || index > high) {
       throw c.fault(GuestFault.BR);

@@ -22,6 +22,7 @@ class SegmentationTest {
   private static final int GP = 13;
 
   private static final int EAX = 0;
+  private static final int EBX = 3;
   private static final int ESP = 4;
   private static final int EDI = 7;
   private static final int IF = 1 << 9;
@@ -460,5 +461,40 @@ class SegmentationTest {
     assertEquals(SS, b.vector);
     assertEquals(FREE | 1, b.memory.read32(b.after.gpr[ESP]));
     assertEquals(LegacyBench.AT + 1, b.memory.read32(LegacyBench.TSS + 0x20), "EIP in the TSS");
+  }
+
+  // ---- operands of several elements ------------------------------------------------------------
+
+  /** Each element of a far pointer, or of bounds, has an offset that wraps; the silicon was asked. */
+  @Test
+  void elementsWrapInTheAddressSize() {
+    b.memory.write16(0xfffe, 0x1122);
+    b.memory.write16(0, LegacyBench.USER_DATA | 3);
+    b.memory.write16(0x1_0000, LegacyBench.USER_CODE | 3);
+    s.gpr[EBX] = 0xfffe;
+    s.gpr[EAX] = 0;
+    b.run(3, "66 67 c4 07"); // les ax, [bx]
+    assertEquals(NONE, b.vector);
+    assertEquals(LegacyBench.USER_DATA | 3, b.after.es.selector);
+    assertEquals(0x1122, b.after.gpr[EAX]);
+    b.memory.write16(0x1_0000, 0);
+    s.gpr[EAX] = 0x1123;
+    b.memory.write16(0, 0x1124);
+    b.run(3, "66 67 62 07"); // bound ax, [bx]
+    assertEquals(NONE, b.vector);
+    s.gpr[EAX] = 0x1125;
+    b.run(3, "66 67 62 07");
+    expect(5, 0, 0);
+  }
+
+  /** Breaks if registers that were popped before the fault have their values. */
+  @Test
+  void popOfAllRegistersIsAllOrNothing() {
+    b.put(FREE, descriptor(0, 0xfff, 0xf3, 4));
+    s.gpr[EDI] = 0x5566;
+    b.run(3, "66b8" + hex(FREE | 3, 2) + "8ed0" + "bcf00f0000" + "61"); // mov esp, 0ff0h; popa
+    expect(SS, 0, 11);
+    assertEquals(0x5566, b.after.gpr[EDI]);
+    assertEquals(0xff0, b.frame(3));
   }
 }
