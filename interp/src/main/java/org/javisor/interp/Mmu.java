@@ -27,6 +27,11 @@ final class Mmu {
   /** A part that stays empty, so that every access comes here and can be checked for alignment. */
   static final int ALIGNMENT_CHECKED = 3;
 
+  /** A part that stays empty, so that every access of a {@link Rehearsal} comes here. */
+  static final int REHEARSED = 4;
+
+  private static final int PARTS = 5;
+
   public static final int ENTRIES = 4096;
   static final int INDEX_MASK = VcpuBlock.TLB_USED - 1 << 3;
 
@@ -35,7 +40,7 @@ final class Mmu {
 
   public static final int ADDEND = 2 * WRITE;
   public static final int PART_BYTES = 3 * WRITE;
-  static final int TLB_BYTES = 4 * PART_BYTES;
+  static final int TLB_BYTES = PARTS * PART_BYTES;
 
   /** The tags of an empty part, for reading and writing. */
   private static final long EMPTY = emptyTags();
@@ -83,6 +88,9 @@ final class Mmu {
   /** An access is made for the CPU itself (descriptor tables): supervisor whatever CPL says. */
   private boolean implicit;
 
+  /** Who wants to know of stores, and that nothing else is reached; or null. */
+  Rehearsal rehearsal;
+
   // Results of the last walk.
   private long walkGpa;
 
@@ -102,7 +110,7 @@ final class Mmu {
     this.memory = vm.memory();
     this.arena = memory.arena();
     this.parts = c.block + VcpuBlock.TLB;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < PARTS; i++) {
       RawMemory.copy(EMPTY, part(i), ADDEND);
     }
     flushAll();
@@ -273,10 +281,17 @@ final class Mmu {
     }
     int frame = memory.frame(gpa);
     if (frame < 0) {
+      refuseWhenRehearsing();
       return c.bus.readMmio(gpa, size);
     }
     fill(va, part, frame, false);
     return Cpu.rawLoad(arena.address(frame) + (va & 4095), size);
+  }
+
+  private void refuseWhenRehearsing() {
+    if (rehearsal != null) {
+      throw Rehearsal.refused();
+    }
   }
 
   private long loadCrossing(long va, int size) {
@@ -309,13 +324,14 @@ final class Mmu {
       c.debug.accessed(va, size, true);
     }
     int frame = memory.frame(gpa);
-    if (frame < 0) {
+    if (frame < 0 || !memory.writable(gpa)) {
+      // A device, or ROM: the board may have RAM beneath it that takes the write.
+      refuseWhenRehearsing();
       c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
       return;
     }
-    if (!memory.writable(gpa)) {
-      // ROM. The board may have RAM beneath it that takes the write.
-      c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
+    if (rehearsal != null) {
+      rehearsal.store(frame, (int) va & 4095, size, value);
       return;
     }
     boolean code = (arena.flags(frame) & FrameArena.CODE) != 0;
@@ -376,7 +392,12 @@ final class Mmu {
   /** A store to code that the current block contains must restart before anything is stored. */
   private void probeCode(long gpa, int size) {
     int frame = memory.frame(gpa);
-    if (frame >= 0 && (arena.flags(frame) & FrameArena.CODE) != 0 && memory.writable(gpa)) {
+    if (frame < 0 || (arena.flags(frame) & FrameArena.CODE) == 0 || !memory.writable(gpa)) {
+      return;
+    }
+    if (rehearsal != null) {
+      rehearsal.refuseCode(frame, (int) gpa & 4095, size);
+    } else {
       c.vcpu.codeWrittenBySelf(frame, (int) gpa & 4095, size);
     }
   }
@@ -397,6 +418,7 @@ final class Mmu {
     long gpa = translate(va, part, write, false);
     int frame = memory.frame(gpa);
     if (frame < 0
+        || rehearsal != null && write
         || c.debug.watchesPage(va)
         || write && (!memory.writable(gpa) || (arena.flags(frame) & FrameArena.CODE) != 0)) {
       return -1;
@@ -415,6 +437,9 @@ final class Mmu {
   }
 
   private void fill(long va, int part, int frame, boolean write) {
+    if (rehearsal != null) {
+      return;
+    }
     fills++;
     if (c.debug.watchesPage(va)) {
       return;
@@ -466,6 +491,7 @@ final class Mmu {
   }
 
   void storeSystem(long va, int size, long value) {
+    refuseWhenRehearsing();
     long saved = c.tlb;
     implicit = true;
     c.tlb = part(currentPart());

@@ -43,6 +43,7 @@ final class BlockCompiler {
   private final CodeCache cache;
   private final Sites sites;
   private final Trampoline trampoline;
+  private final BlockTrace blockTrace;
   private final Decoder decoder;
   private final Emitter e = new Emitter();
 
@@ -60,6 +61,12 @@ final class BlockCompiler {
 
   private int groupInS1;
 
+  /** The instruction under way is the interpreter's. */
+  private boolean interpreted;
+
+  /** Instructions decoded for the block under way. */
+  private int limit;
+
   // The block under way.
   private JitBlock block;
   private long start;
@@ -73,6 +80,10 @@ final class BlockCompiler {
   // Exits that stand behind the code: where the jump to each is, and its site.
   private final int[] exitJumps = new int[8 * MAX];
   private final int[] exitSites = new int[8 * MAX];
+
+  /** How many there were before each instruction. */
+  private final int[] exitsBefore = new int[MAX];
+
   private int exits;
 
   /** For the exit of a miss, where the check begins, else -1; and what it checks. */
@@ -92,7 +103,9 @@ final class BlockCompiler {
   private final short[] codeOffsets = new short[MAX + 1];
   private final short[] guestOffsets = new short[MAX];
 
-  BlockCompiler(Core core, CodeCache cache, Sites sites, Trampoline trampoline) {
+  BlockCompiler(
+      Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace) {
+    this.blockTrace = blockTrace;
     this.core = core;
     this.cache = cache;
     this.sites = sites;
@@ -106,14 +119,14 @@ final class BlockCompiler {
   /**
    * Translates the block at an address.
    *
+   * @param most how many instructions it has at most
    * @return null if its first instruction crosses the page or is none
    */
-  JitBlock compile(long rip, int mode, int part, int frame) {
+  JitBlock compile(long rip, int mode, int part, int frame, int most) {
     int from = (int) rip & 4095;
     int available = Math.min(4096 - from, WINDOW);
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
     block = new JitBlock(rip, mode, frame);
-    int most = MAX;
     int length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
     if (length0 == Decoder.NEED_MORE) {
       // The only instruction that may leave its page stands alone.
@@ -143,25 +156,40 @@ final class BlockCompiler {
     if (block.secondFrame >= 0) {
       guardSecondPage();
     }
-    int count = decodeBlock(available, most);
+    limit = decodeBlock(available, most);
+    countEntry(rip);
     if ((mode & JitTranslator.MODE_PLAIN) == 0) {
-      groups.find(decoded, count);
+      groups.find(decoded, limit);
     } else {
       groups.clear();
     }
     groupsFound = 0;
     groupInS1 = -1;
     boolean ended = false;
-    while (!ended && index < count) {
+    while (!ended && index < limit) {
       in = decoded[index];
       int length = in.length;
       codeOffsets[index] = (short) e.length();
       guestOffsets[index] = (short) position;
       this.rip = rip + position;
       next = this.rip + length;
+      interpreted = false;
+      exitsBefore[index] = exits;
       ended = instruction();
+      if (interpreted && (mode & JitTranslator.MODE_APART) != 0) {
+        if (index > 0) {
+          leaveOut();
+          ended = false;
+          break;
+        }
+        block.interpreted = true;
+        limit = 1;
+      }
       index++;
       position += length;
+    }
+    if (index == 0) {
+      return compile(rip, mode, part, frame, 1);
     }
     block.count = index;
     block.length = position;
@@ -172,6 +200,30 @@ final class BlockCompiler {
     }
     finish();
     return block;
+  }
+
+  private void countEntry(long rip) {
+    int length = 0;
+    for (int i = 0; i < limit; i++) {
+      length += decoded[i].length;
+    }
+    int hits = blockTrace.watched(rip, length);
+    if (hits >= 0) {
+      e.gsLoad(S0, Layout.HITS + 8 * hits);
+      e.lea(true, S0, S0, NONE, 0, 1);
+      e.gsStore(S0, Layout.HITS + 8 * hits);
+    }
+  }
+
+  /** Undoes what has been emitted from the instruction under way on. */
+  private void leaveOut() {
+    // A STI is not the last instruction: its successor comes before any interrupt.
+    if (decoded[index - 1].form.op() == Op.STI) {
+      index--;
+      position = guestOffsets[index];
+    }
+    e.truncate(codeOffsets[index]);
+    exits = exitsBefore[index];
   }
 
   /** Decodes up to {@code most} instructions, to the first that surely ends the block. */
@@ -204,7 +256,9 @@ final class BlockCompiler {
     return s;
   }
 
-  private void decode(JitBlock b, int i) {
+  /** Decodes an instruction of a valid block again. */
+  Instruction decode(JitBlock b, int i) {
+    in = new Instruction();
     int from = b.offset + b.guest[i];
     int available = Math.min(4096 - from, 16);
     RawMemory.copyOut(core.arena().address(b.frame) + from, bytes, 0, available);
@@ -215,6 +269,7 @@ final class BlockCompiler {
     if (decoder.decode(bytes, 0, available, 64, in) <= 0) {
       throw new AssertionError("block at %#x has changed unnoticed".formatted(b.rip));
     }
+    return in;
   }
 
   /** Gives the stack pointer back what a return, which now faults, did to it. */
@@ -260,6 +315,7 @@ final class BlockCompiler {
       }
     }
     block.entry = start;
+    block.end = start + e.length();
     block.staleExit = stale;
     block.code = java.util.Arrays.copyOf(codeOffsets, block.count + 1);
     block.guest = java.util.Arrays.copyOf(guestOffsets, block.count);
@@ -325,6 +381,7 @@ final class BlockCompiler {
   }
 
   private boolean slow() {
+    interpreted = true;
     groupInS1 = -1;
     exitTo(sites.add(block, Sites.SLOW, index, 0));
     return Core.endsBlock(in);
@@ -606,7 +663,7 @@ final class BlockCompiler {
       }
       case STI -> {
         // The next instruction comes before any interrupt, so it must be in this block.
-        if (part == Core.USER || index + 1 >= MAX || (next & 4095) > 4096 - 15) {
+        if (part == Core.USER || index + 1 >= limit || (next & 4095) > 4096 - 15) {
           return slow();
         }
         e.gsLoad32(S0, VcpuBlock.WAITING);
@@ -656,7 +713,7 @@ final class BlockCompiler {
         return false;
       }
       case RDTSC, RDTSCP -> {
-        if (trampoline.readClock == 0) {
+        if (trampoline.readClock == 0 || (block.mode & JitTranslator.MODE_APART) != 0) {
           return slow();
         }
         e.gsLoad32(S0, Layout.NO_CLOCK);

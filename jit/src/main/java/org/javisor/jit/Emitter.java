@@ -40,6 +40,11 @@ final class Emitter {
     length = 0;
   }
 
+  /** Forgets what was emitted behind an offset. */
+  void truncate(int length) {
+    this.length = length;
+  }
+
   void b(int value) {
     if (length == code.length) {
       code = Arrays.copyOf(code, 2 * length);
