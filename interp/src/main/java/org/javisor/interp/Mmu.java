@@ -42,6 +42,8 @@ final class Mmu {
   public static final int PART_BYTES = 3 * WRITE;
   static final int TLB_BYTES = PARTS * PART_BYTES;
 
+  private static final int MANY_SLOTS = -1;
+
   /** The tags of an empty part, for reading and writing. */
   private static final long EMPTY = emptyTags();
 
@@ -77,6 +79,9 @@ final class Mmu {
   private final FrameArena arena;
   private final long parts;
 
+  /** See {@link VcpuBlock#WRITABLE_SLOTS}. */
+  private final long writableSlots;
+
   // Offsets in the block of the ranges of linear addresses, low and high half, that large pages cover:
   // INVLPG of one flushes all.
   private static final int LOW_FROM = VcpuBlock.TLB_LARGE;
@@ -110,6 +115,10 @@ final class Mmu {
     this.memory = vm.memory();
     this.arena = memory.arena();
     this.parts = c.block + VcpuBlock.TLB;
+    this.writableSlots =
+        HostMemory.mapAnonymous(
+            4L * arena.frames(), HostMemory.PROT_READ | HostMemory.PROT_WRITE);
+    RawMemory.put64(c.block + VcpuBlock.WRITABLE_SLOTS, writableSlots);
     for (int i = 0; i < PARTS; i++) {
       RawMemory.copy(EMPTY, part(i), ADDEND);
     }
@@ -206,6 +215,19 @@ final class Mmu {
   /** Makes every store to a frame take the slow path, which looks at the frame's flags. */
   void protectFrame(int frame) {
     long host = arena.address(frame);
+    long known = writableSlots + 4L * frame;
+    int slots = RawMemory.get32(known);
+    if (slots != MANY_SLOTS) {
+      for (int left = slots; left != 0; left >>>= 16) {
+        if ((left & 0xffff) != 0) {
+          protect((left & 0xffff) - 1, host);
+        }
+      }
+      return;
+    }
+    if (vm.singleVcpu()) {
+      RawMemory.put32(known, 0);
+    }
     int count = word(VcpuBlock.TLB_FILLED_COUNT);
     int globalCount = word(VcpuBlock.TLB_FILLED_GLOBAL_COUNT);
     if (Math.max(count, globalCount) > VcpuBlock.TLB_FILLED_MAX) {
@@ -220,6 +242,16 @@ final class Mmu {
     }
     for (int i = 0; i < globalCount; i++) {
       protect(word(VcpuBlock.TLB_FILLED_GLOBAL + 4 * i), host);
+    }
+  }
+
+  /** Notes an entry through which a frame may be written. */
+  private void noteWritable(int frame, int slot) {
+    long known = writableSlots + 4L * frame;
+    int slots = RawMemory.get32(known);
+    int own = slot + 1;
+    if ((slots & 0xffff) != own && slots >>> 16 != own) {
+      RawMemory.put32(known, slots >>> 16 == 0 ? slots << 16 | own : MANY_SLOTS);
     }
   }
 
@@ -453,6 +485,9 @@ final class Mmu {
             && (arena.flags(frame)
                 & (FrameArena.CODE | FrameArena.LOG | FrameArena.COPY_ON_WRITE)) == 0
             && memory.writable(walkGpa);
+    if (writable) {
+      noteWritable(frame, slot);
+    }
     RawMemory.put64(entry, -page);
     RawMemory.put64(entry + WRITE, writable ? -page : emptyTag(index));
     RawMemory.put64(entry + ADDEND, arena.address(frame) - page);

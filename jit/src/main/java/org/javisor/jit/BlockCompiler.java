@@ -36,6 +36,9 @@ final class BlockCompiler {
 
   private static final int WINDOW = 512;
 
+  /** Bytes of an instruction at most. */
+  private static final int LONGEST = 15;
+
   /** No block's code gets longer. */
   static final int ROOM = 64 << 10;
 
@@ -50,7 +53,8 @@ final class BlockCompiler {
   /** Exits. */
   private final Emitter cold = new Emitter();
   private final byte[] bytes = new byte[WINDOW + 16];
-  private final Instruction[] decoded = new Instruction[MAX];
+  private final KnownInstruction[] decoded = new KnownInstruction[MAX];
+  private final KnownInstructions known;
   private final AccessGroups groups = new AccessGroups();
 
   /** The instruction under way. */
@@ -60,6 +64,9 @@ final class BlockCompiler {
   private int groupsFound;
 
   private int groupInS1;
+
+  /** That has been given up since this was last set to false. */
+  private boolean addendLost;
 
   /** The instruction under way is the interpreter's. */
   private boolean interpreted;
@@ -111,9 +118,7 @@ final class BlockCompiler {
     this.sites = sites;
     this.trampoline = trampoline;
     this.decoder = core.decoder();
-    for (int i = 0; i < MAX; i++) {
-      decoded[i] = new Instruction();
-    }
+    this.known = new KnownInstructions(decoder, bytes);
   }
 
   /**
@@ -127,8 +132,8 @@ final class BlockCompiler {
     int available = Math.min(4096 - from, WINDOW);
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
     block = new JitBlock(rip, mode, frame);
-    int length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
-    if (length0 == Decoder.NEED_MORE) {
+    if (available < LONGEST
+        && decoder.decode(bytes, 0, available, 64, new Instruction()) == Decoder.NEED_MORE) {
       // The only instruction that may leave its page stands alone.
       int second = core.memory().frame(core.fetch(rip + available));
       if (second < 0) {
@@ -136,11 +141,11 @@ final class BlockCompiler {
       }
       RawMemory.copyOut(core.arena().address(second), bytes, available, 16);
       available += 16;
-      length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
       block.secondFrame = second;
       most = 1;
     }
-    if (length0 <= 0) {
+    limit = decodeBlock(available, most);
+    if (limit == 0) {
       return null;
     }
     this.part = part;
@@ -156,7 +161,6 @@ final class BlockCompiler {
     if (block.secondFrame >= 0) {
       guardSecondPage();
     }
-    limit = decodeBlock(available, most);
     countEntry(rip);
     if ((mode & JitTranslator.MODE_PLAIN) == 0) {
       groups.find(decoded, limit);
@@ -164,10 +168,11 @@ final class BlockCompiler {
       groups.clear();
     }
     groupsFound = 0;
-    groupInS1 = -1;
+    forgetAddend();
     boolean ended = false;
     while (!ended && index < limit) {
-      in = decoded[index];
+      KnownInstruction k = decoded[index];
+      in = k.in;
       int length = in.length;
       codeOffsets[index] = (short) e.length();
       guestOffsets[index] = (short) position;
@@ -175,7 +180,7 @@ final class BlockCompiler {
       next = this.rip + length;
       interpreted = false;
       exitsBefore[index] = exits;
-      ended = instruction();
+      ended = k.code == null ? translate(k) : again(k);
       if (interpreted && (mode & JitTranslator.MODE_APART) != 0) {
         if (index > 0) {
           leaveOut();
@@ -205,7 +210,7 @@ final class BlockCompiler {
   private void countEntry(long rip) {
     int length = 0;
     for (int i = 0; i < limit; i++) {
-      length += decoded[i].length;
+      length += decoded[i].in.length;
     }
     int hits = blockTrace.watched(rip, length);
     if (hits >= 0) {
@@ -215,10 +220,35 @@ final class BlockCompiler {
     }
   }
 
+  /** Translates an instruction, and remembers that if it is the same wherever it stands. */
+  private boolean translate(KnownInstruction k) {
+    addendLost = false;
+    int begin = e.length();
+    boolean ends = instruction();
+    if (k.constant && !interpreted) {
+      k.code = java.util.Arrays.copyOfRange(e.code(), begin, e.length());
+      k.losesAddend = addendLost;
+    }
+    return ends;
+  }
+
+  private boolean again(KnownInstruction k) {
+    if (k.losesAddend) {
+      forgetAddend();
+    }
+    e.bytes(k.code, 0, k.code.length);
+    return false;
+  }
+
+  private void forgetAddend() {
+    groupInS1 = -1;
+    addendLost = true;
+  }
+
   /** Undoes what has been emitted from the instruction under way on. */
   private void leaveOut() {
     // A STI is not the last instruction: its successor comes before any interrupt.
-    if (decoded[index - 1].form.op() == Op.STI) {
+    if (decoded[index - 1].in.form.op() == Op.STI) {
       index--;
       position = guestOffsets[index];
     }
@@ -228,18 +258,17 @@ final class BlockCompiler {
 
   /** Decodes up to {@code most} instructions, to the first that surely ends the block. */
   private int decodeBlock(int available, int most) {
+    known.begin(available);
     int at = 0;
     for (int i = 0; i < most; i++) {
-      int length = decoder.decode(bytes, at, available, 64, decoded[i]);
-      if (length <= 0) {
+      KnownInstruction k = known.at(at);
+      if (k == null) {
         return i;
       }
-      at += length;
-      switch (decoded[i].form.op()) {
-        case JMP, JCC, JCXZ, LOOP, CALL, CALLIND, JMPIND, RET -> {
-          return i + 1;
-        }
-        default -> {}
+      decoded[i] = k;
+      at += k.in.length;
+      if (k.ends) {
+        return i + 1;
       }
     }
     return most;
@@ -382,7 +411,7 @@ final class BlockCompiler {
 
   private boolean slow() {
     interpreted = true;
-    groupInS1 = -1;
+    forgetAddend();
     exitTo(sites.add(block, Sites.SLOW, index, 0));
     return Core.endsBlock(in);
   }
@@ -515,7 +544,7 @@ final class BlockCompiler {
   /** Looks the operand whose address is in S2 up. */
   private void lookUp(int size, boolean write) {
     check(size, write);
-    groupInS1 = -1;
+    forgetAddend();
     operandBase = S2;
     operandIndex = S1;
     operandDisplacement = 0;
@@ -580,7 +609,7 @@ final class BlockCompiler {
   private boolean instruction() {
     Form form = in.form;
     if (!keepsS1(form.op())) {
-      groupInS1 = -1;
+      forgetAddend();
     }
     if (in.operandSize == 2 && form.default64()) {
       return slow(); // 16-bit branches and stack operations
@@ -967,7 +996,7 @@ final class BlockCompiler {
       }
     }
     if ((before & ~free & 1 << S1) != 0) {
-      groupInS1 = -1;
+      forgetAddend();
     }
     boolean byteRegister =
         rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
@@ -1329,7 +1358,7 @@ final class BlockCompiler {
     if (first.kind() == Operand.Kind.OFFSET || second.kind() == Operand.Kind.OFFSET) {
       boolean store = first.kind() == Operand.Kind.OFFSET;
       int size = in.bytes((store ? second : first).size());
-      groupInS1 = -1;
+      forgetAddend();
       e.movImmediate(S2, in.displacement);
       if (usesSegment()) {
         e.gsLoad(S1, in.segment == Instruction.FS ? VcpuBlock.FS_BASE : VcpuBlock.GS_BASE);
@@ -1629,7 +1658,7 @@ final class BlockCompiler {
         if (fromMemory) {
           address();
           check(8, false);
-          groupInS1 = -1;
+          forgetAddend();
           e.memory(true, 0x8b, S0, S2, S1, 0, 0);
           e.gsStore(S0, Layout.TEMPORARY);
         }
@@ -1649,7 +1678,7 @@ final class BlockCompiler {
         e.i32((int) in.immediate);
       }
       default -> {
-        groupInS1 = -1;
+        forgetAddend();
         return slow();
       }
     }
@@ -1671,7 +1700,7 @@ final class BlockCompiler {
 
   private boolean pop() {
     if (in.form.operand(0).kind() == Operand.Kind.RM && in.isMemory()) {
-      groupInS1 = -1;
+      forgetAddend();
       return slow(); // its address may depend on the RSP after it
     }
     int register =
