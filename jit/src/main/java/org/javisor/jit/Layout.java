@@ -59,13 +59,22 @@ final class Layout {
   /** Which parts of frames hold code: {@code Core.coverage}. */
   static final int COVERAGE = WORDS + 512;
 
+  /** Where a store across two pages is made that are no neighbours on the host, or 0. */
+  static final int SPLIT = WORDS + 584;
+
+  // Such a store goes to CROSSING first; then so many bytes go here, and the rest there.
+  static final int SPLIT_FIRST = WORDS + 592;
+  static final int SPLIT_COUNT = WORDS + 600;
+  static final int SPLIT_SECOND = WORDS + 608;
+  static final int SPLIT_REST = WORDS + 616;
+
   /** How often traced blocks were entered, 8 bytes each. */
   static final int HITS = WORDS + 520;
 
   /** Where an access goes on that needs no second check. */
   static final int CONTINUE = WORDS + 432;
 
-  /** The bytes of a load across two pages. */
+  /** The bytes of an access across two pages. */
   static final int CROSSING = WORDS + 448;
 
   /** What to add to the addresses of groups of accesses, 8 bytes each. */

@@ -66,6 +66,9 @@ final class Trampoline {
   /** The same for the x87 and vector registers. */
   final long loadX87;
 
+  /** Takes the bytes of a store across two pages to where they belong, and goes on. */
+  final long split;
+
   /** Ends a run where an indirect jump leads, with {@link JitTranslator#FINISHED}. */
   final long finish;
 
@@ -86,6 +89,9 @@ final class Trampoline {
     }
     exit = enter + e.length();
     exit(e);
+    e.alignTo(16);
+    split = enter + e.length();
+    split(e);
     e.alignTo(16);
     finish = enter + e.length();
     e.movImmediate(RCX, JitTranslator.FINISHED);
@@ -134,6 +140,23 @@ final class Trampoline {
       }
     }
     cache.append(e.code(), e.length());
+  }
+
+  private static void split(Emitter e) {
+    e.gsStore(Emitter.RSI, Layout.WALK_SAVED);
+    e.gsStore(Emitter.RDI, Layout.WALK_SAVED + 8);
+    e.b(0xf3, 0x48, 0x0f);
+    e.b(0xae, 0xce); // rdgsbase rsi
+    e.lea(true, Emitter.RSI, Emitter.RSI, Emitter.NONE, 0, Layout.CROSSING);
+    e.gsLoad(Emitter.RDI, Layout.SPLIT_FIRST);
+    e.gsLoad(RCX, Layout.SPLIT_COUNT);
+    e.b(0xf3, 0xa4); // rep movsb
+    e.gsLoad(Emitter.RDI, Layout.SPLIT_SECOND);
+    e.gsLoad(RCX, Layout.SPLIT_REST);
+    e.b(0xf3, 0xa4);
+    e.gsLoad(Emitter.RSI, Layout.WALK_SAVED);
+    e.gsLoad(Emitter.RDI, Layout.WALK_SAVED + 8);
+    e.gsJump(Layout.CONTINUE);
   }
 
   /** The page walk for accesses of a part of the TLB. */
