@@ -495,7 +495,9 @@ final class BlockCompiler {
     e.gsJumpIndexed(S1, Layout.jumpCode(part));
     int site = sites.add(block, Sites.INDIRECT, index, 0);
     exitFrom(attention, site);
-    exitFrom(miss, site);
+    e.land(miss, coldOffset());
+    cold.gsStore32Immediate(Layout.LOOKUP_SITE, site);
+    coldJump(trampoline.lookUp(part));
   }
 
   // ---- registers and memory ---------------------------------------------------------------

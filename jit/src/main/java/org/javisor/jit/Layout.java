@@ -68,6 +68,16 @@ final class Layout {
   static final int SPLIT_SECOND = WORDS + 608;
   static final int SPLIT_REST = WORDS + 616;
 
+  /** Masks of PEXT for the block index. */
+  static final int CODE_PAGE_MASK = WORDS + 624;
+
+  static final int INDEX_MASK = WORDS + 632;
+
+  /** Lookups in the block index until one comes to Java; and the exit of the one under way. */
+  static final int LOOKUPS = WORDS + 640;
+
+  static final int LOOKUP_SITE = WORDS + 644;
+
   /** How often traced blocks were entered, 8 bytes each. */
   static final int HITS = WORDS + 520;
 
@@ -162,7 +172,21 @@ final class Layout {
   static final int JUMP_ENTRIES = 1 << 13;
   static final int JUMP_SHIFT = 2;
 
+  // The block index: pages that code may be fetched from, and blocks; see BlockIndex.
+  private static final int PAGE_TABLES = VcpuBlock.TABLES + 3 * 2 * JUMP_ENTRIES * 8;
+  static final int INDEX_KEYS = PAGE_TABLES + 3 * 2 * BlockIndex.PAGES * 8;
+  static final int INDEX_ADDRESSES = INDEX_KEYS + BlockIndex.ENTRIES * 8;
+  static final int INDEX_CODE = INDEX_ADDRESSES + BlockIndex.ENTRIES * 8;
+
   private Layout() {}
+
+  static int codeTags(int part) {
+    return PAGE_TABLES + part * 2 * BlockIndex.PAGES * 8;
+  }
+
+  static int codeAddends(int part) {
+    return codeTags(part) + BlockIndex.PAGES * 8;
+  }
 
   static int host(int guest) {
     return HOST[guest];
