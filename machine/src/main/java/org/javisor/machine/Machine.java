@@ -157,6 +157,14 @@ public final class Machine implements AutoCloseable {
     return build(config, console, debug, ports, listener, Optional.of(saved), paused);
   }
 
+  /**
+   * Does what the first machine of a process would have to wait for: binds the host's functions. May
+   * be left out; may run while a machine is being described.
+   */
+  public static void prepare() {
+    SmallGuest.prepare();
+  }
+
   private static Machine build(
       MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
       MachineListener listener, Optional<SavedMachine> saved, boolean paused)
