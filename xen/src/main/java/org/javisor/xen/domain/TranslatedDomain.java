@@ -4,6 +4,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Vm;
 import org.javisor.memory.FrameArena;
@@ -40,6 +42,11 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   /** Where the pages of console and xenstore are: no RAM, and nothing of a PC. */
   static final E820Entry SPECIAL_PAGES =
       new E820Entry(0xfeff_0000L, 0x1_0000, E820Entry.RESERVED);
+
+  /** The reset vector of firmware in RAM below 1 MiB. */
+  private static final int FIRMWARE_SEGMENT = 0xf000;
+
+  private static final int FIRMWARE_ENTRY = 0xfff0;
 
   private static final int CALLBACK_TYPE_SHIFT = 56;
   private static final int CALLBACK_VECTOR = 2;
@@ -87,7 +94,19 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   abstract BootProtocol protocol();
 
   /** Puts each vCPU into its surroundings, and says where the guest's accesses to devices go. */
-  abstract GuestBus wire(Machinery machinery);
+  abstract GuestBus wire(Machinery machinery, DomainBoot boot);
+
+  /** The vCPUs are gone: no device may reach memory any more, nor be reached by a timer. */
+  void stopDevices() {}
+
+  /** Where firmware begins, in the state after a reset but for the place. */
+  private CpuState firmwareEntry() {
+    CpuState state = vcpus.getFirst().cpu().state();
+    state.cs.set(FIRMWARE_SEGMENT, (long) FIRMWARE_SEGMENT << 4, state.cs.limit,
+        state.cs.attributes);
+    state.rip = FIRMWARE_ENTRY;
+    return state;
+  }
 
   /** Builds all of it. If that fails, nothing is left. */
   final BuiltDomain assemble(Machinery machinery, DomainBoot boot, DomainListener listener)
@@ -98,10 +117,10 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
       populate(STORE_PAGE, PAGE, boot);
       populate(CONSOLE_PAGE, PAGE, boot);
       domain.setMemoryMap(entries(e820));
-      LoadedKernel kernel = load(boot, e820);
-      start(machinery, wire(machinery));
+      Optional<CpuState> entry = load(boot, e820);
+      start(machinery, wire(machinery, boot));
       domain.attach(this, listener);
-      vcpus.getFirst().start(kernel.state());
+      vcpus.getFirst().start(entry.orElseGet(this::firmwareEntry));
       domain.vcpus().getFirst().bringUp();
       BuiltDomain result = publish();
       built = true;
@@ -132,8 +151,28 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
     return map.array();
   }
 
-  private LoadedKernel load(DomainBoot boot, List<E820Entry> e820) throws BuildException {
+  /**
+   * Puts firmware into memory, which is to be entered at its reset vector below 1 MiB.
+   *
+   * @throws BuildException if this kind of domain has none
+   */
+  void placeFirmware(DomainBoot boot, List<E820Entry> e820) throws BuildException {
+    throw new BuildException(
+        Reason.NOT_A_KERNEL, kind().label() + " domains have no firmware: a kernel expected", null);
+  }
+
+  private DomainKind kind() {
+    return domain.kind();
+  }
+
+  /** Fills memory; the state in which the kernel starts, or nothing if firmware does. */
+  private Optional<CpuState> load(DomainBoot boot, List<E820Entry> e820) throws BuildException {
     AcpiTables.Blob acpi = acpiTables();
+    if (boot.kernel().isEmpty()) {
+      placeFirmware(boot, e820);
+      domain.memory().write(acpi.address(), acpi.bytes());
+      return Optional.empty();
+    }
     BootConfig config =
         BootConfig.of(e820)
             .withProtocol(protocol())
@@ -143,10 +182,10 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
       config = config.withInitrd(boot.ramdisk().get());
     }
     try (KernelImage image =
-        KernelImage.read(boot.kernel(), boot.unpackedKernel().orElse(null))) {
+        KernelImage.read(boot.kernel().get(), boot.unpackedKernel().orElse(null))) {
       LoadedKernel loaded = KernelLoader.load(image, domain.memory(), config);
       domain.memory().write(acpi.address(), acpi.bytes());
-      return loaded;
+      return Optional.of(loaded.state());
     } catch (KernelFormatException e) {
       Reason reason =
           switch (e.reason()) {
@@ -220,6 +259,7 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
 
   @Override
   public final void destroyed() {
+    stopDevices();
     vm.close();
   }
 }

@@ -343,6 +343,11 @@ public final class Domain {
     listener.shutDown(this, reason);
   }
 
+  /** Presses the power button, if the domain has one: a guest that listens shuts down. */
+  public void pressPowerButton() {
+    port.pressPowerButton();
+  }
+
   /** The domain broke the rules of the machine: it ends alone, with a report. */
   public void crash(String why) {
     synchronized (this) {

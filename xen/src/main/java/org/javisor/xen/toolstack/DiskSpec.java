@@ -47,7 +47,8 @@ public record DiskSpec(
     boolean discard = true;
     // Old prefixes name the format, or say nothing we need.
     Matcher prefix = PREFIX.matcher(rest);
-    if (prefix.matches()) {
+    boolean formatKnown = prefix.matches();
+    if (formatKnown) {
       format = prefix.group(1).equals("qcow2") ? "qcow2" : "raw";
       rest = prefix.group(2);
     }
@@ -79,7 +80,10 @@ public record DiskSpec(
             throw new BadDisk("'" + key + "' is no parameter of a disk");
           }
           switch (position++) {
-            case 0 -> target = part.isEmpty() ? null : part;
+            case 0 -> {
+              target = part.isEmpty() ? null : part;
+              position += formatKnown ? 1 : 0; // Then there is no field for it.
+            }
             case 1 -> format = part.isEmpty() ? format : part;
             case 2 -> {
               boolean suffixed = part.endsWith(":cdrom");
@@ -166,6 +170,15 @@ public record DiskSpec(
       return 1 << 28 | disk << 8 | partition;
     }
     throw new BadDisk("vdev '" + vdev + "' has no number");
+  }
+
+  /** The place on an HVM domain's ATA controller, or -1 if the disk is not emulated. */
+  int idePlace() {
+    Matcher xvd = XVD.matcher(vdev);
+    if (xvd.matches() && xvd.group(2).isEmpty() && xvd.group(1).length() == 1) {
+      return xvd.group(1).charAt(0) < 'e' ? xvd.group(1).charAt(0) - 'a' : -1;
+    }
+    return vdev.matches("hd[a-d]") ? vdev.charAt(2) - 'a' : -1;
   }
 
   /** The same with a target that is relative to a folder. */

@@ -13,5 +13,5 @@ interface Session {
    *
    * @param whenAttached runs when the console is attached: nothing of its output is missed
    */
-  void console(GuestDomain guest, Runnable whenAttached);
+  void console(DomainConsole console, Runnable whenAttached);
 }

@@ -141,14 +141,13 @@ public final class XenServer implements AutoCloseable {
     }
 
     @Override
-    public void console(GuestDomain guest, Runnable whenAttached) {
+    public void console(DomainConsole console, Runnable whenAttached) {
       queue(Frames.CONSOLE, new byte[0]);
       Consumer<byte[]> viewer = bytes -> queue(Frames.OUTPUT, bytes);
-      DomainConsole console = guest.console();
       console.attach(viewer);
       Consumer<GuestDomain> onEnd =
           ended -> {
-            if (ended.console() == console) {
+            if (ended.has(console)) {
               left.countDown();
             }
           };
@@ -177,9 +176,7 @@ public final class XenServer implements AutoCloseable {
           if (frame.type() == Frames.EXIT) {
             break;
           }
-          host.guests().stream()
-              .filter(g -> g.console() == console)
-              .forEach(g -> g.consoleBackend().type(frame.bytes(), frame.bytes().length));
+          console.type(frame.bytes());
         }
       } catch (IOException e) {
         // The client has hung up, which is a way of leaving.

@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
 import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.HypercallTable;
 import org.javisor.xen.hypervisor.Hypervisor;
 import org.javisor.xen.hypervisor.ShutdownReason;
@@ -202,18 +203,31 @@ final class XlCommands {
     GuestDomain guest = host.create(config);
     Runnable run = paused ? () -> {} : guest.domain()::unpause;
     if (console) {
-      s.console(guest, run);
+      s.console(guest.consoles().primary(), run);
     } else {
       run.run();
     }
   }
 
   private void console(Words words, Session s) throws ToolException {
-    words.option("-t", "--type");
-    words.option("-n", "--num");
+    Optional<String> type = words.option("-t", "--type");
+    Optional<String> number = words.option("-n", "--num");
     GuestDomain guest = domain(words.next("a domain"));
     words.end();
-    s.console(guest, () -> {});
+    if (number.isPresent() && !number.get().equals("0")) {
+      throw usage("console " + number.get(), "0, the only one,");
+    }
+    DomainConsole console =
+        switch (type.orElse("")) {
+          case "" -> guest.consoles().primary();
+          case "pv" -> guest.consoles().pv();
+          case "serial" ->
+              guest.consoles()
+                  .serial()
+                  .orElseThrow(() -> usage("-t serial", "an HVM domain with a serial line"));
+          default -> throw usage("-t " + type.get(), "pv or serial");
+        };
+    s.console(console, () -> {});
   }
 
   private void pause(Words words) throws ToolException {
@@ -241,10 +255,21 @@ final class XlCommands {
 
   private void shutdown(Words words, Session s, String how) throws ToolException {
     boolean wait = words.flag("-w", "--wait");
-    words.flag("-F");
+    boolean fallback = words.flag("-F");
     List<GuestDomain> guests = some(words);
     for (GuestDomain guest : guests) {
-      guest.requestShutdown(how);
+      if (guest.listens()) {
+        guest.requestShutdown(how);
+      } else if (fallback && how.equals("poweroff")) {
+        guest.domain().pressPowerButton();
+      } else {
+        throw new ToolException(
+            Reason.HOST_REFUSED,
+            guest.name() + " has no PV drivers to ask: "
+                + (guest.config().kind() == DomainKind.HVM && how.equals("poweroff")
+                    ? "-F presses its power button"
+                    : "wait until its kernel is up, or destroy it"));
+      }
       s.out((how.equals("reboot") ? "Rebooting" : "Shutting down") + " domain " + guest.id()
           + "\n");
     }
