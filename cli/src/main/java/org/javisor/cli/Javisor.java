@@ -46,6 +46,7 @@ public final class Javisor extends Verb {
     spec().addSubcommand("image", new ImageVerb().spec());
     spec().addSubcommand("create", new CreateVerb().spec());
     spec().addSubcommand("xl", new XlVerb().spec());
+    spec().addSubcommand("top", new TopVerb().spec());
     spec().addSubcommand("xen-host", new XenHostVerb().spec());
   }
 

@@ -2,6 +2,7 @@ package org.javisor.xen.domain;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -15,7 +16,9 @@ import org.javisor.pc.loader.BootProtocol;
 import org.javisor.pc.loader.E820Entry;
 import org.javisor.pc.loader.KernelFormatException;
 import org.javisor.pc.loader.KernelImage;
+import org.javisor.pc.loader.KernelInspector;
 import org.javisor.pc.loader.KernelLoader;
+import org.javisor.pc.loader.KernelReport;
 import org.javisor.pc.loader.LoadedKernel;
 import org.javisor.xen.domain.BuildException.Reason;
 import org.javisor.xen.hypervisor.Domain;
@@ -42,6 +45,9 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   /** Where the pages of console and xenstore are: no RAM, and nothing of a PC. */
   static final E820Entry SPECIAL_PAGES =
       new E820Entry(0xfeff_0000L, 0x1_0000, E820Entry.RESERVED);
+
+  /** Beside its RAM a domain owns the pages of tables, console and xenstore. */
+  private static final long EXTRA_PAGES = 64;
 
   /** The reset vector of firmware in RAM below 1 MiB. */
   private static final int FIRMWARE_SEGMENT = 0xf000;
@@ -73,8 +79,10 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   /** A domain without anything in it. */
   static Domain create(Machinery machinery, DomainBoot boot, DomainKind kind)
       throws BuildException {
-    // Beside its memory it owns the pages of tables, console and xenstore.
-    long pages = boot.maxMemoryBytes() / PAGE + 64;
+    long pages = boot.maxMemoryBytes() / PAGE + EXTRA_PAGES;
+    if (boot.memoryBytes() / PAGE + EXTRA_PAGES > machinery.hypervisor().freePages()) {
+      throw tooLittle(machinery.hypervisor(), boot);
+    }
     try {
       return machinery
           .hypervisor()
@@ -134,14 +142,17 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
 
   final void populate(long gpa, long size, DomainBoot boot) throws BuildException {
     if (size > 0 && !domain.populate(gpa, size / PAGE)) {
-      throw new BuildException(
-          Reason.TOO_LITTLE_MEMORY,
-          "the host has %d MiB free, too little for a domain of %d MiB: give it less memory, or"
-              .formatted(
-                  domain.host().freePages() * PAGE >> 20, boot.memoryBytes() >> 20)
-              + " destroy another",
-          null);
+      throw tooLittle(domain.host(), boot);
     }
+  }
+
+  private static BuildException tooLittle(Hypervisor hypervisor, DomainBoot boot) {
+    return new BuildException(
+        Reason.TOO_LITTLE_MEMORY,
+        "domains have %d MiB left, too little for one of %d MiB: give it less memory, destroy"
+            .formatted(hypervisor.freePages() * PAGE >> 20, boot.memoryBytes() >> 20)
+            + " another, or start the host with more (--host-memory)",
+        null);
   }
 
   /** The memory map as {@code XENMEM_memory_map} gives it. */
@@ -193,7 +204,29 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
             case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
             default -> Reason.NOT_A_KERNEL;
           };
-      throw new BuildException(reason, e.getMessage(), e);
+      String message = e.getMessage();
+      if (reason == Reason.NOT_A_KERNEL) {
+        message += "; " + possibleKinds(boot.kernel().get());
+      }
+      throw new BuildException(reason, message, e);
+    }
+  }
+
+  /** What a kernel that cannot be this kind of domain can be, for a person. */
+  private static String possibleKinds(Path kernel) {
+    try {
+      KernelReport report = KernelInspector.inspect(kernel);
+      List<String> kinds =
+          report.answers().entrySet().stream()
+              .filter(e -> e.getKey() != KernelReport.Ability.VIRTIO_GUEST)
+              .filter(e -> e.getValue().verdict() == KernelReport.Verdict.YES)
+              .map(e -> e.getKey().title())
+              .toList();
+      return kinds.isEmpty()
+          ? "its notes do not say that it can be any kind of Xen guest"
+          : "by its notes it can be a " + String.join(", ", kinds);
+    } catch (KernelFormatException e) {
+      return "it can be no kind of Xen guest";
     }
   }
 

@@ -28,6 +28,8 @@ public record DiskSpec(
   private static final Pattern OTHER = Pattern.compile("(hd|sd)([a-z])([0-9]{0,2})");
   private static final Pattern NUMBERED = Pattern.compile("d([0-9]+)(?:p([0-9]+))?");
 
+  private static final List<String> FORMATS = List.of("raw", "qcow2");
+
   /** A disk that cannot be understood. */
   static final class BadDisk extends Exception {
     private static final long serialVersionUID = 1L;
@@ -79,11 +81,11 @@ public record DiskSpec(
           if (equals >= 0) {
             throw new BadDisk("'" + key + "' is no parameter of a disk");
           }
+          if (position == 1 && formatKnown && !part.isEmpty() && !FORMATS.contains(part)) {
+            position++; // Behind a prefix there need not be a field for the format.
+          }
           switch (position++) {
-            case 0 -> {
-              target = part.isEmpty() ? null : part;
-              position += formatKnown ? 1 : 0; // Then there is no field for it.
-            }
+            case 0 -> target = part.isEmpty() ? null : part;
             case 1 -> format = part.isEmpty() ? format : part;
             case 2 -> {
               boolean suffixed = part.endsWith(":cdrom");
@@ -100,7 +102,7 @@ public record DiskSpec(
       throw new BadDisk("no vdev: xvda, for example, expected");
     }
     number(vdev);
-    if (!List.of("raw", "qcow2").contains(format)) {
+    if (!FORMATS.contains(format)) {
       throw new BadDisk("format '" + format + "': raw or qcow2 expected");
     }
     if (target == null && !cdrom) {

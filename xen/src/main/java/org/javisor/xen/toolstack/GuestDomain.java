@@ -479,6 +479,16 @@ public final class GuestDomain {
     store.put(client, "/local/domain/" + id() + "/control/sysrq", String.valueOf(key));
   }
 
+  /** Asks the guest's kernel to use so many of its vCPUs. */
+  void setVcpus(int count) {
+    for (int i = 0; i < config.vcpus(); i++) {
+      store.put(
+          client,
+          "/local/domain/" + id() + "/cpu/" + i + "/availability",
+          i < count ? "online" : "offline");
+    }
+  }
+
   /** Has the guest's balloon give memory back, or take it. */
   void setMemoryTarget(long mib) {
     domain.setMaxPages(Math.max(mib, config.memoryMib()) * MIB / 4096 + 16);

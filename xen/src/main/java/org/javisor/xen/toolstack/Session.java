@@ -8,6 +8,9 @@ interface Session {
   /** Prints to the client's standard error. */
   void error(String text);
 
+  /** Waits so many milliseconds; returns whether the client is still there. */
+  boolean stays(long millis);
+
   /**
    * Shows a domain's console until the client leaves it or the domain ends for good.
    *

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
@@ -138,6 +139,16 @@ public final class XenServer implements AutoCloseable {
     @Override
     public void error(String text) {
       queue(Frames.ERROR, (text + "\n").getBytes(StandardCharsets.UTF_8));
+    }
+
+    @Override
+    public boolean stays(long millis) {
+      try {
+        return !left.await(millis, TimeUnit.MILLISECONDS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return false;
+      }
     }
 
     @Override
