@@ -59,6 +59,9 @@ final class Layout {
   /** Which parts of frames hold code: {@code Core.coverage}. */
   static final int COVERAGE = WORDS + 512;
 
+  /** How often traced blocks were entered, 8 bytes each. */
+  static final int HITS = WORDS + 520;
+
   /** Where an access goes on that needs no second check. */
   static final int CONTINUE = WORDS + 432;
 

@@ -230,9 +230,12 @@ final class PageWalk {
     e.shift(true, 4, RCX, 12);
     e.b(0x48, 0xf7, 0xd9); // neg rcx: an empty tag
     e.test(S1, W);
-    int writable = e.jumpIf(NOT_ZERO);
+    int readOnly = e.jumpIf(ZERO);
+    noteWritable();
+    int noted = e.jump();
+    e.land(readOnly);
     e.mov(RDX, RCX);
-    e.land(writable);
+    e.land(noted);
     e.gsIndexed(true, 0x89, RDX, RAX, 3, Layout.tlbTags(part, true));
     note();
     recheckFlags();
@@ -300,6 +303,30 @@ final class PageWalk {
     e.gsIndexed(true, 0x89, RCX, RAX, 3, Layout.tlbTags(part, true));
     e.land(stillFree);
     e.land(single);
+  }
+
+  /** As the MMU does for a frame, RSI, that may be written through an entry, RAX. */
+  private void noteWritable() {
+    e.lea(false, RBX, RAX, NONE, 0, part * VcpuBlock.TLB_ENTRIES + 1);
+    e.gsLoad(RCX, VcpuBlock.WRITABLE_SLOTS);
+    e.memory(true, 0x8d, RCX, RCX, RSI, 2, 0); // lea rcx, [rcx + 4 * rsi]
+    e.b(0x66, 0x39, 0x19); // cmp [rcx], bx
+    int known = e.jumpIf(ZERO);
+    e.b(0x66, 0x39);
+    e.b(0x59, 0x02); // cmp [rcx + 2], bx
+    int knownToo = e.jumpIf(ZERO);
+    e.b(0x66, 0x83);
+    e.b(0x79, 0x02, 0x00); // cmp word [rcx + 2], 0
+    int many = e.jumpIf(NOT_ZERO);
+    e.b(0xc1, 0x21, 0x10); // shl dword [rcx], 16
+    e.b(0x66, 0x89, 0x19); // mov [rcx], bx
+    int added = e.jump();
+    e.land(many);
+    e.b(0xc7, 0x01);
+    e.i32(-1); // mov dword [rcx], -1
+    e.land(added);
+    e.land(knownToo);
+    e.land(known);
   }
 
   /** Notes the entry as filled, for flushes. RAX: the index. */

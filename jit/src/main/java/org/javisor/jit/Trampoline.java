@@ -66,6 +66,9 @@ final class Trampoline {
   /** The same for the x87 and vector registers. */
   final long loadX87;
 
+  /** Ends a run where an indirect jump leads, with {@link JitTranslator#FINISHED}. */
+  final long finish;
+
   /** Where to enter: nothing loaded, vector registers, or x87 and vector registers. */
   private final long[] enters = new long[3];
 
@@ -83,6 +86,10 @@ final class Trampoline {
     }
     exit = enter + e.length();
     exit(e);
+    e.alignTo(16);
+    finish = enter + e.length();
+    e.movImmediate(RCX, JitTranslator.FINISHED);
+    e.land(e.jump(), (int) (exit - enter));
     e.alignTo(16);
     loadVectors = enter + e.length();
     e.gsLoad32(RCX, VcpuBlock.MXCSR);
