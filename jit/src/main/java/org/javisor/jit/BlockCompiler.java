@@ -98,6 +98,9 @@ final class BlockCompiler {
 
   private final int[] exitSizes = new int[8 * MAX];
 
+  /** Where the code of a plain store behind its check ends, or -1. */
+  private final int[] exitSplits = new int[8 * MAX];
+
   /** And where what it checks begins. */
   private final int[] exitEnds = new int[8 * MAX];
 
@@ -225,11 +228,27 @@ final class BlockCompiler {
     addendLost = false;
     int begin = e.length();
     boolean ends = instruction();
+    if (exits == exitsBefore[index] + 1 && isPlainStore()) {
+      exitSplits[exits - 1] = e.length();
+    }
     if (k.constant && !interpreted) {
       k.code = java.util.Arrays.copyOfRange(e.code(), begin, e.length());
       k.losesAddend = addendLost;
     }
     return ends;
+  }
+
+  /** Whether the instruction does nothing but store an operand, by one access that may cross pages. */
+  private boolean isPlainStore() {
+    Op op = in.form.op();
+    return (op == Op.MOV || op == Op.SIMD)
+        && in.isMemory()
+        && in.form.writesDestination()
+        && !in.form.readsDestination()
+        && !interpreted
+        && exitRetries[exits - 1] >= 0
+        && exitEnds[exits - 1] >= 0
+        && (exitSizes[exits - 1] & 1) != 0;
   }
 
   private boolean again(KnownInstruction k) {
@@ -340,7 +359,7 @@ final class BlockCompiler {
       if (exitRetries[i] < 0) {
         coldExit(exitSites[i]);
       } else {
-        walk(exitSites[i], exitRetries[i], exitSizes[i], exitEnds[i]);
+        walk(exitSites[i], exitRetries[i], exitSizes[i], exitEnds[i], exitSplits[i]);
       }
     }
     block.entry = start;
@@ -382,11 +401,12 @@ final class BlockCompiler {
   private void exitFrom(int jump, int site) {
     exitJumps[exits] = jump;
     exitRetries[exits] = -1;
+    exitSplits[exits] = -1;
     exitSites[exits++] = site;
   }
 
   /** Walks the page tables and checks again; what the walk does not do is an exit. */
-  private void walk(int site, int retry, int access, int end) {
+  private void walk(int site, int retry, int access, int end, int splitEnd) {
     boolean write = (access & 1) != 0;
     cold.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
     cold.gsStore(S1, Layout.LAST_BYTE);
@@ -398,9 +418,27 @@ final class BlockCompiler {
       }
       cold.gsStore(S1, Layout.CONTINUE);
     }
+    int split = -1;
+    if (access >> 1 > 1 && write) {
+      if (splitEnd < 0) {
+        cold.movImmediate(S1, 0);
+      } else {
+        cold.b(0x4c, 0x8d, 0x25); // lea r12, [rip + what is known below]
+        split = cold.length();
+        cold.i32(0);
+      }
+      cold.gsStore(S1, Layout.SPLIT);
+    }
     cold.movImmediate(S0, site);
     coldAddress(S1, retry);
     coldJump(trampoline.walk(part, write));
+    if (split >= 0) {
+      cold.patch32(split, cold.length() - (split + 4));
+      cold.bytes(e.code(), end, splitEnd - end);
+      coldAddress(S1, splitEnd);
+      cold.gsStore(S1, Layout.CONTINUE);
+      coldJump(trampoline.split);
+    }
   }
 
   /** lea to, [rip + what is at an offset of the block]. */
@@ -457,7 +495,9 @@ final class BlockCompiler {
     e.gsJumpIndexed(S1, Layout.jumpCode(part));
     int site = sites.add(block, Sites.INDIRECT, index, 0);
     exitFrom(attention, site);
-    exitFrom(miss, site);
+    e.land(miss, coldOffset());
+    cold.gsStore32Immediate(Layout.LOOKUP_SITE, site);
+    coldJump(trampoline.lookUp(part));
   }
 
   // ---- registers and memory ---------------------------------------------------------------

@@ -68,6 +68,8 @@ final class JitTranslator implements Translator {
 
   private final SlotList globalJumps = new SlotList();
 
+  private final BlockIndex index;
+
   /** What of the guest's registers the code that is entered next expects in the host's. */
   private int loaded = Trampoline.NOTHING;
 
@@ -118,6 +120,7 @@ final class JitTranslator implements Translator {
     for (int part = 0; part < 3; part++) {
       clearJumps(part);
     }
+    index = new BlockIndex(block, core.arena());
     storeEpochs();
   }
 
@@ -156,6 +159,7 @@ final class JitTranslator implements Translator {
     if (sse != lastSse) {
       lastSse = sse;
       flush();
+      index.forget();
     }
     if (core.smap() != lastSmap) {
       lastSmap = core.smap();
@@ -384,6 +388,7 @@ final class JitTranslator implements Translator {
     if (!branched(site)) {
       return slow(sites.block(site), sites.info(site));
     }
+    index.countAgain();
     return core.interrupted() ? 0 : find(core.rip(), part);
   }
 
@@ -509,6 +514,7 @@ final class JitTranslator implements Translator {
     RawMemory.put64(block + Layout.jumpTag(slot), -rip);
     RawMemory.put64(block + Layout.jumpTarget(slot), code);
     (lastGlobal ? globalJumps : localJumps).add(slot);
+    index.add(rip, part, lastFrame, lastGlobal, code);
   }
 
   /** Has indirect jumps to an address end the run, or no longer. */
@@ -570,6 +576,7 @@ final class JitTranslator implements Translator {
   @Override
   public void flush() {
     spaces.clear();
+    index.flush();
     localEpoch = newEpoch();
     globalEpoch = newEpoch();
     clear(localJumps);
@@ -584,6 +591,7 @@ final class JitTranslator implements Translator {
       spaces.save(currentSpace, localEpoch, localJumps, block);
     }
     clear(localJumps);
+    index.switchAddressSpace();
     currentSpace = pcid;
     AddressSpaces.Space space = keep ? spaces.find(pcid) : null;
     if (space == null) {
@@ -647,6 +655,7 @@ final class JitTranslator implements Translator {
     globalJumps.clear();
     codePages.clear();
     spaces.clear();
+    index.forget();
   }
 
   @Override

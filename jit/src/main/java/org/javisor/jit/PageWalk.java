@@ -354,7 +354,7 @@ final class PageWalk {
 
   /**
    * An access across two pages that are both in the TLB: if they are neighbours on the host, too, it
-   * goes on as one; otherwise the bytes of a load are put together.
+   * goes on as one; otherwise the bytes of a load are put together, and those of a store taken apart.
    */
   private void crossing() {
     e.gs(true, 0x83, 7, Layout.CONTINUE);
@@ -368,7 +368,9 @@ final class PageWalk {
     e.mov(S1, RCX);
     e.rr(true, 0x3b, RCX, RBX);
     if (write) {
-      bailIf(NOT_ZERO);
+      int neighbours = e.jumpIf(ZERO);
+      split();
+      e.land(neighbours);
     } else {
       int neighbours = e.jumpIf(ZERO);
       // RDX: the second page. RSI, RDI and RCX for REP MOVSB.
@@ -390,6 +392,33 @@ final class PageWalk {
     }
     restore();
     e.gsJump(Layout.CONTINUE);
+  }
+
+  /**
+   * Has a store go where its bytes can be taken from. RDX: the second page; RCX and RBX: what to add
+   * for the host's addresses of both.
+   */
+  private void split() {
+    e.gs(true, 0x83, 7, Layout.SPLIT);
+    e.b(0); // cmp qword gs:[SPLIT], 0
+    bailIf(ZERO);
+    e.lea(true, RAX, S2, RCX, 0, 0);
+    e.gsStore(RAX, Layout.SPLIT_FIRST);
+    e.lea(true, RAX, RDX, RBX, 0, 0);
+    e.gsStore(RAX, Layout.SPLIT_SECOND);
+    e.mov(RAX, RDX);
+    e.rr(true, 0x2b, RAX, S2);
+    e.gsStore(RAX, Layout.SPLIT_COUNT);
+    e.gsLoad(RAX, Layout.LAST_BYTE);
+    e.rr(true, 0x2b, RAX, RDX);
+    e.lea(true, RAX, RAX, NONE, 0, 1);
+    e.gsStore(RAX, Layout.SPLIT_REST);
+    e.b(0xf3, 0x48, 0x0f);
+    e.b(0xae, 0xc8); // rdgsbase rax
+    e.lea(true, S1, RAX, NONE, 0, Layout.CROSSING);
+    e.rr(true, 0x2b, S1, S2);
+    restore();
+    e.gsJump(Layout.SPLIT);
   }
 
   /** Loads the addend of the page in RDX. */
