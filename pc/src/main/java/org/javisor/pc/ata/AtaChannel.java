@@ -68,6 +68,20 @@ final class AtaChannel {
     drive.reset();
   }
 
+  /** Takes a drive off the cable; what it is doing ends unseen. */
+  synchronized void detach(int number) {
+    AtaDevice drive = drives[number];
+    drives[number] = null;
+    if (pioDrive == drive) {
+      pioDrive = null;
+      pio = Pio.NONE;
+    }
+    if (selected == number) {
+      interruptPending = false;
+      drive();
+    }
+  }
+
   /** Power-on, and the reset line of the bus. */
   synchronized void reset() {
     control = 0;

@@ -33,6 +33,7 @@ public final class PiixIde extends PciDevice {
   private final AtaChannel[] channels = new AtaChannel[2];
   private final Bus.Claim[][] claims = new Bus.Claim[2][];
   private final boolean[] taken = new boolean[DRIVES];
+  private final boolean[] disks = new boolean[DRIVES];
 
   /** Gives the board's interrupts. */
   @FunctionalInterface
@@ -56,11 +57,22 @@ public final class PiixIde extends PciDevice {
   /** Puts a disk into place {@code drive}, while the machine is being built. */
   public void attachDisk(int drive, BlockDevice disk, Optional<String> serial) {
     attach(drive, new AtaDisk(disk, serial));
+    disks[drive] = true;
   }
 
   /** Puts a CD-ROM drive with a disc in it into place {@code drive}. */
   public void attachCdrom(int drive, BlockDevice disc, Optional<String> serial) {
     attach(drive, new AtapiCdrom(disc, serial));
+  }
+
+  /** Takes away the disks in places {@code first} to 3, while the guest does not use them. */
+  public void detachDisks(int first) {
+    for (int drive = first; drive < DRIVES; drive++) {
+      if (disks[drive]) {
+        disks[drive] = false;
+        channels[drive >> 1].detach(drive & 1);
+      }
+    }
   }
 
   private void attach(int drive, AtaDevice device) {

@@ -36,12 +36,13 @@ class AtaTest {
   private final RecordingLine irq = new RecordingLine();
   private final FakeDisk disk = new FakeDisk(8192);
   private final FakeDisk disc = new FakeDisk(4096);
+  private final PiixIde ide;
   private final PciBus pci = new PciBus(bus, (slot, pin) -> IrqLine.NONE, (a, d) -> {});
 
   AtaTest() {
     memory.mapRam(0, 4 << 20);
     bus.claimPorts(0xcf8, 8, pci);
-    PiixIde ide = new PiixIde(memory, bus, n -> n == 14 ? irq : IrqLine.NONE);
+    ide = new PiixIde(memory, bus, n -> n == 14 ? irq : IrqLine.NONE);
     ide.attachDisk(0, disk, Optional.of("SN-7"));
     ide.attachCdrom(1, disc, Optional.empty());
     pci.attach(1, 1, ide);
@@ -131,6 +132,18 @@ class AtaTest {
   }
 
   // ---- Disks ------------------------------------------------------------------------------
+
+  @Test
+  void aDiskThatWasTakenAwayAnswersNoMore() {
+    ide.detachDisks(1);
+    out(6, 0xa0);
+    assertEquals(READY, status());
+    ide.detachDisks(0);
+    assertEquals(0, status());
+    lba28(0x20, 0, 1);
+    assertEquals(0, status());
+    assertEquals(0xffff, bus.readPort(BASE, 2));
+  }
 
   @Test
   void resetShowsWhatIsThere() {
