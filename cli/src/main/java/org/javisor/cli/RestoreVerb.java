@@ -3,7 +3,7 @@ package org.javisor.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
@@ -65,7 +65,7 @@ final class RestoreVerb extends Verb {
   private MachineConfig config(Path path, SavedMachine saved) throws MachineException {
     try {
       return saved.config(
-          Optional.ofNullable(accelerator.getValue()), Set.of(), Optional.empty());
+          Optional.ofNullable(accelerator.getValue()), TraceSelection.NONE, Optional.empty());
     } catch (StateException e) {
       throw SavedMachine.invalid(path, e);
     }

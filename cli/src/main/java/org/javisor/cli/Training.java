@@ -3,28 +3,29 @@ package org.javisor.cli;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.Writer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.machine.SmallGuest;
-import org.javisor.machine.control.RuntimeFolder;
+import org.javisor.storage.image.DefaultGuest;
 import picocli.CommandLine;
 
 /**
  * What the launcher runs once to record which classes a start needs, so that later starts find them
- * ready. It does what users do, and says nothing.
+ * ready. It does what users do, and says nothing: asks for help, and boots the default guest, if that
+ * is there or somebody else is about to make it, saves and restores it.
  */
 final class Training {
-  private static final int ROM = 64 << 10;
+  private static final Clock CLOCK = Clock.host();
+  private static final long PATIENCE = 180_000_000_000L;
 
-  /** Where a CPU starts in the last 64 KiB under 4 GiB. */
-  private static final int RESET_VECTOR = 0xfff0;
-
-  private static final int START_MILLIS = 20_000;
+  /** What the default guest says before its prompt. */
+  private static final String READY = "guest ready";
 
   private Training() {}
 
-  public static void main(String[] args) throws Exception {
+  public static void main(String[] args) throws IOException, InterruptedException {
     SmallGuest.run();
     String[][] lines = {
       {"--help"}, {"--version"}, {"run", "--help"}, {"run", "--memory", "0", "--json"},
@@ -33,56 +34,56 @@ final class Training {
     for (String[] line : lines) {
       execute(line);
     }
-    aMachinesLife();
+    bootDefaultGuest();
   }
 
-  private static void execute(String... line) {
+  private static int execute(String... line) {
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
     CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);
     commandLine.getSubcommands().values().forEach(v -> v.setOut(nowhere).setErr(nowhere));
-    commandLine.execute(line);
+    return commandLine.execute(line);
   }
 
-  /** A machine with a disk and a network, whose firmware only loops: run, saved, restored, ended. */
-  private static void aMachinesLife() throws IOException, InterruptedException {
-    Path folder = Files.createTempDirectory("javisor-training-");
-    try {
-      byte[] image = new byte[ROM];
-      image[RESET_VECTOR] = (byte) 0xeb; // jmp to itself
-      image[RESET_VECTOR + 1] = (byte) 0xfe;
-      Path rom = Files.write(folder.resolve("rom"), image);
-      Path disk = Files.write(folder.resolve("disk"), new byte[1 << 20]);
-      Path saved = folder.resolve("saved");
-      String name = "training-" + ProcessHandle.current().pid();
-      String console = "file:" + folder.resolve("console");
-      lives(
-          name,
-          List.of("save", name, saved.toString()),
-          "run", "--firmware", rom.toString(), "--memory", "64M", "--disk", disk.toString(),
-          "--console", console, "--name", name);
-      lives(
-          name, List.of("destroy", name),
-          "restore", saved.toString(), "--console", console, "--name", name);
-    } finally {
-      for (String file : List.of("rom", "disk", "saved", "console")) {
-        Files.deleteIfExists(folder.resolve(file));
+  private static void bootDefaultGuest() throws IOException, InterruptedException {
+    long end = CLOCK.nanos() + PATIENCE;
+    while (new DefaultGuest(line -> {}).current().isEmpty()) {
+      if (CLOCK.nanos() > end) {
+        return;
       }
+      Thread.sleep(1000);
+    }
+    Path folder = Files.createTempDirectory("javisor-training-");
+    Path console = folder.resolve("console");
+    Path saved = folder.resolve("saved");
+    try {
+      String name = "training-" + ProcessHandle.current().pid();
+      Thread guest = start("run", "--name", name, "--console", "file:" + console);
+      while (guest.isAlive() && CLOCK.nanos() < end && !isReady(console)) {
+        Thread.sleep(200);
+      }
+      execute("stats", name);
+      execute("save", name, saved.toString());
+      guest.join(5000);
+      Thread restored =
+          start("restore", saved.toString(), "--name", name, "--console", "file:" + console);
+      while (restored.isAlive() && CLOCK.nanos() < end && execute("stats", name) != 0) {
+        Thread.sleep(20);
+      }
+      execute("destroy", name);
+      restored.join(5000);
+    } finally {
+      Files.deleteIfExists(console);
+      Files.deleteIfExists(saved);
       Files.delete(folder);
     }
   }
 
-  /** Begins a machine's life, and has another command end it. */
-  private static void lives(String name, List<String> end, String... beginning)
-      throws IOException, InterruptedException {
-    Thread life = Thread.ofPlatform().daemon().start(() -> execute(beginning));
-    Path socket = RuntimeFolder.ofUser().socket(name);
-    for (int waited = 0; !Files.exists(socket) && life.isAlive() && waited < START_MILLIS;
-        waited += 10) {
-      Thread.sleep(10);
-    }
-    execute("list");
-    execute("stats", name);
-    execute(end.toArray(String[]::new));
-    life.join(START_MILLIS);
+  private static boolean isReady(Path console) throws IOException {
+    return Files.exists(console)
+        && Files.readString(console, StandardCharsets.ISO_8859_1).contains(READY);
+  }
+
+  private static Thread start(String... line) {
+    return Thread.ofPlatform().daemon().start(() -> execute(line));
   }
 }

@@ -162,7 +162,11 @@ public final class Machine implements AutoCloseable {
       MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
       MachineListener listener, Optional<SavedMachine> saved, boolean paused)
       throws MachineException, StateException, IOException {
-    AcceleratorChoice choice = AcceleratorChoice.of(config.accelerator());
+    AcceleratorChoice choice =
+        AcceleratorChoice.of(config.accelerator(), config.cpus(), listener::message);
+    if (!config.trace().blocks().isEmpty()) {
+      choice.requireForTracedBlocks();
+    }
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();
     if (saved.isPresent()) {
