@@ -82,7 +82,7 @@ final class Port implements CharacterPort {
       outputOf = console.session();
       outputOpen = false;
       outputBefore = state.outputDone;
-      wanting = state.wanting;
+      wanting |= state.wanting; // Whoever came before this is to come again, too.
     }
   }
 
