@@ -13,7 +13,9 @@ public enum TraceCategory {
   /** Every external interrupt that is delivered. */
   IRQ,
   /** Every block of instructions when it is entered: much output. */
-  BLOCKS;
+  BLOCKS,
+  /** Of single blocks the guest's code, what it was translated to, and how often that was entered. */
+  BLOCK;
 
   /** The name as users write it. */
   public String label() {

@@ -83,7 +83,9 @@ final class CreateVerb extends Verb {
     String text = Files.readString(path) + "\n" + String.join("\n", settings) + "\n";
     try {
       GuestConfig config = GuestConfig.parse(path.toString(), text, here, warning -> {});
-      RunVerb.readable("kernel", config.kernel());
+      if (config.kernel().isPresent()) {
+        RunVerb.readable("kernel", config.kernel().get());
+      }
       if (config.ramdisk().isPresent()) {
         RunVerb.readable("ramdisk", config.ramdisk().get());
       }

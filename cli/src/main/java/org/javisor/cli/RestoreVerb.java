@@ -3,7 +3,7 @@ package org.javisor.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
@@ -35,7 +35,8 @@ final class RestoreVerb extends Verb {
     super("restore", "Go on with a machine that was saved.");
     spec().addPositional(file);
     options(
-        accelerator, control.console, control.noReboot, control.name, control.detach,
+        accelerator, control.console, control.virtioConsole, control.noReboot, control.name,
+        control.detach,
         control.detached,
         control.startPaused);
   }
@@ -49,7 +50,10 @@ final class RestoreVerb extends Verb {
       if (control.detaches()) {
         return new DetachedStart(control, messages).start(spec(), saved.name());
       }
-      return new MachineRunner(messages, control, control.console.getValue(), null, List.of())
+      String[] given = control.virtioConsole.getValue();
+      List<String> ports = given == null ? saved.ports() : List.of(given);
+      return new MachineRunner(
+          messages, control, control.console.getValue(), null, ports, true)
           .run(
               config,
               saved.name(),
@@ -61,7 +65,7 @@ final class RestoreVerb extends Verb {
   private MachineConfig config(Path path, SavedMachine saved) throws MachineException {
     try {
       return saved.config(
-          Optional.ofNullable(accelerator.getValue()), Set.of(), Optional.empty());
+          Optional.ofNullable(accelerator.getValue()), TraceSelection.NONE, Optional.empty());
     } catch (StateException e) {
       throw SavedMachine.invalid(path, e);
     }

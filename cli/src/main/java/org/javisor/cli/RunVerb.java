@@ -8,10 +8,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
-import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.time.Entropy;
 import org.javisor.machine.DiskConfig;
 import org.javisor.machine.MachineConfig;
@@ -76,8 +75,8 @@ final class RunVerb extends Verb {
           "--cpus",
           "N",
           Integer.class,
-          "Virtual CPUs. Default: as many as the host has, at most 2; here ${DEFAULT-VALUE}")
-          .defaultValue(Integer.toString(MachineConfig.defaultCpus()))
+          "Virtual CPUs. Default: as many as the host has, at most 2; here "
+              + MachineConfig.defaultCpus(MachineConfig.AUTO))
           .build();
   private final OptionSpec cpuModel =
       option(
@@ -94,8 +93,8 @@ final class RunVerb extends Verb {
           "--accel",
           "NAME",
           String.class,
-          "Who executes the guest: interp, kvm, or auto for the best here. Default:"
-              + " ${DEFAULT-VALUE}")
+          "Who executes the guest: interp, jit, kvm, or auto for the best here; check for jit with"
+              + " each block compared with interp. Default: ${DEFAULT-VALUE}")
           .defaultValue(MachineConfig.AUTO)
           .build();
   private final OptionSpec disk =
@@ -120,14 +119,6 @@ final class RunVerb extends Verb {
           "When the host fails at a disk: report tells the guest, stop holds the machine until there"
               + " is room. Default: ${DEFAULT-VALUE}")
           .defaultValue("report")
-          .build();
-  private final OptionSpec virtioConsole =
-      option(
-          "--virtio-console",
-          "WHERE",
-          String[].class,
-          "A VirtIO terminal, /dev/hvc0 in the guest: stdio, file:PATH or socket:PATH. With NAME=WHERE"
-              + " a channel, /dev/virtio-ports/NAME. May be given again.")
           .build();
   private final OptionSpec debugConsole =
       option(
@@ -157,10 +148,9 @@ final class RunVerb extends Verb {
       option(
           "--trace",
           "WHAT",
-          TraceCategory[].class,
-          "Trace to standard error: exceptions, unknown, msr, irq, blocks.")
-          .auxiliaryTypes(TraceCategory.class)
-          .converters(RunVerb::traceCategory)
+          String[].class,
+          "Trace to standard error: " + TraceSelection.syntax()
+              + ". The last shows what the translator makes of the block at an address.")
           .splitRegex(",")
           .build();
 
@@ -171,7 +161,7 @@ final class RunVerb extends Verb {
     options(
         kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk,
         cdrom, net,
-        share, onDiskError, control.console, virtioConsole,
+        share, onDiskError, control.console, control.virtioConsole,
         debugConsole, debugExit, control.noReboot, gdb, trace, control.name, control.detach,
         control.detached, control.startPaused);
   }
@@ -188,7 +178,7 @@ final class RunVerb extends Verb {
     }
     MachineRunner runner =
         new MachineRunner(messages, control, control.console.getValue(), debugConsole.getValue(),
-            texts(virtioConsole));
+            texts(control.virtioConsole), false);
     if (control.detaches()) {
       return new DetachedStart(control, messages).start(spec());
     }
@@ -196,7 +186,8 @@ final class RunVerb extends Verb {
   }
 
   private MachineConfig config(Messages messages) throws UserError, MachineException {
-    int count = cpus.<Integer>getValue();
+    Integer given = cpus.getValue();
+    int count = given == null ? MachineConfig.defaultCpus(accelerator.getValue()) : given;
     if (count < 1 || count > MachineConfig.MAX_CPUS) {
       throw new UserError(
           ExitCode.USAGE, "--cpus " + count + ": 1 to " + MachineConfig.MAX_CPUS + " expected");
@@ -220,7 +211,6 @@ final class RunVerb extends Verb {
     } else {
       readable("--kernel", image);
     }
-    TraceCategory[] traced = trace.getValue();
     List<DiskConfig> disks = disks();
     List<NetConfig> nets = nets();
     List<ShareConfig> shares = shares();
@@ -235,7 +225,7 @@ final class RunVerb extends Verb {
         count,
         model(),
         accelerator.getValue(),
-        traced == null ? Set.of() : Set.of(traced),
+        traced(),
         Optional.ofNullable(gdb.<TcpAddress>getValue()).map(TcpAddress::socketAddress),
         debugExit.getValue() == null
             ? OptionalInt.empty()
@@ -362,15 +352,12 @@ final class RunVerb extends Verb {
     }
   }
 
-  private static TraceCategory traceCategory(String text) {
-    for (TraceCategory category : TraceCategory.values()) {
-      if (category.label().equals(text)) {
-        return category;
-      }
+  private TraceSelection traced() throws UserError {
+    try {
+      return TraceSelection.parse(texts(trace));
+    } catch (IllegalArgumentException e) {
+      throw new UserError(ExitCode.USAGE, "--trace " + e.getMessage());
     }
-    throw new TypeConversionException(
-        "'" + text + "' cannot be traced: "
-            + labels(TraceCategory.values(), TraceCategory::label) + " expected");
   }
 
   private static BootProtocol bootProtocol(String text) {

@@ -14,7 +14,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.conformance.boot.BootedGuest;
 import org.javisor.machine.DiskConfig;
 import org.javisor.machine.MachineConfig;
@@ -65,7 +65,7 @@ class FirmwareIT {
         1,
         MachineConfig.DEFAULT_CPU_MODEL,
         MachineConfig.AUTO,
-        Set.of(),
+        TraceSelection.NONE,
         Optional.empty(),
         OptionalInt.empty(),
         disks,

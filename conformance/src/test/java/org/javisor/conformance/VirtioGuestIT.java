@@ -16,7 +16,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Random;
-import java.util.Set;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.conformance.boot.BootedGuest;
 import org.javisor.machine.DiskConfig;
 import org.javisor.machine.MachineConfig;
@@ -90,7 +90,7 @@ class VirtioGuestIT {
                 1,
                 MachineConfig.DEFAULT_CPU_MODEL,
                 MachineConfig.AUTO,
-                Set.of(),
+                TraceSelection.NONE,
                 Optional.empty(),
                 OptionalInt.empty(),
                 List.of(disk),

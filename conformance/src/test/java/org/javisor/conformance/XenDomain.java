@@ -22,13 +22,13 @@ final class XenDomain implements AutoCloseable {
   private final Thread console;
   private volatile XenClient keyboard;
 
-  /** Starts a host, creates the domain in it, and stays at its console. */
-  XenDomain(Path folder, Path config) throws MachineException {
+  /** Starts a host on an accelerator, creates the domain in it, and stays at its console. */
+  XenDomain(Path folder, String accelerator, Path config) throws MachineException {
     this.folder = folder;
     machine =
         XenMachine.start(
             new XenMachine.Config(
-                folder, "interp", MachineConfig.DEFAULT_CPU_MODEL, 1L << 30, 2),
+                folder, accelerator, MachineConfig.DEFAULT_CPU_MODEL, 1L << 30, 2),
             bug::set);
     console =
         Thread.ofPlatform()

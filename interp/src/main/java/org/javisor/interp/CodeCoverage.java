@@ -26,6 +26,13 @@ final class CodeCoverage {
     RawMemory.put64(at, RawMemory.get64(at) | chunks);
   }
 
+  /** Whether any of these bytes is in such a chunk. */
+  boolean holds(int frame, int offset, int size) {
+    long chunks = RawMemory.get64(table + ((long) frame << 3));
+    return (chunks >>> (offset >> 6) & 1) != 0
+        || (chunks >>> (offset + size - 1 >> 6) & 1) != 0;
+  }
+
   synchronized void set(int frame, long chunks) {
     RawMemory.put64(table + ((long) frame << 3), chunks);
   }

@@ -1,5 +1,6 @@
 package org.javisor.interp;
 
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Instruction;
@@ -25,6 +26,15 @@ public final class Core {
     private Slow(Step step, long nextRip) {
       this.step = step;
       this.nextRip = nextRip;
+    }
+
+    /** Executes it; the vCPU's RIP is then the next instruction's. */
+    void execute(InterpVcpu vcpu, Cpu c) {
+      c.rip = step.rip;
+      vcpu.executeAlone(step);
+      if (nextRip != 0) {
+        c.rip = nextRip;
+      }
     }
 
     /** Whether it ends a block: what comes after it is not what stands behind it. */
@@ -62,6 +72,10 @@ public final class Core {
   /** A decoder for the vCPU's model. */
   public Decoder decoder() {
     return decoder;
+  }
+
+  public Trace trace() {
+    return vm.trace();
   }
 
   public GuestMemory memory() {
@@ -191,11 +205,17 @@ public final class Core {
 
   /** Executes a prepared instruction: {@link #rip} is then the next one's. */
   public void execute(Slow slow) {
-    c.rip = slow.step.rip;
-    vcpu.executeAlone(slow.step);
-    if (slow.nextRip != 0) {
-      c.rip = slow.nextRip;
-    }
+    slow.execute(vcpu, c);
+  }
+
+  /** Whether what was thrown is an exception for the guest. */
+  public static boolean isFault(RuntimeException e) {
+    return e instanceof GuestFault;
+  }
+
+  /** Makes what tries instructions out in the interpreter. */
+  public Rehearsal rehearsal() {
+    return new Rehearsal(vcpu, c, vm);
   }
 
   /** Whether the instruction transfers control or changes what decides about translation. */

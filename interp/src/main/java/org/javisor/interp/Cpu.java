@@ -445,6 +445,10 @@ final class Cpu {
 
   /** Selects the part of the software TLB for CPL, CR4.SMAP, CR0.AM and EFLAGS.AC. */
   void updateTlb() {
+    if (mmu.rehearsal != null) {
+      tlb = mmu.part(Mmu.REHEARSED);
+      return;
+    }
     if (cpl == 3 && (flags() & AC) != 0 && (cr0 & CR0_AM) != 0) {
       tlb = mmu.part(Mmu.ALIGNMENT_CHECKED);
       return;

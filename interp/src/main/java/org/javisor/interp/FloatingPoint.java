@@ -16,6 +16,9 @@ import org.javisor.memory.RawMemory;
  * SiliconUnit}'s business.
  */
 final class FloatingPoint {
+  /** Bytes from which on a run is copied at once. */
+  private static final int BULK = 64;
+
   private final Cpu c;
 
   /** XCR0: which state XSAVE manages and which AVX needs enabled. */
@@ -277,6 +280,13 @@ final class FloatingPoint {
 
   /** Copies guest memory to the host; a fault leaves nothing behind that the guest sees. */
   void copyIn(long va, long host, int bytes) {
+    if (inBulk(va, bytes)) {
+      long source = c.mmu.hostForBulk(va, false);
+      if (source != -1) {
+        RawMemory.copy(source, host, bytes);
+        return;
+      }
+    }
     int i = 0;
     for (; i + 8 <= bytes; i += 8) {
       RawMemory.put64(host + i, c.load(va + i, 8));
@@ -294,7 +304,19 @@ final class FloatingPoint {
     }
   }
 
+  /** Whether it pays to copy a run of bytes at once, and it lies in one page. */
+  private static boolean inBulk(long va, int bytes) {
+    return bytes >= BULK && (va & 4095) + bytes <= 4096;
+  }
+
   void copyOut(long host, long va, int bytes) {
+    if (inBulk(va, bytes)) {
+      long target = c.mmu.hostForBulk(va, true);
+      if (target != -1) {
+        RawMemory.copy(host, target, bytes);
+        return;
+      }
+    }
     int i = 0;
     for (; i + 8 <= bytes; i += 8) {
       c.store(va + i, 8, RawMemory.get64(host + i));

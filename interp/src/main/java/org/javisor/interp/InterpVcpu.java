@@ -428,6 +428,20 @@ final class InterpVcpu implements Vcpu {
     alone = false;
   }
 
+  /** A step that was executed alone has ended, however it did. */
+  void endedAlone() {
+    alone = false;
+  }
+
+  /** What is to be looked at before the next block, which then is not. */
+  int takeAttention() {
+    return RawMemory.getAndAnd32(c.block + VcpuBlock.ATTENTION, 0);
+  }
+
+  void giveAttention(int bits) {
+    request(bits);
+  }
+
   /** Whether somebody wants to be told of each block. */
   boolean tracesBlocks() {
     return traceBlocks;
@@ -457,7 +471,7 @@ final class InterpVcpu implements Vcpu {
     if (!c.stackShadow) {
       c.debug.raisePending();
     }
-    int bits = RawMemory.getAndAnd32(c.block + VcpuBlock.ATTENTION, 0);
+    int bits = takeAttention();
     if ((bits & ASIDE) != 0) {
       vm.exclusion().yield(this);
     }

@@ -27,6 +27,11 @@ final class Mmu {
   /** A part that stays empty, so that every access comes here and can be checked for alignment. */
   static final int ALIGNMENT_CHECKED = 3;
 
+  /** A part that stays empty, so that every access of a {@link Rehearsal} comes here. */
+  static final int REHEARSED = 4;
+
+  private static final int PARTS = 5;
+
   public static final int ENTRIES = 4096;
   static final int INDEX_MASK = VcpuBlock.TLB_USED - 1 << 3;
 
@@ -35,7 +40,9 @@ final class Mmu {
 
   public static final int ADDEND = 2 * WRITE;
   public static final int PART_BYTES = 3 * WRITE;
-  static final int TLB_BYTES = 4 * PART_BYTES;
+  static final int TLB_BYTES = PARTS * PART_BYTES;
+
+  private static final int MANY_SLOTS = -1;
 
   /** The tags of an empty part, for reading and writing. */
   private static final long EMPTY = emptyTags();
@@ -75,6 +82,9 @@ final class Mmu {
   private final FrameArena arena;
   private final long parts;
 
+  /** See {@link VcpuBlock#WRITABLE_SLOTS}. */
+  private final long writableSlots;
+
   // Offsets in the block of the ranges of linear addresses, low and high half, that large pages cover:
   // INVLPG of one flushes all.
   private static final int LOW_FROM = VcpuBlock.TLB_LARGE;
@@ -85,6 +95,9 @@ final class Mmu {
 
   /** An access is made for the CPU itself (descriptor tables): supervisor whatever CPL says. */
   private boolean implicit;
+
+  /** Who wants to know of stores, and that nothing else is reached; or null. */
+  Rehearsal rehearsal;
 
   /** The page-directory-pointer-table entries of PAE paging; memory is not asked again for them. */
   private final long[] pdptes = new long[PDPTES];
@@ -110,7 +123,11 @@ final class Mmu {
     this.memory = vm.memory();
     this.arena = memory.arena();
     this.parts = c.block + VcpuBlock.TLB;
-    for (int i = 0; i < 4; i++) {
+    this.writableSlots =
+        HostMemory.mapAnonymous(
+            4L * arena.frames(), HostMemory.PROT_READ | HostMemory.PROT_WRITE);
+    RawMemory.put64(c.block + VcpuBlock.WRITABLE_SLOTS, writableSlots);
+    for (int i = 0; i < PARTS; i++) {
       RawMemory.copy(EMPTY, part(i), ADDEND);
     }
     flushAll();
@@ -206,6 +223,19 @@ final class Mmu {
   /** Makes every store to a frame take the slow path, which looks at the frame's flags. */
   void protectFrame(int frame) {
     long host = arena.address(frame);
+    long known = writableSlots + 4L * frame;
+    int slots = RawMemory.get32(known);
+    if (slots != MANY_SLOTS) {
+      for (int left = slots; left != 0; left >>>= 16) {
+        if ((left & 0xffff) != 0) {
+          protect((left & 0xffff) - 1, host);
+        }
+      }
+      return;
+    }
+    if (vm.singleVcpu()) {
+      RawMemory.put32(known, 0);
+    }
     int count = word(VcpuBlock.TLB_FILLED_COUNT);
     int globalCount = word(VcpuBlock.TLB_FILLED_GLOBAL_COUNT);
     if (Math.max(count, globalCount) > VcpuBlock.TLB_FILLED_MAX) {
@@ -220,6 +250,16 @@ final class Mmu {
     }
     for (int i = 0; i < globalCount; i++) {
       protect(word(VcpuBlock.TLB_FILLED_GLOBAL + 4 * i), host);
+    }
+  }
+
+  /** Notes an entry through which a frame may be written. */
+  private void noteWritable(int frame, int slot) {
+    long known = writableSlots + 4L * frame;
+    int slots = RawMemory.get32(known);
+    int own = slot + 1;
+    if ((slots & 0xffff) != own && slots >>> 16 != own) {
+      RawMemory.put32(known, slots >>> 16 == 0 ? slots << 16 | own : MANY_SLOTS);
     }
   }
 
@@ -281,10 +321,17 @@ final class Mmu {
     }
     int frame = memory.frame(gpa);
     if (frame < 0) {
+      refuseWhenRehearsing();
       return c.bus.readMmio(gpa, size);
     }
     fill(va, part, frame, false);
     return Cpu.rawLoad(arena.address(frame) + (va & 4095), size);
+  }
+
+  private void refuseWhenRehearsing() {
+    if (rehearsal != null) {
+      throw Rehearsal.refused();
+    }
   }
 
   private long loadCrossing(long va, int size) {
@@ -317,13 +364,14 @@ final class Mmu {
       c.debug.accessed(va, size, true);
     }
     int frame = memory.frame(gpa);
-    if (frame < 0) {
+    if (frame < 0 || !memory.writable(gpa)) {
+      // A device, or ROM: the board may have RAM beneath it that takes the write.
+      refuseWhenRehearsing();
       c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
       return;
     }
-    if (!memory.writable(gpa)) {
-      // ROM. The board may have RAM beneath it that takes the write.
-      c.bus.writeMmio(gpa, size, Cpu.zeroExtend(value, size));
+    if (rehearsal != null) {
+      rehearsal.store(frame, (int) va & 4095, size, value);
       return;
     }
     boolean code = (arena.flags(frame) & FrameArena.CODE) != 0;
@@ -384,7 +432,12 @@ final class Mmu {
   /** A store to code that the current block contains must restart before anything is stored. */
   private void probeCode(long gpa, int size) {
     int frame = memory.frame(gpa);
-    if (frame >= 0 && (arena.flags(frame) & FrameArena.CODE) != 0 && memory.writable(gpa)) {
+    if (frame < 0 || (arena.flags(frame) & FrameArena.CODE) == 0 || !memory.writable(gpa)) {
+      return;
+    }
+    if (rehearsal != null) {
+      rehearsal.refuseCode(frame, (int) gpa & 4095, size);
+    } else {
       c.vcpu.codeWrittenBySelf(frame, (int) gpa & 4095, size);
     }
   }
@@ -405,6 +458,7 @@ final class Mmu {
     long gpa = translate(va, part, write, false);
     int frame = memory.frame(gpa);
     if (frame < 0
+        || rehearsal != null && write
         || c.debug.watchesPage(va)
         || write && (!memory.writable(gpa) || (arena.flags(frame) & FrameArena.CODE) != 0)) {
       return -1;
@@ -423,6 +477,9 @@ final class Mmu {
   }
 
   private void fill(long va, int part, int frame, boolean write) {
+    if (rehearsal != null) {
+      return;
+    }
     fills++;
     if (c.debug.watchesPage(va)) {
       return;
@@ -436,6 +493,9 @@ final class Mmu {
             && (arena.flags(frame)
                 & (FrameArena.CODE | FrameArena.LOG | FrameArena.COPY_ON_WRITE)) == 0
             && memory.writable(walkGpa);
+    if (writable) {
+      noteWritable(frame, slot);
+    }
     RawMemory.put64(entry, -page);
     RawMemory.put64(entry + WRITE, writable ? -page : emptyTag(index));
     RawMemory.put64(entry + ADDEND, arena.address(frame) - page);
@@ -474,6 +534,7 @@ final class Mmu {
   }
 
   void storeSystem(long va, int size, long value) {
+    refuseWhenRehearsing();
     long saved = c.tlb;
     implicit = true;
     c.tlb = part(currentPart());

@@ -45,6 +45,14 @@ final class Segments {
     this.c = c;
   }
 
+  /** Takes over the hidden parts; the selectors are in the block. */
+  void copyFrom(Segments other) {
+    System.arraycopy(other.base, 0, base, 0, base.length);
+    System.arraycopy(other.limit, 0, limit, 0, limit.length);
+    System.arraycopy(other.attributes, 0, attributes, 0, attributes.length);
+    System.arraycopy(other.flat, 0, flat, 0, flat.length);
+  }
+
   int selector(int segment) {
     return RawMemory.get32(c.block + VcpuBlock.SELECTORS + 4L * segment);
   }

@@ -104,6 +104,12 @@ public final class VcpuBlock {
    */
   public static final int ATTENTION = 4096 + 4;
 
+  /**
+   * The address of a table with 4 bytes a frame: in which entries of the TLB the frame may be
+   * writable. Two times 16 bits, each an entry's number plus one or 0; all bits for more than two.
+   */
+  public static final int WRITABLE_SLOTS = 4096 + 24;
+
   /** Words of the translator. */
   public static final int TRANSLATOR = 4096 + 64;
 

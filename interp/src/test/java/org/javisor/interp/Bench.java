@@ -1,6 +1,7 @@
 package org.javisor.interp;
 
 import java.util.HexFormat;
+import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.BarePlatform;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
@@ -56,9 +57,13 @@ final class Bench {
   CpuState after;
 
   Bench(CpuModel model) {
+    this(model, new InterpAccelerator());
+  }
+
+  Bench(CpuModel model, Accelerator accelerator) {
     memory.mapRam(0, 4 << 20);
     vcpu =
-        new InterpAccelerator()
+        accelerator
             .createVm(memory, new EmptyBus() {}, model, Clock.host(), Trace.NONE)
             .createVcpu(0, new BarePlatform() {});
     memory.write64(PML4, PDPT | 7);

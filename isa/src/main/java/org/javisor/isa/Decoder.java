@@ -284,7 +284,7 @@ public final class Decoder {
   }
 
   private static boolean registerAlways(Form form) {
-    for (Operand operand : form.operands) {
+    for (Operand operand : form.array) {
       if (operand.kind() == Operand.Kind.RM_REGISTER) {
         return true;
       }
@@ -293,7 +293,7 @@ public final class Decoder {
   }
 
   private static boolean usesVvvv(Form form) {
-    for (Operand operand : form.operands) {
+    for (Operand operand : form.array) {
       if (operand.kind() == Operand.Kind.VVVV || operand.kind() == Operand.Kind.XMM_VVVV) {
         return true;
       }
@@ -375,7 +375,7 @@ public final class Decoder {
   }
 
   private static boolean isVsib(Form form) {
-    for (Operand operand : form.operands) {
+    for (Operand operand : form.array) {
       if (operand.kind() == Operand.Kind.VSIB) {
         return true;
       }
@@ -385,8 +385,7 @@ public final class Decoder {
 
   private void immediates(Instruction in, Form form) {
     boolean first = true;
-    for (int i = 0; i < form.operands.size(); i++) {
-      Operand operand = form.operands.get(i);
+    for (Operand operand : form.array) {
       switch (operand.kind()) {
         case IMMEDIATE, IMMEDIATE_SIGNED, RELATIVE, XMM_IMMEDIATE -> {
           int size = operand.kind() == Operand.Kind.XMM_IMMEDIATE ? 1 : in.bytes(operand.size());

@@ -40,6 +40,10 @@ public final class Form {
   final Op op;
   final String name;
   final List<Operand> operands;
+
+  /** The same, for whoever decodes or translates much. */
+  final Operand[] array;
+
   final boolean modRm;
 
   int map;
@@ -78,6 +82,7 @@ public final class Form {
     this.op = op;
     this.name = name;
     this.operands = operands;
+    this.array = operands.toArray(Operand[]::new);
     this.modRm = operands.stream().anyMatch(Operand::needsModRm);
   }
 
@@ -179,8 +184,12 @@ public final class Form {
     return operands;
   }
 
+  public int operandCount() {
+    return array.length;
+  }
+
   public Operand operand(int i) {
-    return operands.get(i);
+    return array[i];
   }
 
   public int map() {

@@ -117,7 +117,7 @@ public final class Instruction implements Cloneable {
 
   /** Size in bytes of operand {@code i}, as memory if it is memory here. */
   public int operandBytes(int i) {
-    Operand operand = form.operands.get(i);
+    Operand operand = form.array[i];
     boolean memory =
         switch (operand.kind()) {
           case RM, MMX_RM, XMM_RM -> isMemory();

@@ -49,6 +49,17 @@ public final class Undefined {
     return beyond ? undefined | Form.CF : undefined;
   }
 
+  /**
+   * The flags that are undefined after an instruction, some having been so before it.
+   *
+   * @param rcx RCX before the instruction
+   */
+  public static int flagsAfter(int before, Instruction in, long rcx) {
+    boolean nothing =
+        isShift(in.form.op()) ? count(in, rcx) == 0 : (in.rep || in.repne) && rcx == 0;
+    return nothing ? before : before & ~in.form.flagsWritten() | flags(in, rcx);
+  }
+
   /** Whether the destination itself is undefined. */
   public static boolean result(Instruction in, long rcx) {
     return switch (in.form.op()) {

@@ -1,10 +1,6 @@
 package org.javisor.jit;
 
 import java.util.Arrays;
-import org.javisor.isa.Form;
-import org.javisor.isa.Instruction;
-import org.javisor.isa.Op;
-import org.javisor.isa.Operand;
 
 /**
  * The accesses of a block that go to places at constant distances from each other: off one base
@@ -16,10 +12,9 @@ final class AccessGroups {
   private static final int SPAN = 1024;
 
   /** No group reaches further from its register: so no sum of distances is more than an int. */
-  private static final int FAR = 1 << 29;
+  static final int FAR = 1 << 29;
 
-  private static final int RCX = 1;
-  private static final int RSP = 4;
+  static final int RSP = 4;
   private static final int NONE = -1;
 
   private final int[] group = new int[BlockCompiler.MAX];
@@ -73,13 +68,13 @@ final class AccessGroups {
   }
 
   /** Finds the groups of a block's instructions. */
-  void find(Instruction[] block, int count) {
+  void find(KnownInstruction[] block, int count) {
     Arrays.fill(group, NONE);
     Arrays.fill(version, 0);
     groups = 0;
     stack = 0;
     for (int i = 0; i < count; i++) {
-      look(block[i], i);
+      look(block[i].effect, i);
     }
     for (int i = 0; i < count; i++) {
       if (group[i] >= 0 && members[group[i]] < 2) {
@@ -88,105 +83,20 @@ final class AccessGroups {
     }
   }
 
-  private void look(Instruction in, int i) {
-    Form form = in.form;
-    switch (form.op()) {
-      case PUSH -> {
-        if (in.operandSize != 8) {
-          barrier();
-          return;
-        }
-        if (form.operand(0).kind() != Operand.Kind.RM || !in.isMemory()) {
-          access(i, RSP, stack - 8, 8, true);
-        }
-        stack -= 8;
+  private void look(Effect f, int i) {
+    if (f.size > 0) {
+      access(i, f.base, f.at + (f.base == RSP ? stack : 0), f.size, f.writes);
+    }
+    if (f.stackMove != 0) {
+      moveStack(f.stackMove);
+    }
+    if (f.changed == Effect.ALL) {
+      for (int r = 0; r < 16; r++) {
+        changed(r);
       }
-      case POP -> {
-        boolean rm = form.operand(0).kind() == Operand.Kind.RM;
-        if (in.operandSize != 8 || rm && in.isMemory()) {
-          barrier();
-          return;
-        }
-        access(i, RSP, stack, 8, false);
-        stack += 8;
-        changed(rm ? in.rm : in.opcodeRegister());
-      }
-      case CALL -> access(i, RSP, stack - 8, 8, true);
-      case RET -> access(i, RSP, stack, 8, false);
-      case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, IMUL2, IMUL3, ROL, ROR,
-          RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOV, MOVZX, MOVSX, MOVSXD, CMOVCC, SETCC, LEA,
-          BSF, BSR, TZCNT, LZCNT, POPCNT, SIMD ->
-          general(in, i);
-      case NOP, PREFETCH, JMP, JCC, CLC, STC, CMC -> {}
-      default -> barrier();
+    } else if (f.changed != Effect.NONE) {
+      changed(f.changed);
     }
-  }
-
-  private void general(Instruction in, int i) {
-    Form form = in.form;
-    int rm = NONE;
-    for (int k = 0; k < form.operands().size(); k++) {
-      switch (form.operand(k).kind()) {
-        case RM, MEMORY, XMM_RM -> rm = k;
-        case OFFSET -> {
-          barrier();
-          return;
-        }
-        default -> {}
-      }
-    }
-    boolean memory = rm >= 0 && in.isMemory();
-    if (memory
-        && form.op() != Op.LEA
-        && in.base >= 0
-        && in.base < 16
-        && in.index < 0
-        && Math.abs(in.displacement) <= FAR
-        && in.addressSize == 8
-        && in.segment != Instruction.FS
-        && in.segment != Instruction.GS
-        && !in.lock
-        && !form.isAligned()
-        && !form.vex()) {
-      int at = (int) in.displacement + (in.base == RSP ? stack : 0);
-      access(i, in.base, at, in.operandBytes(rm), rm == 0 && form.writesDestination());
-    }
-    if (form.mnemonic().endsWith("stri")) {
-      changed(RCX); // PCMPESTRI and PCMPISTRI
-    }
-    if (!form.writesDestination() || form.operands().isEmpty()) {
-      return;
-    }
-    int size = in.operandBytes(0);
-    switch (form.operand(0).kind()) {
-      case REG -> written(in, i, in.reg, size);
-      case OPCODE -> written(in, i, in.opcodeRegister(), size);
-      case FIXED -> written(in, i, form.operand(0).register(), size);
-      case RM, RM_REGISTER -> {
-        if (!in.isMemory()) {
-          written(in, i, in.rm, size);
-        }
-      }
-      default -> {}
-    }
-  }
-
-  private void written(Instruction in, int i, int register, int size) {
-    Op op = in.form.op();
-    if (register == RSP && size == 8 && in.form.operands().size() == 2) {
-      Operand.Kind by = in.form.operand(1).kind();
-      boolean constant =
-          by == Operand.Kind.IMMEDIATE || by == Operand.Kind.IMMEDIATE_SIGNED;
-      if (constant && (op == Op.ADD || op == Op.SUB)) {
-        moveStack(op == Op.ADD ? in.immediate : -in.immediate);
-        return;
-      }
-      if (op == Op.LEA && in.base == RSP && in.index < 0 && in.addressSize == 8) {
-        moveStack(in.displacement);
-        return;
-      }
-    }
-    changed(size == 1 && !in.rex && register >= 4 && register < 8 ? register - 4 : register);
   }
 
   private void moveStack(long by) {
@@ -201,12 +111,6 @@ final class AccessGroups {
     version[register]++;
     if (register == RSP) {
       stack = 0;
-    }
-  }
-
-  private void barrier() {
-    for (int r = 0; r < 16; r++) {
-      changed(r);
     }
   }
 

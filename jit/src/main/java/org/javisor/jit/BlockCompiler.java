@@ -36,6 +36,9 @@ final class BlockCompiler {
 
   private static final int WINDOW = 512;
 
+  /** Bytes of an instruction at most. */
+  private static final int LONGEST = 15;
+
   /** No block's code gets longer. */
   static final int ROOM = 64 << 10;
 
@@ -43,13 +46,15 @@ final class BlockCompiler {
   private final CodeCache cache;
   private final Sites sites;
   private final Trampoline trampoline;
+  private final BlockTrace blockTrace;
   private final Decoder decoder;
   private final Emitter e = new Emitter();
 
   /** Exits. */
   private final Emitter cold = new Emitter();
   private final byte[] bytes = new byte[WINDOW + 16];
-  private final Instruction[] decoded = new Instruction[MAX];
+  private final KnownInstruction[] decoded = new KnownInstruction[MAX];
+  private final KnownInstructions known;
   private final AccessGroups groups = new AccessGroups();
 
   /** The instruction under way. */
@@ -59,6 +64,15 @@ final class BlockCompiler {
   private int groupsFound;
 
   private int groupInS1;
+
+  /** That has been given up since this was last set to false. */
+  private boolean addendLost;
+
+  /** The instruction under way is the interpreter's. */
+  private boolean interpreted;
+
+  /** Instructions decoded for the block under way. */
+  private int limit;
 
   // The block under way.
   private JitBlock block;
@@ -73,12 +87,19 @@ final class BlockCompiler {
   // Exits that stand behind the code: where the jump to each is, and its site.
   private final int[] exitJumps = new int[8 * MAX];
   private final int[] exitSites = new int[8 * MAX];
+
+  /** How many there were before each instruction. */
+  private final int[] exitsBefore = new int[MAX];
+
   private int exits;
 
   /** For the exit of a miss, where the check begins, else -1; and what it checks. */
   private final int[] exitRetries = new int[8 * MAX];
 
   private final int[] exitSizes = new int[8 * MAX];
+
+  /** Where the code of a plain store behind its check ends, or -1. */
+  private final int[] exitSplits = new int[8 * MAX];
 
   /** And where what it checks begins. */
   private final int[] exitEnds = new int[8 * MAX];
@@ -92,30 +113,30 @@ final class BlockCompiler {
   private final short[] codeOffsets = new short[MAX + 1];
   private final short[] guestOffsets = new short[MAX];
 
-  BlockCompiler(Core core, CodeCache cache, Sites sites, Trampoline trampoline) {
+  BlockCompiler(
+      Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace) {
+    this.blockTrace = blockTrace;
     this.core = core;
     this.cache = cache;
     this.sites = sites;
     this.trampoline = trampoline;
     this.decoder = core.decoder();
-    for (int i = 0; i < MAX; i++) {
-      decoded[i] = new Instruction();
-    }
+    this.known = new KnownInstructions(decoder, bytes);
   }
 
   /**
    * Translates the block at an address.
    *
+   * @param most how many instructions it has at most
    * @return null if its first instruction crosses the page or is none
    */
-  JitBlock compile(long rip, int mode, int part, int frame) {
+  JitBlock compile(long rip, int mode, int part, int frame, int most) {
     int from = (int) rip & 4095;
     int available = Math.min(4096 - from, WINDOW);
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
     block = new JitBlock(rip, mode, frame);
-    int most = MAX;
-    int length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
-    if (length0 == Decoder.NEED_MORE) {
+    if (available < LONGEST
+        && decoder.decode(bytes, 0, available, 64, new Instruction()) == Decoder.NEED_MORE) {
       // The only instruction that may leave its page stands alone.
       int second = core.memory().frame(core.fetch(rip + available));
       if (second < 0) {
@@ -123,11 +144,11 @@ final class BlockCompiler {
       }
       RawMemory.copyOut(core.arena().address(second), bytes, available, 16);
       available += 16;
-      length0 = decoder.decode(bytes, 0, available, 64, decoded[0]);
       block.secondFrame = second;
       most = 1;
     }
-    if (length0 <= 0) {
+    limit = decodeBlock(available, most);
+    if (limit == 0) {
       return null;
     }
     this.part = part;
@@ -143,25 +164,40 @@ final class BlockCompiler {
     if (block.secondFrame >= 0) {
       guardSecondPage();
     }
-    int count = decodeBlock(available, most);
+    countEntry(rip);
     if ((mode & JitTranslator.MODE_PLAIN) == 0) {
-      groups.find(decoded, count);
+      groups.find(decoded, limit);
     } else {
       groups.clear();
     }
     groupsFound = 0;
-    groupInS1 = -1;
+    forgetAddend();
     boolean ended = false;
-    while (!ended && index < count) {
-      in = decoded[index];
+    while (!ended && index < limit) {
+      KnownInstruction k = decoded[index];
+      in = k.in;
       int length = in.length;
       codeOffsets[index] = (short) e.length();
       guestOffsets[index] = (short) position;
       this.rip = rip + position;
       next = this.rip + length;
-      ended = instruction();
+      interpreted = false;
+      exitsBefore[index] = exits;
+      ended = k.code == null ? translate(k) : again(k);
+      if (interpreted && (mode & JitTranslator.MODE_APART) != 0) {
+        if (index > 0) {
+          leaveOut();
+          ended = false;
+          break;
+        }
+        block.interpreted = true;
+        limit = 1;
+      }
       index++;
       position += length;
+    }
+    if (index == 0) {
+      return compile(rip, mode, part, frame, 1);
     }
     block.count = index;
     block.length = position;
@@ -174,20 +210,84 @@ final class BlockCompiler {
     return block;
   }
 
+  private void countEntry(long rip) {
+    int length = 0;
+    for (int i = 0; i < limit; i++) {
+      length += decoded[i].in.length;
+    }
+    int hits = blockTrace.watched(rip, length);
+    if (hits >= 0) {
+      e.gsLoad(S0, Layout.HITS + 8 * hits);
+      e.lea(true, S0, S0, NONE, 0, 1);
+      e.gsStore(S0, Layout.HITS + 8 * hits);
+    }
+  }
+
+  /** Translates an instruction, and remembers that if it is the same wherever it stands. */
+  private boolean translate(KnownInstruction k) {
+    addendLost = false;
+    int begin = e.length();
+    boolean ends = instruction();
+    if (exits == exitsBefore[index] + 1 && isPlainStore()) {
+      exitSplits[exits - 1] = e.length();
+    }
+    if (k.constant && !interpreted) {
+      k.code = java.util.Arrays.copyOfRange(e.code(), begin, e.length());
+      k.losesAddend = addendLost;
+    }
+    return ends;
+  }
+
+  /** Whether the instruction does nothing but store an operand, by one access that may cross pages. */
+  private boolean isPlainStore() {
+    Op op = in.form.op();
+    return (op == Op.MOV || op == Op.SIMD)
+        && in.isMemory()
+        && in.form.writesDestination()
+        && !in.form.readsDestination()
+        && !interpreted
+        && exitRetries[exits - 1] >= 0
+        && exitEnds[exits - 1] >= 0
+        && (exitSizes[exits - 1] & 1) != 0;
+  }
+
+  private boolean again(KnownInstruction k) {
+    if (k.losesAddend) {
+      forgetAddend();
+    }
+    e.bytes(k.code, 0, k.code.length);
+    return false;
+  }
+
+  private void forgetAddend() {
+    groupInS1 = -1;
+    addendLost = true;
+  }
+
+  /** Undoes what has been emitted from the instruction under way on. */
+  private void leaveOut() {
+    // A STI is not the last instruction: its successor comes before any interrupt.
+    if (decoded[index - 1].in.form.op() == Op.STI) {
+      index--;
+      position = guestOffsets[index];
+    }
+    e.truncate(codeOffsets[index]);
+    exits = exitsBefore[index];
+  }
+
   /** Decodes up to {@code most} instructions, to the first that surely ends the block. */
   private int decodeBlock(int available, int most) {
+    known.begin(available);
     int at = 0;
     for (int i = 0; i < most; i++) {
-      int length = decoder.decode(bytes, at, available, 64, decoded[i]);
-      if (length <= 0) {
+      KnownInstruction k = known.at(at);
+      if (k == null) {
         return i;
       }
-      at += length;
-      switch (decoded[i].form.op()) {
-        case JMP, JCC, JCXZ, LOOP, CALL, CALLIND, JMPIND, RET -> {
-          return i + 1;
-        }
-        default -> {}
+      decoded[i] = k;
+      at += k.in.length;
+      if (k.ends) {
+        return i + 1;
       }
     }
     return most;
@@ -204,7 +304,9 @@ final class BlockCompiler {
     return s;
   }
 
-  private void decode(JitBlock b, int i) {
+  /** Decodes an instruction of a valid block again. */
+  Instruction decode(JitBlock b, int i) {
+    in = new Instruction();
     int from = b.offset + b.guest[i];
     int available = Math.min(4096 - from, 16);
     RawMemory.copyOut(core.arena().address(b.frame) + from, bytes, 0, available);
@@ -215,6 +317,7 @@ final class BlockCompiler {
     if (decoder.decode(bytes, 0, available, 64, in) <= 0) {
       throw new AssertionError("block at %#x has changed unnoticed".formatted(b.rip));
     }
+    return in;
   }
 
   /** Gives the stack pointer back what a return, which now faults, did to it. */
@@ -256,10 +359,11 @@ final class BlockCompiler {
       if (exitRetries[i] < 0) {
         coldExit(exitSites[i]);
       } else {
-        walk(exitSites[i], exitRetries[i], exitSizes[i], exitEnds[i]);
+        walk(exitSites[i], exitRetries[i], exitSizes[i], exitEnds[i], exitSplits[i]);
       }
     }
     block.entry = start;
+    block.end = start + e.length();
     block.staleExit = stale;
     block.code = java.util.Arrays.copyOf(codeOffsets, block.count + 1);
     block.guest = java.util.Arrays.copyOf(guestOffsets, block.count);
@@ -297,11 +401,12 @@ final class BlockCompiler {
   private void exitFrom(int jump, int site) {
     exitJumps[exits] = jump;
     exitRetries[exits] = -1;
+    exitSplits[exits] = -1;
     exitSites[exits++] = site;
   }
 
   /** Walks the page tables and checks again; what the walk does not do is an exit. */
-  private void walk(int site, int retry, int access, int end) {
+  private void walk(int site, int retry, int access, int end, int splitEnd) {
     boolean write = (access & 1) != 0;
     cold.lea(true, S1, S2, NONE, 0, (access >> 1) - 1);
     cold.gsStore(S1, Layout.LAST_BYTE);
@@ -313,9 +418,27 @@ final class BlockCompiler {
       }
       cold.gsStore(S1, Layout.CONTINUE);
     }
+    int split = -1;
+    if (access >> 1 > 1 && write) {
+      if (splitEnd < 0) {
+        cold.movImmediate(S1, 0);
+      } else {
+        cold.b(0x4c, 0x8d, 0x25); // lea r12, [rip + what is known below]
+        split = cold.length();
+        cold.i32(0);
+      }
+      cold.gsStore(S1, Layout.SPLIT);
+    }
     cold.movImmediate(S0, site);
     coldAddress(S1, retry);
     coldJump(trampoline.walk(part, write));
+    if (split >= 0) {
+      cold.patch32(split, cold.length() - (split + 4));
+      cold.bytes(e.code(), end, splitEnd - end);
+      coldAddress(S1, splitEnd);
+      cold.gsStore(S1, Layout.CONTINUE);
+      coldJump(trampoline.split);
+    }
   }
 
   /** lea to, [rip + what is at an offset of the block]. */
@@ -325,7 +448,8 @@ final class BlockCompiler {
   }
 
   private boolean slow() {
-    groupInS1 = -1;
+    interpreted = true;
+    forgetAddend();
     exitTo(sites.add(block, Sites.SLOW, index, 0));
     return Core.endsBlock(in);
   }
@@ -371,7 +495,9 @@ final class BlockCompiler {
     e.gsJumpIndexed(S1, Layout.jumpCode(part));
     int site = sites.add(block, Sites.INDIRECT, index, 0);
     exitFrom(attention, site);
-    exitFrom(miss, site);
+    e.land(miss, coldOffset());
+    cold.gsStore32Immediate(Layout.LOOKUP_SITE, site);
+    coldJump(trampoline.lookUp(part));
   }
 
   // ---- registers and memory ---------------------------------------------------------------
@@ -458,7 +584,7 @@ final class BlockCompiler {
   /** Looks the operand whose address is in S2 up. */
   private void lookUp(int size, boolean write) {
     check(size, write);
-    groupInS1 = -1;
+    forgetAddend();
     operandBase = S2;
     operandIndex = S1;
     operandDisplacement = 0;
@@ -523,7 +649,7 @@ final class BlockCompiler {
   private boolean instruction() {
     Form form = in.form;
     if (!keepsS1(form.op())) {
-      groupInS1 = -1;
+      forgetAddend();
     }
     if (in.operandSize == 2 && form.default64()) {
       return slow(); // 16-bit branches and stack operations
@@ -585,6 +711,12 @@ final class BlockCompiler {
       case NOP, PREFETCH -> {
         return false;
       }
+      case SERIALIZE -> {
+        // Another vCPU's change of code is a notice.
+        e.gsLoad32(S0, Layout.ATTENTION);
+        slowFrom(e.unlessRcxZero());
+        return false;
+      }
       case DIV, IDIV -> {
         return divide();
       }
@@ -606,7 +738,7 @@ final class BlockCompiler {
       }
       case STI -> {
         // The next instruction comes before any interrupt, so it must be in this block.
-        if (part == Core.USER || index + 1 >= MAX || (next & 4095) > 4096 - 15) {
+        if (part == Core.USER || index + 1 >= limit || (next & 4095) > 4096 - 15) {
           return slow();
         }
         e.gsLoad32(S0, VcpuBlock.WAITING);
@@ -656,7 +788,7 @@ final class BlockCompiler {
         return false;
       }
       case RDTSC, RDTSCP -> {
-        if (trampoline.readClock == 0) {
+        if (trampoline.readClock == 0 || (block.mode & JitTranslator.MODE_APART) != 0) {
           return slow();
         }
         e.gsLoad32(S0, Layout.NO_CLOCK);
@@ -910,7 +1042,7 @@ final class BlockCompiler {
       }
     }
     if ((before & ~free & 1 << S1) != 0) {
-      groupInS1 = -1;
+      forgetAddend();
     }
     boolean byteRegister =
         rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
@@ -1272,7 +1404,7 @@ final class BlockCompiler {
     if (first.kind() == Operand.Kind.OFFSET || second.kind() == Operand.Kind.OFFSET) {
       boolean store = first.kind() == Operand.Kind.OFFSET;
       int size = in.bytes((store ? second : first).size());
-      groupInS1 = -1;
+      forgetAddend();
       e.movImmediate(S2, in.displacement);
       if (usesSegment()) {
         e.gsLoad(S1, in.segment == Instruction.FS ? VcpuBlock.FS_BASE : VcpuBlock.GS_BASE);
@@ -1572,7 +1704,7 @@ final class BlockCompiler {
         if (fromMemory) {
           address();
           check(8, false);
-          groupInS1 = -1;
+          forgetAddend();
           e.memory(true, 0x8b, S0, S2, S1, 0, 0);
           e.gsStore(S0, Layout.TEMPORARY);
         }
@@ -1592,7 +1724,7 @@ final class BlockCompiler {
         e.i32((int) in.immediate);
       }
       default -> {
-        groupInS1 = -1;
+        forgetAddend();
         return slow();
       }
     }
@@ -1614,7 +1746,7 @@ final class BlockCompiler {
 
   private boolean pop() {
     if (in.form.operand(0).kind() == Operand.Kind.RM && in.isMemory()) {
-      groupInS1 = -1;
+      forgetAddend();
       return slow(); // its address may depend on the RSP after it
     }
     int register =

@@ -1,7 +1,5 @@
 package org.javisor.jit;
 
-import java.util.Arrays;
-
 /**
  * Writes host machine code. Encodings: Intel SDM volume 2. Methods whose names begin with {@code gs}
  * take an offset in the vCPU block, to which the GS base points while translated code runs.
@@ -25,7 +23,7 @@ final class Emitter {
   static final int R15 = 15;
   static final int NONE = -1;
 
-  private byte[] code = new byte[16 << 10];
+  private final byte[] code = new byte[BlockCompiler.ROOM];
   private int length;
 
   byte[] code() {
@@ -40,10 +38,12 @@ final class Emitter {
     length = 0;
   }
 
+  /** Forgets what was emitted behind an offset. */
+  void truncate(int length) {
+    this.length = length;
+  }
+
   void b(int value) {
-    if (length == code.length) {
-      code = Arrays.copyOf(code, 2 * length);
-    }
     code[length++] = (byte) value;
   }
 
@@ -71,9 +71,8 @@ final class Emitter {
   }
 
   void bytes(byte[] source, int from, int count) {
-    for (int i = 0; i < count; i++) {
-      b(source[from + i]);
-    }
+    System.arraycopy(source, from, code, length, count);
+    length += count;
   }
 
   /** Replaces 4 bytes written before. */

@@ -7,6 +7,7 @@ import java.nio.LongBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
@@ -14,6 +15,7 @@ import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.InterpAccelerator;
+import org.javisor.interp.Translator;
 import org.javisor.interp.silicon.SiliconUnit;
 import org.javisor.isa.CpuFeature;
 import org.javisor.memory.GuestMemory;
@@ -27,7 +29,21 @@ public final class JitAccelerator implements Accelerator {
   private final InterpAccelerator machine;
 
   public JitAccelerator() {
-    machine = new InterpAccelerator("jit", JitTranslator::new);
+    this("jit", JitTranslator::new);
+  }
+
+  private JitAccelerator(String name, Translator.Factory translators) {
+    machine = new InterpAccelerator(name, translators);
+  }
+
+  /**
+   * Translates, and compares each block with what the interpreter makes of it: for machines of one
+   * vCPU. A difference is a bug of ours, an {@link AssertionError} on the vCPU's thread.
+   *
+   * @param report gets a line at the end that says how much was compared
+   */
+  public static JitAccelerator checked(Consumer<String> report) {
+    return new JitAccelerator("check", core -> new CheckedTranslator(core, report));
   }
 
   /** Why this host cannot translate, or empty if it can. */
@@ -73,7 +89,7 @@ public final class JitAccelerator implements Accelerator {
 
   @Override
   public String name() {
-    return "jit";
+    return machine.name();
   }
 
   @Override

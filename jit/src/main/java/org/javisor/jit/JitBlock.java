@@ -23,8 +23,14 @@ final class JitBlock {
 
   int count;
 
+  /** Its only instruction is one that the interpreter executes: of {@link JitTranslator#MODE_APART}. */
+  boolean interpreted;
+
   /** Where the code is, on the host. */
   long entry;
+
+  /** Behind its code, without the exits. */
+  long end;
 
   /** Host offsets of the instructions, and of what comes after the last one. */
   short[] code;
@@ -43,6 +49,9 @@ final class JitBlock {
 
   /** From instructions on, the same with each access looked at by itself; as they are needed. */
   JitBlock[] plain;
+
+  /** What {@link CheckedTranslator} runs for it, or null. */
+  CheckedTranslator.Steps steps;
 
   boolean valid = true;
 

@@ -5,6 +5,7 @@ import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.Core;
 import org.javisor.interp.Translator;
 import org.javisor.interp.VcpuBlock;
+import org.javisor.isa.Instruction;
 import org.javisor.memory.RawMemory;
 
 /**
@@ -27,6 +28,12 @@ final class JitTranslator implements Translator {
   /** Each access is looked up in the TLB by itself. */
   static final int MODE_PLAIN = 8;
 
+  /** What the interpreter executes anyway stands in blocks of its own. */
+  static final int MODE_APART = 16;
+
+  /** The site of {@link #finish}. */
+  static final int FINISHED = Integer.MAX_VALUE;
+
   private static final int AF_AND_OTHERS = 0xd5;
   private static final int OF = 1 << 11;
   private static final int MXCSR_MASKS = 0x1f80;
@@ -40,6 +47,7 @@ final class JitTranslator implements Translator {
   private final Trampoline trampoline;
   private final int permanent;
   private final Sites sites = new Sites();
+  private final BlockTrace blockTrace;
   private final BlockCompiler compiler;
   private final CodePage[] pages;
 
@@ -60,6 +68,8 @@ final class JitTranslator implements Translator {
 
   private final SlotList globalJumps = new SlotList();
 
+  private final BlockIndex index;
+
   /** What of the guest's registers the code that is entered next expects in the host's. */
   private int loaded = Trampoline.NOTHING;
 
@@ -74,14 +84,23 @@ final class JitTranslator implements Translator {
 
   private final Counters counters = new Counters();
 
+  /** Modes that all blocks have, beside what the vCPU's state says. */
+  private final int always;
+
   JitTranslator(Core core) {
+    this(core, 0);
+  }
+
+  JitTranslator(Core core, int always) {
     this.core = core;
+    this.always = always;
     this.block = core.block();
     this.pages = new CodePage[core.arena().frames()];
     this.trampoline = new Trampoline(cache);
     this.permanent = cache.used();
     counters.open(core.id(), cache);
-    this.compiler = new BlockCompiler(core, cache, sites, trampoline);
+    this.blockTrace = new BlockTrace(core);
+    this.compiler = new BlockCompiler(core, cache, sites, trampoline, blockTrace);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
     RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
@@ -101,13 +120,14 @@ final class JitTranslator implements Translator {
     for (int part = 0; part < 3; part++) {
       clearJumps(part);
     }
+    index = new BlockIndex(block, core.arena());
     storeEpochs();
   }
 
   // ---- the loop ---------------------------------------------------------------------------
 
   private int mode(int part) {
-    return part | (core.sseEnabled() ? MODE_SSE : 0);
+    return part | (core.sseEnabled() ? MODE_SSE : 0) | always;
   }
 
   @Override
@@ -117,10 +137,29 @@ final class JitTranslator implements Translator {
       core.interpret();
       return;
     }
+    begin();
+    long code = known(core.rip(), part);
+    if (code == 0) {
+      code = find(core.rip(), part);
+    }
+    if (code == 0) {
+      core.interpret();
+      return;
+    }
+    loaded = Trampoline.NOTHING;
+    while (code != 0) {
+      int site = enter(code);
+      code = exit(site, core.part());
+    }
+  }
+
+  /** Brings what translated code relies on up to date. */
+  void begin() {
     boolean sse = core.sseEnabled();
     if (sse != lastSse) {
       lastSse = sse;
       flush();
+      index.forget();
     }
     if (core.smap() != lastSmap) {
       lastSmap = core.smap();
@@ -134,25 +173,44 @@ final class JitTranslator implements Translator {
         block + Layout.NO_CLOCK,
         ahead == Clock.NOT_MONOTONIC || trampoline.readClock == 0 ? 1 : 0);
     RawMemory.put32(block + Layout.SEVERAL, core.alone() ? 0 : 1);
-    long code = known(core.rip(), part);
-    if (code == 0) {
-      code = find(core.rip(), part);
-    }
-    if (code == 0) {
-      core.interpret();
-      return;
-    }
+  }
+
+  /** Runs translated code until an exit, and returns that. */
+  int enter(long code) {
+    int flags = core.arithmeticFlags();
+    RawMemory.put32(
+        block + Layout.FLAGS, (flags & AF_AND_OTHERS) << 8 | (flags & OF) >> 11);
+    int site = trampoline.run(code, block, loaded);
     loaded = Trampoline.NOTHING;
-    while (code != 0) {
-      int flags = core.arithmeticFlags();
-      RawMemory.put32(
-          block + Layout.FLAGS, (flags & AF_AND_OTHERS) << 8 | (flags & OF) >> 11);
-      int site = trampoline.run(code, block, loaded);
-      loaded = Trampoline.NOTHING;
-      int ax = RawMemory.get32(block + Layout.FLAGS);
-      core.setArithmeticFlags(ax >> 8 & AF_AND_OTHERS | (ax & 1) << 11);
-      core.adopt();
-      code = exit(site, core.part());
+    int ax = RawMemory.get32(block + Layout.FLAGS);
+    core.setArithmeticFlags(ax >> 8 & AF_AND_OTHERS | (ax & 1) << 11);
+    core.adopt();
+    return site;
+  }
+
+  /**
+   * Does what an exit asks for, but goes to no other block; returns where to go on in this one, or 0
+   * with RIP where the guest is.
+   */
+  long exitWithin(int site, int part) {
+    if (site == FINISHED) {
+      return 0;
+    }
+    switch (sites.kind(site)) {
+      case Sites.LINK -> {
+        core.setRip(sites.target(site));
+        return 0;
+      }
+      case Sites.INDIRECT -> {
+        return branched(site) ? 0 : slow(sites.block(site), sites.info(site));
+      }
+      case Sites.STALE -> {
+        core.setRip(sites.block(site).rip);
+        return 0;
+      }
+      default -> {
+        return exit(site, part);
+      }
     }
   }
 
@@ -254,12 +312,20 @@ final class JitTranslator implements Translator {
     return RawMemory.get64(block + Layout.tlbAddends(part) + tlbOffset(va));
   }
 
+  /** Prepares an instruction of a block for the interpreter. */
+  Core.Slow prepareSlow(JitBlock b, int i) {
+    Core.Slow s = b.slow == null ? null : b.slow[i];
+    return s == null ? compiler.prepareSlow(b, i) : s;
+  }
+
+  /** Decodes an instruction of a valid block. */
+  Instruction decode(JitBlock b, int i) {
+    return compiler.decode(b, i);
+  }
+
   /** Has the interpreter execute an instruction of a block. */
   private long slow(JitBlock b, int i) {
-    Core.Slow s = b.slow == null ? null : b.slow[i];
-    if (s == null) {
-      s = compiler.prepareSlow(b, i);
-    }
+    Core.Slow s = prepareSlow(b, i);
     core.execute(s);
     return s.endsBlock() || !b.valid || core.interrupted() ? 0 : resume(b, i + 1);
   }
@@ -306,7 +372,8 @@ final class JitTranslator implements Translator {
       int mode = b.mode | MODE_PLAIN;
       p = pages[b.frame].find(rip, mode);
       if (p == null) {
-        p = translate(rip, mode, part, b.frame);
+        boolean apart = (mode & MODE_APART) != 0;
+        p = translate(rip, mode, part, b.frame, apart ? b.count - i : BlockCompiler.MAX);
       }
       b.plain[i] = p;
     }
@@ -318,14 +385,22 @@ final class JitTranslator implements Translator {
   }
 
   private long indirect(int site, int part) {
-    long target = RawMemory.get64(block + Layout.ADDRESS);
-    if (target << 16 >> 16 != target) {
-      // The branch itself faults: undo what it did, and have it executed as it should be.
-      compiler.undoBranch(sites.block(site), sites.info(site));
+    if (!branched(site)) {
       return slow(sites.block(site), sites.info(site));
     }
+    index.countAgain();
+    return core.interrupted() ? 0 : find(core.rip(), part);
+  }
+
+  /** Finishes an indirect branch, or undoes it if it itself faults. */
+  private boolean branched(int site) {
+    long target = RawMemory.get64(block + Layout.ADDRESS);
+    if (target << 16 >> 16 != target) {
+      compiler.undoBranch(sites.block(site), sites.info(site));
+      return false;
+    }
     core.setRip(target);
-    return core.interrupted() ? 0 : find(target, part);
+    return true;
   }
 
   private void link(JitBlock from, long jump, long target, long code) {
@@ -347,12 +422,22 @@ final class JitTranslator implements Translator {
 
   /** Code for an address, translated if need be; 0 if it cannot be. */
   private long find(long rip, int part) {
+    JitBlock b = block(rip, part);
+    if (b == null) {
+      return 0;
+    }
+    remember(rip, part, b.entry);
+    return b.entry;
+  }
+
+  /** The block at an address, translated if need be; null if that cannot be. */
+  JitBlock block(long rip, int part) {
     long gpa = core.fetch(rip);
     lastGlobal = core.lastGlobal();
     int frame = core.memory().frame(gpa);
     lastFrame = frame;
     if (frame < 0) {
-      return 0;
+      return null;
     }
     int mode = mode(part);
     CodePage page = pages[frame];
@@ -368,24 +453,28 @@ final class JitTranslator implements Translator {
       lastGlobal = global;
     }
     if (b == null) {
-      b = translate(rip, mode, part, frame);
-      if (b == null) {
-        return 0;
-      }
+      b = translate(rip, mode, part, frame, BlockCompiler.MAX);
     }
-    codePages.add(rip >> 12);
-    remember(rip, part, b.entry);
-    return b.entry;
+    if (b != null) {
+      codePages.add(rip >> 12);
+    }
+    return b;
   }
 
-  private JitBlock translate(long rip, int mode, int part, int frame) {
+  /** Has a block end after some of its instructions. */
+  void shorten(JitBlock b, int part, int count) {
+    kill(b);
+    translate(b.rip, b.mode, part, b.frame, count);
+  }
+
+  private JitBlock translate(long rip, int mode, int part, int frame, int most) {
     if (!cache.hasRoom(BlockCompiler.ROOM)) {
       forget();
     }
     core.holdsCode(frame);
     boolean global = lastGlobal;
     int from = cache.used();
-    JitBlock b = compiler.compile(rip, mode, part, frame);
+    JitBlock b = compiler.compile(rip, mode, part, frame, most);
     if (b == null) {
       return null;
     }
@@ -399,6 +488,7 @@ final class JitTranslator implements Translator {
       core.covers(b.secondFrame, 1);
       lastGlobal = global;
     }
+    blockTrace.show(b, compiler);
     counters.blocks++;
     counters.instructions += b.count;
     BlockTranslated.commit(core.id(), b, from, cache.used() - from);
@@ -424,6 +514,20 @@ final class JitTranslator implements Translator {
     RawMemory.put64(block + Layout.jumpTag(slot), -rip);
     RawMemory.put64(block + Layout.jumpTarget(slot), code);
     (lastGlobal ? globalJumps : localJumps).add(slot);
+    index.add(rip, part, lastFrame, lastGlobal, code);
+  }
+
+  /** Has indirect jumps to an address end the run, or no longer. */
+  void finishAt(long rip, boolean on) {
+    for (int part = 0; part < 3; part++) {
+      int slot = jumpSlot(rip, part);
+      if (on) {
+        RawMemory.put64(block + Layout.jumpTag(slot), -rip);
+        RawMemory.put64(block + Layout.jumpTarget(slot), trampoline.finish);
+      } else {
+        clearJump(slot);
+      }
+    }
   }
 
   private void clearJump(int slot) {
@@ -472,6 +576,7 @@ final class JitTranslator implements Translator {
   @Override
   public void flush() {
     spaces.clear();
+    index.flush();
     localEpoch = newEpoch();
     globalEpoch = newEpoch();
     clear(localJumps);
@@ -486,6 +591,7 @@ final class JitTranslator implements Translator {
       spaces.save(currentSpace, localEpoch, localJumps, block);
     }
     clear(localJumps);
+    index.switchAddressSpace();
     currentSpace = pcid;
     AddressSpaces.Space space = keep ? spaces.find(pcid) : null;
     if (space == null) {
@@ -549,10 +655,12 @@ final class JitTranslator implements Translator {
     globalJumps.clear();
     codePages.clear();
     spaces.clear();
+    index.forget();
   }
 
   @Override
   public void close() {
+    blockTrace.close();
     counters.close();
     cache.close();
   }

@@ -59,10 +59,32 @@ final class Layout {
   /** Which parts of frames hold code: {@code Core.coverage}. */
   static final int COVERAGE = WORDS + 512;
 
+  /** Where a store across two pages is made that are no neighbours on the host, or 0. */
+  static final int SPLIT = WORDS + 584;
+
+  // Such a store goes to CROSSING first; then so many bytes go here, and the rest there.
+  static final int SPLIT_FIRST = WORDS + 592;
+  static final int SPLIT_COUNT = WORDS + 600;
+  static final int SPLIT_SECOND = WORDS + 608;
+  static final int SPLIT_REST = WORDS + 616;
+
+  /** Masks of PEXT for the block index. */
+  static final int CODE_PAGE_MASK = WORDS + 624;
+
+  static final int INDEX_MASK = WORDS + 632;
+
+  /** Lookups in the block index until one comes to Java; and the exit of the one under way. */
+  static final int LOOKUPS = WORDS + 640;
+
+  static final int LOOKUP_SITE = WORDS + 644;
+
+  /** How often traced blocks were entered, 8 bytes each. */
+  static final int HITS = WORDS + 520;
+
   /** Where an access goes on that needs no second check. */
   static final int CONTINUE = WORDS + 432;
 
-  /** The bytes of a load across two pages. */
+  /** The bytes of an access across two pages. */
   static final int CROSSING = WORDS + 448;
 
   /** What to add to the addresses of groups of accesses, 8 bytes each. */
@@ -150,7 +172,21 @@ final class Layout {
   static final int JUMP_ENTRIES = 1 << 13;
   static final int JUMP_SHIFT = 2;
 
+  // The block index: pages that code may be fetched from, and blocks; see BlockIndex.
+  private static final int PAGE_TABLES = VcpuBlock.TABLES + 3 * 2 * JUMP_ENTRIES * 8;
+  static final int INDEX_KEYS = PAGE_TABLES + 3 * 2 * BlockIndex.PAGES * 8;
+  static final int INDEX_ADDRESSES = INDEX_KEYS + BlockIndex.ENTRIES * 8;
+  static final int INDEX_CODE = INDEX_ADDRESSES + BlockIndex.ENTRIES * 8;
+
   private Layout() {}
+
+  static int codeTags(int part) {
+    return PAGE_TABLES + part * 2 * BlockIndex.PAGES * 8;
+  }
+
+  static int codeAddends(int part) {
+    return codeTags(part) + BlockIndex.PAGES * 8;
+  }
 
   static int host(int guest) {
     return HOST[guest];

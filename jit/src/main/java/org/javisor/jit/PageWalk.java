@@ -230,9 +230,12 @@ final class PageWalk {
     e.shift(true, 4, RCX, 12);
     e.b(0x48, 0xf7, 0xd9); // neg rcx: an empty tag
     e.test(S1, W);
-    int writable = e.jumpIf(NOT_ZERO);
+    int readOnly = e.jumpIf(ZERO);
+    noteWritable();
+    int noted = e.jump();
+    e.land(readOnly);
     e.mov(RDX, RCX);
-    e.land(writable);
+    e.land(noted);
     e.gsIndexed(true, 0x89, RDX, RAX, 3, Layout.tlbTags(part, true));
     note();
     recheckFlags();
@@ -302,6 +305,30 @@ final class PageWalk {
     e.land(single);
   }
 
+  /** As the MMU does for a frame, RSI, that may be written through an entry, RAX. */
+  private void noteWritable() {
+    e.lea(false, RBX, RAX, NONE, 0, part * VcpuBlock.TLB_ENTRIES + 1);
+    e.gsLoad(RCX, VcpuBlock.WRITABLE_SLOTS);
+    e.memory(true, 0x8d, RCX, RCX, RSI, 2, 0); // lea rcx, [rcx + 4 * rsi]
+    e.b(0x66, 0x39, 0x19); // cmp [rcx], bx
+    int known = e.jumpIf(ZERO);
+    e.b(0x66, 0x39);
+    e.b(0x59, 0x02); // cmp [rcx + 2], bx
+    int knownToo = e.jumpIf(ZERO);
+    e.b(0x66, 0x83);
+    e.b(0x79, 0x02, 0x00); // cmp word [rcx + 2], 0
+    int many = e.jumpIf(NOT_ZERO);
+    e.b(0xc1, 0x21, 0x10); // shl dword [rcx], 16
+    e.b(0x66, 0x89, 0x19); // mov [rcx], bx
+    int added = e.jump();
+    e.land(many);
+    e.b(0xc7, 0x01);
+    e.i32(-1); // mov dword [rcx], -1
+    e.land(added);
+    e.land(knownToo);
+    e.land(known);
+  }
+
   /** Notes the entry as filled, for flushes. RAX: the index. */
   private void note() {
     e.lea(false, RDX, RAX, NONE, 0, part * VcpuBlock.TLB_ENTRIES);
@@ -327,7 +354,7 @@ final class PageWalk {
 
   /**
    * An access across two pages that are both in the TLB: if they are neighbours on the host, too, it
-   * goes on as one; otherwise the bytes of a load are put together.
+   * goes on as one; otherwise the bytes of a load are put together, and those of a store taken apart.
    */
   private void crossing() {
     e.gs(true, 0x83, 7, Layout.CONTINUE);
@@ -341,7 +368,9 @@ final class PageWalk {
     e.mov(S1, RCX);
     e.rr(true, 0x3b, RCX, RBX);
     if (write) {
-      bailIf(NOT_ZERO);
+      int neighbours = e.jumpIf(ZERO);
+      split();
+      e.land(neighbours);
     } else {
       int neighbours = e.jumpIf(ZERO);
       // RDX: the second page. RSI, RDI and RCX for REP MOVSB.
@@ -363,6 +392,33 @@ final class PageWalk {
     }
     restore();
     e.gsJump(Layout.CONTINUE);
+  }
+
+  /**
+   * Has a store go where its bytes can be taken from. RDX: the second page; RCX and RBX: what to add
+   * for the host's addresses of both.
+   */
+  private void split() {
+    e.gs(true, 0x83, 7, Layout.SPLIT);
+    e.b(0); // cmp qword gs:[SPLIT], 0
+    bailIf(ZERO);
+    e.lea(true, RAX, S2, RCX, 0, 0);
+    e.gsStore(RAX, Layout.SPLIT_FIRST);
+    e.lea(true, RAX, RDX, RBX, 0, 0);
+    e.gsStore(RAX, Layout.SPLIT_SECOND);
+    e.mov(RAX, RDX);
+    e.rr(true, 0x2b, RAX, S2);
+    e.gsStore(RAX, Layout.SPLIT_COUNT);
+    e.gsLoad(RAX, Layout.LAST_BYTE);
+    e.rr(true, 0x2b, RAX, RDX);
+    e.lea(true, RAX, RAX, NONE, 0, 1);
+    e.gsStore(RAX, Layout.SPLIT_REST);
+    e.b(0xf3, 0x48, 0x0f);
+    e.b(0xae, 0xc8); // rdgsbase rax
+    e.lea(true, S1, RAX, NONE, 0, Layout.CROSSING);
+    e.rr(true, 0x2b, S1, S2);
+    restore();
+    e.gsJump(Layout.SPLIT);
   }
 
   /** Loads the addend of the page in RDX. */

@@ -66,6 +66,14 @@ final class Trampoline {
   /** The same for the x87 and vector registers. */
   final long loadX87;
 
+  /** Takes the bytes of a store across two pages to where they belong, and goes on. */
+  final long split;
+
+  private final long[] lookups = new long[3];
+
+  /** Ends a run where an indirect jump leads, with {@link JitTranslator#FINISHED}. */
+  final long finish;
+
   /** Where to enter: nothing loaded, vector registers, or x87 and vector registers. */
   private final long[] enters = new long[3];
 
@@ -83,6 +91,18 @@ final class Trampoline {
     }
     exit = enter + e.length();
     exit(e);
+    e.alignTo(16);
+    split = enter + e.length();
+    split(e);
+    e.alignTo(16);
+    for (int part = 0; part < 3; part++) {
+      lookups[part] = enter + e.length();
+      lookUp(e, part, (int) (exit - enter));
+      e.alignTo(16);
+    }
+    finish = enter + e.length();
+    e.movImmediate(RCX, JitTranslator.FINISHED);
+    e.land(e.jump(), (int) (exit - enter));
     e.alignTo(16);
     loadVectors = enter + e.length();
     e.gsLoad32(RCX, VcpuBlock.MXCSR);
@@ -127,6 +147,57 @@ final class Trampoline {
       }
     }
     cache.append(e.code(), e.length());
+  }
+
+  /** Goes to the address in S2 by the block index, or takes the exit that LOOKUP_SITE names. */
+  long lookUp(int part) {
+    return lookups[part];
+  }
+
+  private static void lookUp(Emitter e, int part, int exit) {
+    e.gsLoad32(Layout.S0, Layout.LOOKUPS);
+    e.lea(false, Layout.S0, Layout.S0, Emitter.NONE, 0, -1);
+    e.gsStore32(Layout.S0, Layout.LOOKUPS);
+    final int often = e.ifRcxZero();
+    e.gsPext(Layout.S1, Layout.S2, Layout.CODE_PAGE_MASK);
+    e.gsLoadIndexed(Layout.S0, Layout.S1, Layout.codeTags(part));
+    e.lea(true, Layout.S0, Layout.S0, Layout.S2, 0, 0);
+    e.stackPext(Layout.S0, Layout.S0, Layout.STACK_PAGE_MASK);
+    final int otherPage = e.unlessRcxZero();
+    e.gsLoadIndexed(Layout.S1, Layout.S1, Layout.codeAddends(part));
+    e.lea(true, Layout.S1, Layout.S1, Layout.S2, 0, 0);
+    e.gsPext(Layout.S0, Layout.S1, Layout.INDEX_MASK);
+    e.gsLoadIndexed(Layout.S0, Layout.S0, Layout.INDEX_KEYS);
+    e.lea(true, Layout.S0, Layout.S0, Layout.S1, 0, 0);
+    final int otherCode = e.unlessRcxZero();
+    e.gsPext(Layout.S1, Layout.S1, Layout.INDEX_MASK);
+    e.gsLoadIndexed(Layout.S0, Layout.S1, Layout.INDEX_ADDRESSES);
+    e.lea(true, Layout.S0, Layout.S0, Layout.S2, 0, 0);
+    final int otherAddress = e.unlessRcxZero();
+    e.gsJumpIndexed(Layout.S1, Layout.INDEX_CODE);
+    e.land(often);
+    e.land(otherPage);
+    e.land(otherCode);
+    e.land(otherAddress);
+    e.gsLoad32(Layout.S0, Layout.LOOKUP_SITE);
+    e.land(e.jump(), exit);
+  }
+
+  private static void split(Emitter e) {
+    e.gsStore(Emitter.RSI, Layout.WALK_SAVED);
+    e.gsStore(Emitter.RDI, Layout.WALK_SAVED + 8);
+    e.b(0xf3, 0x48, 0x0f);
+    e.b(0xae, 0xce); // rdgsbase rsi
+    e.lea(true, Emitter.RSI, Emitter.RSI, Emitter.NONE, 0, Layout.CROSSING);
+    e.gsLoad(Emitter.RDI, Layout.SPLIT_FIRST);
+    e.gsLoad(RCX, Layout.SPLIT_COUNT);
+    e.b(0xf3, 0xa4); // rep movsb
+    e.gsLoad(Emitter.RDI, Layout.SPLIT_SECOND);
+    e.gsLoad(RCX, Layout.SPLIT_REST);
+    e.b(0xf3, 0xa4);
+    e.gsLoad(Emitter.RSI, Layout.WALK_SAVED);
+    e.gsLoad(Emitter.RDI, Layout.WALK_SAVED + 8);
+    e.gsJump(Layout.CONTINUE);
   }
 
   /** The page walk for accesses of a part of the TLB. */

@@ -1,6 +1,7 @@
 package org.javisor.jit;
 
 import java.util.HexFormat;
+import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.BarePlatform;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.EmptyBus;
@@ -47,9 +48,13 @@ final class JitGuest implements AutoCloseable {
   volatile boolean interrupt;
 
   JitGuest() {
+    this(new JitAccelerator());
+  }
+
+  JitGuest(Accelerator accelerator) {
     memory.mapRam(0, 1 << 20);
     vm =
-        new JitAccelerator()
+        accelerator
             .createVm(
                 memory, new EmptyBus() {}, CpuModels.of("x86-64-v3", 1), Clock.host(), Trace.NONE);
     for (long top : new long[] {PML4, OTHER_PML4}) {

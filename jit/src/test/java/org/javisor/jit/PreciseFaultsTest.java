@@ -66,6 +66,53 @@ class PreciseFaultsTest {
     assertEquals(0, g.memory.read64(SECOND), "nothing goes where the page does not lead");
   }
 
+  /** Stores whose bytes go to two frames that are no neighbours, wherever they are cut. */
+  @Test
+  void storesAreSplitBetweenFrames() {
+    g.map(JitGuest.PML4, SECOND, JitGuest.FRAME_A | 0x63);
+    g.start.gpr[0] = 0x0102_0304_0506_0708L;
+    g.start.gpr[12] = 0x1112_1314_1516_1718L;
+    g.start.gpr[3] = SECOND - 15;
+    g.start.gpr[1] = 15;
+    for (int i = 0; i < 16; i++) {
+      g.start.fxsave[160 + i] = (byte) (0x20 + i);
+    }
+    // again: movups [rbx], xmm0; mov [rbx + 32], rax; hlt; inc rbx; dec ecx; jnz again
+    // then the same with mov [rbx], r12; mov word [rbx + 8], 0x5566
+    g.code(
+        JitGuest.CODE,
+        "0f 11 03 48 89 43 20 f4 48 ff c3 ff c9 75 f1"
+            + "4c 89 23 66 c7 43 07 66 55 f4 48 ff cb eb f1");
+    CpuState s = g.first();
+    for (int at = 15; at > 0; at--) {
+      for (int i = 0; i < 16; i++) {
+        assertEquals(
+            0x20 + i,
+            i < at
+                ? g.memory.read8(SECOND - at + i)
+                : g.memory.read8(JitGuest.FRAME_A + i - at),
+            "byte " + i + " of a store cut at " + at);
+      }
+      assertEquals(SECOND - at, s.gpr[3]);
+      assertEquals(0x2f, s.fxsave[175]);
+      s = g.next();
+    }
+    for (int at = 0; at < 9; at++) {
+      assertEquals(SECOND - at, s.gpr[3]);
+      byte[] expected = {0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x66, 0x55};
+      for (int i = 0; i < 9; i++) {
+        assertEquals(
+            expected[i],
+            i < at
+                ? g.memory.read8(SECOND - at + i)
+                : g.memory.read8(JitGuest.FRAME_A + i - at),
+            "byte " + i + " of stores cut at " + at);
+      }
+      s = g.next();
+    }
+    assertEquals(0, g.memory.read64(SECOND), "nothing goes where the page does not lead");
+  }
+
   /** Distances that only agree in 32 bits are no group. */
   @Test
   void farAccessesAreNoGroup() {

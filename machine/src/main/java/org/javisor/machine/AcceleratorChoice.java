@@ -1,6 +1,7 @@
 package org.javisor.machine;
 
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.interp.InterpAccelerator;
 import org.javisor.jit.JitAccelerator;
@@ -20,23 +21,43 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
   private static final String INTERP = "interp";
   private static final String JIT = "jit";
   private static final String KVM = "kvm";
+  static final String CHECK = "check";
 
   /**
    * Chooses by a name that {@code --accel} takes.
    *
+   * @param cpus how many vCPUs the machine has
+   * @param report gets what an accelerator has to say at the machine's end
+   *
    * @throws MachineException if there is no such accelerator, or this host has not got it
    */
-  static AcceleratorChoice of(String name) throws MachineException {
+  static AcceleratorChoice of(String name, int cpus, Consumer<String> report)
+      throws MachineException {
     return switch (name) {
       case MachineConfig.AUTO -> automatic(KvmProbe.remembered(DefaultGuest.cacheFolder()));
       case INTERP -> new AcceleratorChoice(new InterpAccelerator(), "asked for", Optional.empty());
       case JIT -> jit();
+      case CHECK -> check(cpus, report);
       case KVM -> kvm();
       default ->
           throw new MachineException(
               Reason.HOST_REFUSED,
-              "accelerator " + name + " is not known: auto, interp, jit or kvm expected");
+              "accelerator " + name + " is not known: auto, interp, jit, check or kvm expected");
     };
+  }
+
+  /**
+   * Refuses to show translated code where none is.
+   *
+   * @throws MachineException if the accelerator translates nothing
+   */
+  void requireForTracedBlocks() throws MachineException {
+    if (!accelerator.name().equals(JIT) && !accelerator.name().equals(CHECK)) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "--trace block=ADDRESS shows translated code, and accelerator " + accelerator.name()
+              + " makes none; give --accel jit");
+    }
   }
 
   /**
@@ -51,7 +72,11 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
           throw new MachineException(
               Reason.HOST_REFUSED,
               "--accel kvm: /dev/kvm keeps hypercalls to itself; take --accel auto, jit or interp");
-      default -> of(name);
+      case CHECK ->
+          throw new MachineException(
+              Reason.HOST_REFUSED,
+              "--accel check: a Xen host has more than one vCPU; take --accel jit or interp");
+      default -> of(name, 1, line -> {});
     };
   }
 
@@ -81,13 +106,29 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
   }
 
   private static AcceleratorChoice jit() throws MachineException {
+    requireTranslator(JIT);
+    return new AcceleratorChoice(new JitAccelerator(), "asked for", Optional.empty());
+  }
+
+  private static AcceleratorChoice check(int cpus, Consumer<String> report)
+      throws MachineException {
+    requireTranslator(CHECK);
+    if (cpus != 1) {
+      throw new MachineException(
+          Reason.HOST_REFUSED,
+          "--accel check compares one vCPU and not " + cpus + "; give --cpus 1");
+    }
+    return new AcceleratorChoice(
+        JitAccelerator.checked(report), "asked for", Optional.empty());
+  }
+
+  private static void requireTranslator(String name) throws MachineException {
     Optional<String> reason = JitAccelerator.unavailable();
     if (reason.isPresent()) {
       throw new MachineException(
           Reason.HOST_REFUSED,
-          "--accel jit: " + reason.get() + "; take --accel auto, or interp");
+          "--accel " + name + ": " + reason.get() + "; take --accel auto, or interp");
     }
-    return new AcceleratorChoice(new JitAccelerator(), "asked for", Optional.empty());
   }
 
   /** Who asks for KVM gets it if it opens; that its guests may fail is said. */

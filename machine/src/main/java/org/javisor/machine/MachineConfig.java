@@ -6,10 +6,9 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
-import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.interp.CpuModels;
 import org.javisor.pc.loader.BootProtocol;
 
@@ -42,7 +41,7 @@ public record MachineConfig(
     int cpus,
     String cpuModel,
     String accelerator,
-    Set<TraceCategory> trace,
+    TraceSelection trace,
     Optional<InetSocketAddress> gdb,
     OptionalInt debugExitPort,
     List<DiskConfig> disks,
@@ -77,7 +76,6 @@ public record MachineConfig(
     if (cpus < 1 || cpus > MAX_CPUS) {
       throw new IllegalArgumentException(cpus + " CPUs: 1 to " + MAX_CPUS + " expected");
     }
-    trace = Set.copyOf(trace);
     disks = List.copyOf(disks);
     nets = List.copyOf(nets);
     shares = List.copyOf(shares);
@@ -88,8 +86,10 @@ public record MachineConfig(
    * guest's kernel can do one thing while a program does another, and no more, since each that waits
    * for another takes time from it.
    */
-  public static int defaultCpus() {
-    return Math.min(2, Runtime.getRuntime().availableProcessors());
+  public static int defaultCpus(String accelerator) {
+    return accelerator.equals(AcceleratorChoice.CHECK)
+        ? 1
+        : Math.min(2, Runtime.getRuntime().availableProcessors());
   }
 
   /** The CPU models there are, by name. */

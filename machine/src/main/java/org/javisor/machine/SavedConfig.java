@@ -6,8 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
-import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateFormat;
 import org.javisor.accelerator.state.StateReader;
@@ -60,8 +59,8 @@ record SavedConfig(
   }
 
   static SavedConfig of(
-      String name, MachineConfig config, List<MachineDevices.Added> added, String accelerator,
-      long clock, long tscHertz) {
+      String name, MachineConfig config, List<MachineDevices.Added> added,
+      List<GuestPort> ports, String accelerator, long clock, long tscHertz) {
     return new SavedConfig(
         name,
         clock,
@@ -77,7 +76,7 @@ record SavedConfig(
         config.cpuModel(),
         accelerator,
         config.debugExitPort().orElse(0),
-        SavedDevices.of(config, added));
+        SavedDevices.of(config, added, ports));
   }
 
   private static String absolute(Path path) {
@@ -95,7 +94,7 @@ record SavedConfig(
    * @throws StateException if there can be no such machine
    */
   MachineConfig config(
-      Optional<String> otherAccelerator, Set<TraceCategory> trace,
+      Optional<String> otherAccelerator, TraceSelection trace,
       Optional<InetSocketAddress> gdb) throws StateException {
     try {
       return devices.addTo(new MachineConfig(

@@ -6,8 +6,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
-import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateReader;
 import org.javisor.machine.MachineException.Reason;
@@ -64,9 +63,14 @@ public final class SavedMachine implements AutoCloseable {
 
   /** What the machine was made of, with these choices of whoever restores it. */
   public MachineConfig config(
-      Optional<String> accelerator, Set<TraceCategory> trace, Optional<InetSocketAddress> gdb)
+      Optional<String> accelerator, TraceSelection trace, Optional<InetSocketAddress> gdb)
       throws StateException {
     return saved.config(accelerator, trace, gdb);
+  }
+
+  /** The ports of its VirtIO console, as the option that names them had them. */
+  public List<String> ports() {
+    return saved.devices().ports();
   }
 
   List<MachineDevices.Added> added() throws StateException {

@@ -15,6 +15,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateReader;
 import org.javisor.accelerator.state.StateWriter;
@@ -44,7 +45,7 @@ class SavedMachineTest {
 
   private static Machine restore(Path file, TinyKernel.Output output) throws Exception {
     try (SavedMachine saved = SavedMachine.open(file)) {
-      MachineConfig config = saved.config(Optional.empty(), Set.of(), Optional.empty());
+      MachineConfig config = saved.config(Optional.empty(), TraceSelection.NONE, Optional.empty());
       return Machine.restore(
           saved, config, output, Optional.empty(), List.of(), NOBODY, false);
     }
@@ -179,13 +180,13 @@ class SavedMachineTest {
     writer.section(
         SavedConfig.SECTION,
         SavedConfig.FORMAT,
-        SavedConfig.of("x", TinyKernel.config(Path.of("/nowhere")), List.of(), "interp", 5,
-            1_000_000_000));
+        SavedConfig.of("x", TinyKernel.config(Path.of("/nowhere")), List.of(), List.of(),
+            "interp", 5, 1_000_000_000));
     StateReader reader = new StateReader(writer.finish());
     SavedConfig config = SavedConfig.take(reader);
     assertEquals(
         TinyKernel.config(Path.of("/nowhere")).withAccelerator("interp"),
-        config.config(Optional.empty(), Set.of(), Optional.empty()));
+        config.config(Optional.empty(), TraceSelection.NONE, Optional.empty()));
     assertEquals(
         "the state of 'vcpu.0' is missing",
         assertThrows(StateException.class, () -> reader.take("vcpu.0", VcpuState.FORMAT))

@@ -9,7 +9,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.machine.console.Console;
 import org.javisor.machine.console.ConsolePort;
 import org.javisor.pc.loader.BootProtocol;
@@ -79,7 +79,7 @@ public final class TinyKernel {
         1,
         MachineConfig.DEFAULT_CPU_MODEL,
         "interp",
-        Set.of(),
+        TraceSelection.NONE,
         Optional.empty(),
         OptionalInt.empty(),
         List.of(),

@@ -19,6 +19,12 @@ import org.javisor.isa.Instruction;
  */
 final class BlockDifferential implements AutoCloseable {
   private static final long PATIENCE_MILLIS = 2000;
+
+  /**
+   * How many times as patient to be with the accelerator under test: code that writes itself takes a
+   * translator longer.
+   */
+  private static final int MORE_PATIENCE = 15;
   private static final int LISTED = 40;
   private static final int REPORTED = 30;
 
@@ -54,6 +60,7 @@ final class BlockDifferential implements AutoCloseable {
   private void watch() {
     long first = 0;
     long second = 0;
+    int seen = 0;
     while (!closed) {
       try {
         Thread.sleep(PATIENCE_MILLIS);
@@ -66,7 +73,8 @@ final class BlockDifferential implements AutoCloseable {
         }
       }
       if ((subject.turn() & 1) != 0) {
-        if (subject.turn() == second) {
+        seen = subject.turn() == second ? seen + 1 : 0;
+        if (seen == MORE_PATIENCE) {
           subject.giveUp(second);
         }
       }

@@ -106,8 +106,7 @@ final class BlockMachine implements AutoCloseable {
           exit = vcpu.run();
         } while (exit instanceof VmExit.Kicked && !hung);
         if (known && !World.handles(vcpu.state())) {
-          undefined =
-              undefined & ~in.form.flagsWritten() | Undefined.flags(in, before.gpr[1]);
+          undefined = Undefined.flagsAfter(undefined, in, before.gpr[1]);
         }
       }
       return undefined != 0;

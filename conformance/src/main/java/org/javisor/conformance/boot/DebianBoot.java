@@ -4,8 +4,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.concurrent.TimeoutException;
+import org.javisor.accelerator.TraceSelection;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineOutcome;
 import org.javisor.pc.loader.BootProtocol;
@@ -73,7 +73,7 @@ public record DebianBoot(
             cpus,
             cpuModel,
             accelerator,
-            Set.of(),
+            TraceSelection.NONE,
             Optional.empty(),
             OptionalInt.empty(),
             List.of(),

@@ -15,18 +15,25 @@ public final class Accelerators {
   public static Accelerator of(String name) throws UsageException {
     return switch (name) {
       case "interp" -> new InterpAccelerator();
-      case "jit" -> jit();
+      case "jit" -> {
+        requireTranslator(name);
+        yield new JitAccelerator();
+      }
+      case "check" -> {
+        requireTranslator(name);
+        yield JitAccelerator.checked(System.err::println);
+      }
       case "kvm" -> kvm();
-      default -> throw new UsageException("--accel " + name + ": interp, jit or kvm expected");
+      default ->
+          throw new UsageException("--accel " + name + ": interp, jit, check or kvm expected");
     };
   }
 
-  private static Accelerator jit() throws UsageException {
+  private static void requireTranslator(String name) throws UsageException {
     Optional<String> reason = JitAccelerator.unavailable();
     if (reason.isPresent()) {
-      throw new UsageException("--accel jit: " + reason.get());
+      throw new UsageException("--accel " + name + ": " + reason.get());
     }
-    return new JitAccelerator();
   }
 
   private static Accelerator kvm() throws UsageException {

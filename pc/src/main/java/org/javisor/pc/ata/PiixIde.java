@@ -1,6 +1,12 @@
 package org.javisor.pc.ata;
 
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
@@ -12,7 +18,7 @@ import org.javisor.storage.block.BlockDevice;
  * The IDE function of the PIIX3: two channels of two drives at the addresses and interrupts of the
  * PC/AT, with a bus master for both (82371SB data sheet, sections 2.4 and 2.7).
  */
-public final class PiixIde extends PciDevice {
+public final class PiixIde extends PciDevice implements Snapshottable<PiixIde.State> {
   /** Places for drives: 0 and 1 on the first channel, 2 and 3 on the second. */
   public static final int DRIVES = 4;
 
@@ -33,6 +39,7 @@ public final class PiixIde extends PciDevice {
   private final AtaChannel[] channels = new AtaChannel[2];
   private final Bus.Claim[][] claims = new Bus.Claim[2][];
   private final boolean[] taken = new boolean[DRIVES];
+  private final boolean[] disks = new boolean[DRIVES];
 
   /** Gives the board's interrupts. */
   @FunctionalInterface
@@ -56,11 +63,22 @@ public final class PiixIde extends PciDevice {
   /** Puts a disk into place {@code drive}, while the machine is being built. */
   public void attachDisk(int drive, BlockDevice disk, Optional<String> serial) {
     attach(drive, new AtaDisk(disk, serial));
+    disks[drive] = true;
   }
 
   /** Puts a CD-ROM drive with a disc in it into place {@code drive}. */
   public void attachCdrom(int drive, BlockDevice disc, Optional<String> serial) {
     attach(drive, new AtapiCdrom(disc, serial));
+  }
+
+  /** Takes away the disks in places {@code first} to 3, while the guest does not use them. */
+  public void detachDisks(int first) {
+    for (int drive = first; drive < DRIVES; drive++) {
+      if (disks[drive]) {
+        disks[drive] = false;
+        channels[drive >> 1].detach(drive & 1);
+      }
+    }
   }
 
   private void attach(int drive, AtaDevice device) {
@@ -89,6 +107,49 @@ public final class PiixIde extends PciDevice {
         }
       }
     };
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("piix-ide", 1, State.class);
+
+  /** The saved state, of both channels. */
+  public record State(PciDevice.State pci, List<AtaChannel.State> channels) {
+    public State {
+      StateCheck.length("channels", channels.size(), 2);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(savePci(), Stream.of(channels).map(AtaChannel::save).toList());
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    restorePci(state.pci);
+    for (int i = 0; i < channels.length; i++) {
+      channels[i].restore(state.channels.get(i));
+    }
+  }
+
+  @Override
+  public void pause() {
+    for (AtaChannel channel : channels) {
+      channel.pause();
+    }
+  }
+
+  @Override
+  public void resume() {
+    for (AtaChannel channel : channels) {
+      channel.resume();
+    }
   }
 
   @Override

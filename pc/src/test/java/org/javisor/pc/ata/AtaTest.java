@@ -36,12 +36,13 @@ class AtaTest {
   private final RecordingLine irq = new RecordingLine();
   private final FakeDisk disk = new FakeDisk(8192);
   private final FakeDisk disc = new FakeDisk(4096);
+  private final PiixIde ide;
   private final PciBus pci = new PciBus(bus, (slot, pin) -> IrqLine.NONE, (a, d) -> {});
 
   AtaTest() {
     memory.mapRam(0, 4 << 20);
     bus.claimPorts(0xcf8, 8, pci);
-    PiixIde ide = new PiixIde(memory, bus, n -> n == 14 ? irq : IrqLine.NONE);
+    ide = new PiixIde(memory, bus, n -> n == 14 ? irq : IrqLine.NONE);
     ide.attachDisk(0, disk, Optional.of("SN-7"));
     ide.attachCdrom(1, disc, Optional.empty());
     pci.attach(1, 1, ide);
@@ -133,6 +134,18 @@ class AtaTest {
   // ---- Disks ------------------------------------------------------------------------------
 
   @Test
+  void aDiskThatWasTakenAwayAnswersNoMore() {
+    ide.detachDisks(1);
+    out(6, 0xa0);
+    assertEquals(READY, status());
+    ide.detachDisks(0);
+    assertEquals(0, status());
+    lba28(0x20, 0, 1);
+    assertEquals(0, status());
+    assertEquals(0xffff, bus.readPort(BASE, 2));
+  }
+
+  @Test
   void resetShowsWhatIsThere() {
     bus.writePort(CONTROL, 1, 4);
     bus.writePort(CONTROL, 1, 0);
@@ -144,6 +157,17 @@ class AtaTest {
     assertEquals(0xeb14, in(5) << 8 | in(4), "a packet device");
     assertEquals(0, status());
     assertEquals(0, bus.readPort(0x177, 1), "nobody on the second channel");
+  }
+
+  /** Breaks if a drive that was reset in a block of data gives what was left of it. */
+  @Test
+  void aPacketDeviceResetEndsTheBlock() {
+    out(6, 0xb0);
+    out(7, 0xa1);
+    take(100);
+    out(7, 0x08);
+    assertEquals(0, status());
+    assertEquals(0xffff, bus.readPort(BASE, 2));
   }
 
   @Test

@@ -207,7 +207,7 @@ public final class DefaultGuest {
   }
 
   /** The guest that was made earlier, if it is whole and made the way this version makes it. */
-  private Optional<GuestFiles> current() {
+  public Optional<GuestFiles> current() {
     Properties properties = load(current);
     if (!recipe().equals(properties.getProperty("recipe"))) {
       return Optional.empty();

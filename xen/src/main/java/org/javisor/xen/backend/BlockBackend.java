@@ -119,6 +119,11 @@ public final class BlockBackend extends XenbusBackend {
     connection = null;
   }
 
+  @Override
+  String rings() {
+    return connection.ring.occupancy();
+  }
+
   /** A part of a page that takes part in a request. */
   private record Segment(GrantMapping page, int offset, int length, boolean transientPage) {}
 

@@ -146,6 +146,11 @@ public final class NetworkBackend extends XenbusBackend {
     connection = null;
   }
 
+  @Override
+  String rings() {
+    return "tx " + connection.tx.occupancy() + " rx " + connection.rx.occupancy();
+  }
+
   private void transmit() {
     Connection c = connection;
     if (c != null) {

@@ -34,6 +34,11 @@ final class Ring implements AutoCloseable {
     return size;
   }
 
+  /** How many of its slots hold requests that have not been answered, for a person: racy. */
+  String occupancy() {
+    return page.getIndex(REQ_PROD) - produced + "/" + size;
+  }
+
   private int slot(int index) {
     return SLOTS + (index & size - 1) * slotSize;
   }

@@ -2,6 +2,8 @@ package org.javisor.xen.backend;
 
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.GrantTable;
 import org.javisor.xen.store.Store;
@@ -60,6 +62,17 @@ public abstract class XenbusBackend {
 
   /** Unmaps them; nothing of the guest is used after this. */
   abstract void disconnect();
+
+  /** How full its rings are, for a person; {@code -} if nobody is connected. */
+  public final String occupancy() {
+    CompletableFuture<String> answer =
+        new CompletableFuture<>();
+    loop.execute(() -> answer.complete(connected ? rings() : "-"));
+    return answer.completeOnTimeout("-", 1, TimeUnit.SECONDS).join();
+  }
+
+  /** The same of a front end that is connected, on the back ends' thread. */
+  abstract String rings();
 
   /** A front end that wrote nonsense. */
   static final class BadFrontend extends Exception {

@@ -78,7 +78,7 @@ public final class PvhDomain extends TranslatedDomain {
 
   /** Local APICs and the sleep registers. */
   @Override
-  GuestBus wire(Machinery machinery) {
+  GuestBus wire(Machinery machinery, DomainBoot boot) {
     Hypervisor hypervisor = machinery.hypervisor();
     Bus bus = new Bus(machinery.trace());
     ApicFabric fabric = new ApicFabric();

@@ -2,8 +2,11 @@ package org.javisor.xen.domain;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Vm;
 import org.javisor.memory.FrameArena;
@@ -13,7 +16,9 @@ import org.javisor.pc.loader.BootProtocol;
 import org.javisor.pc.loader.E820Entry;
 import org.javisor.pc.loader.KernelFormatException;
 import org.javisor.pc.loader.KernelImage;
+import org.javisor.pc.loader.KernelInspector;
 import org.javisor.pc.loader.KernelLoader;
+import org.javisor.pc.loader.KernelReport;
 import org.javisor.pc.loader.LoadedKernel;
 import org.javisor.xen.domain.BuildException.Reason;
 import org.javisor.xen.hypervisor.Domain;
@@ -41,6 +46,14 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   static final E820Entry SPECIAL_PAGES =
       new E820Entry(0xfeff_0000L, 0x1_0000, E820Entry.RESERVED);
 
+  /** Beside its RAM a domain owns the pages of tables, console and xenstore. */
+  private static final long EXTRA_PAGES = 64;
+
+  /** The reset vector of firmware in RAM below 1 MiB. */
+  private static final int FIRMWARE_SEGMENT = 0xf000;
+
+  private static final int FIRMWARE_ENTRY = 0xfff0;
+
   private static final int CALLBACK_TYPE_SHIFT = 56;
   private static final int CALLBACK_VECTOR = 2;
 
@@ -66,8 +79,10 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   /** A domain without anything in it. */
   static Domain create(Machinery machinery, DomainBoot boot, DomainKind kind)
       throws BuildException {
-    // Beside its memory it owns the pages of tables, console and xenstore.
-    long pages = boot.maxMemoryBytes() / PAGE + 64;
+    long pages = boot.maxMemoryBytes() / PAGE + EXTRA_PAGES;
+    if (boot.memoryBytes() / PAGE + EXTRA_PAGES > machinery.hypervisor().freePages()) {
+      throw tooLittle(machinery.hypervisor(), boot);
+    }
     try {
       return machinery
           .hypervisor()
@@ -87,7 +102,19 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   abstract BootProtocol protocol();
 
   /** Puts each vCPU into its surroundings, and says where the guest's accesses to devices go. */
-  abstract GuestBus wire(Machinery machinery);
+  abstract GuestBus wire(Machinery machinery, DomainBoot boot);
+
+  /** The vCPUs are gone: no device may reach memory any more, nor be reached by a timer. */
+  void stopDevices() {}
+
+  /** Where firmware begins, in the state after a reset but for the place. */
+  private CpuState firmwareEntry() {
+    CpuState state = vcpus.getFirst().cpu().state();
+    state.cs.set(FIRMWARE_SEGMENT, (long) FIRMWARE_SEGMENT << 4, state.cs.limit,
+        state.cs.attributes);
+    state.rip = FIRMWARE_ENTRY;
+    return state;
+  }
 
   /** Builds all of it. If that fails, nothing is left. */
   final BuiltDomain assemble(Machinery machinery, DomainBoot boot, DomainListener listener)
@@ -98,10 +125,10 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
       populate(STORE_PAGE, PAGE, boot);
       populate(CONSOLE_PAGE, PAGE, boot);
       domain.setMemoryMap(entries(e820));
-      LoadedKernel kernel = load(boot, e820);
-      start(machinery, wire(machinery));
+      Optional<CpuState> entry = load(boot, e820);
+      start(machinery, wire(machinery, boot));
       domain.attach(this, listener);
-      vcpus.getFirst().start(kernel.state());
+      vcpus.getFirst().start(entry.orElseGet(this::firmwareEntry));
       domain.vcpus().getFirst().bringUp();
       BuiltDomain result = publish();
       built = true;
@@ -115,14 +142,17 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
 
   final void populate(long gpa, long size, DomainBoot boot) throws BuildException {
     if (size > 0 && !domain.populate(gpa, size / PAGE)) {
-      throw new BuildException(
-          Reason.TOO_LITTLE_MEMORY,
-          "the host has %d MiB free, too little for a domain of %d MiB: give it less memory, or"
-              .formatted(
-                  domain.host().freePages() * PAGE >> 20, boot.memoryBytes() >> 20)
-              + " destroy another",
-          null);
+      throw tooLittle(domain.host(), boot);
     }
+  }
+
+  private static BuildException tooLittle(Hypervisor hypervisor, DomainBoot boot) {
+    return new BuildException(
+        Reason.TOO_LITTLE_MEMORY,
+        "domains have %d MiB left, too little for one of %d MiB: give it less memory, destroy"
+            .formatted(hypervisor.freePages() * PAGE >> 20, boot.memoryBytes() >> 20)
+            + " another, or start the host with more (--host-memory)",
+        null);
   }
 
   /** The memory map as {@code XENMEM_memory_map} gives it. */
@@ -132,8 +162,28 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
     return map.array();
   }
 
-  private LoadedKernel load(DomainBoot boot, List<E820Entry> e820) throws BuildException {
+  /**
+   * Puts firmware into memory, which is to be entered at its reset vector below 1 MiB.
+   *
+   * @throws BuildException if this kind of domain has none
+   */
+  void placeFirmware(DomainBoot boot, List<E820Entry> e820) throws BuildException {
+    throw new BuildException(
+        Reason.NOT_A_KERNEL, kind().label() + " domains have no firmware: a kernel expected", null);
+  }
+
+  private DomainKind kind() {
+    return domain.kind();
+  }
+
+  /** Fills memory; the state in which the kernel starts, or nothing if firmware does. */
+  private Optional<CpuState> load(DomainBoot boot, List<E820Entry> e820) throws BuildException {
     AcpiTables.Blob acpi = acpiTables();
+    if (boot.kernel().isEmpty()) {
+      placeFirmware(boot, e820);
+      domain.memory().write(acpi.address(), acpi.bytes());
+      return Optional.empty();
+    }
     BootConfig config =
         BootConfig.of(e820)
             .withProtocol(protocol())
@@ -143,10 +193,10 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
       config = config.withInitrd(boot.ramdisk().get());
     }
     try (KernelImage image =
-        KernelImage.read(boot.kernel(), boot.unpackedKernel().orElse(null))) {
+        KernelImage.read(boot.kernel().get(), boot.unpackedKernel().orElse(null))) {
       LoadedKernel loaded = KernelLoader.load(image, domain.memory(), config);
       domain.memory().write(acpi.address(), acpi.bytes());
-      return loaded;
+      return Optional.of(loaded.state());
     } catch (KernelFormatException e) {
       Reason reason =
           switch (e.reason()) {
@@ -154,7 +204,29 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
             case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
             default -> Reason.NOT_A_KERNEL;
           };
-      throw new BuildException(reason, e.getMessage(), e);
+      String message = e.getMessage();
+      if (reason == Reason.NOT_A_KERNEL) {
+        message += "; " + possibleKinds(boot.kernel().get());
+      }
+      throw new BuildException(reason, message, e);
+    }
+  }
+
+  /** What a kernel that cannot be this kind of domain can be, for a person. */
+  private static String possibleKinds(Path kernel) {
+    try {
+      KernelReport report = KernelInspector.inspect(kernel);
+      List<String> kinds =
+          report.answers().entrySet().stream()
+              .filter(e -> e.getKey() != KernelReport.Ability.VIRTIO_GUEST)
+              .filter(e -> e.getValue().verdict() == KernelReport.Verdict.YES)
+              .map(e -> e.getKey().title())
+              .toList();
+      return kinds.isEmpty()
+          ? "its notes do not say that it can be any kind of Xen guest"
+          : "by its notes it can be a " + String.join(", ", kinds);
+    } catch (KernelFormatException e) {
+      return "it can be no kind of Xen guest";
     }
   }
 
@@ -220,6 +292,7 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
 
   @Override
   public final void destroyed() {
+    stopDevices();
     vm.close();
   }
 }

@@ -133,7 +133,11 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     }
     VmExit exit = cpu.run();
     if (exit instanceof VmExit.Halt) {
-      deaf = hasInterrupt() && (cpu.state().rflags & INTERRUPT_FLAG) == 0;
+      deaf = (cpu.state().rflags & INTERRUPT_FLAG) == 0;
+      if (deaf && !nmi && requests.isEmpty()) {
+        vcpu.haltForGood();
+        return VmExit.Kicked.INSTANCE;
+      }
     }
     return exit;
   }

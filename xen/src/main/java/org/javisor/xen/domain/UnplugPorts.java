@@ -1,12 +1,12 @@
 package org.javisor.xen.domain;
 
+import java.util.function.IntConsumer;
 import org.javisor.pc.bus.PortDevice;
 import org.javisor.xen.hypervisor.Domain;
 
 /**
  * The ports by which a guest with PV drivers has the emulated disks and cards of the same things
- * pulled out (Xen docs/misc/hvm-emulated-unplug.pandoc). Those that a domain has are PV from the
- * start, so there is nothing to pull; the guest is told that it has been done.
+ * pulled out (Xen docs/misc/hvm-emulated-unplug.pandoc).
  */
 final class UnplugPorts implements PortDevice {
   static final int PORT = 0x10;
@@ -17,10 +17,24 @@ final class UnplugPorts implements PortDevice {
   /** The guest says its product, and may be refused; nobody is. */
   private static final int PROTOCOL = 1;
 
-  private final Domain domain;
+  // What is to go.
+  private static final int ALL_DISKS = 1;
+  private static final int ALL_CARDS = 2;
+  private static final int FURTHER_DISKS = 4;
 
-  UnplugPorts(Domain domain) {
+  private final Domain domain;
+  private final IntConsumer detachDisks;
+  private final Runnable detachCards;
+
+  /**
+   * The ports of a domain.
+   *
+   * @param detachDisks takes away the emulated disks from a place on
+   */
+  UnplugPorts(Domain domain, IntConsumer detachDisks, Runnable detachCards) {
     this.domain = domain;
+    this.detachDisks = detachDisks;
+    this.detachCards = detachCards;
   }
 
   @Override
@@ -37,6 +51,12 @@ final class UnplugPorts implements PortDevice {
     if (offset == 0 && size == 2) {
       domain.host().console().log(
           "(XEN) %s unplugs emulated devices: %#x".formatted(domain, value & 0xffff));
+      if ((value & (ALL_DISKS | FURTHER_DISKS)) != 0) {
+        detachDisks.accept((value & ALL_DISKS) != 0 ? 0 : 1);
+      }
+      if ((value & ALL_CARDS) != 0) {
+        detachCards.run();
+      }
     }
   }
 }

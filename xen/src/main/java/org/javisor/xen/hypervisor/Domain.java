@@ -343,6 +343,18 @@ public final class Domain {
     listener.shutDown(this, reason);
   }
 
+  /** With its last vCPU a domain powers off. */
+  void vcpuWentOffline() {
+    if (vcpus.stream().noneMatch(VirtualCpu::isOnline)) {
+      shutDown(ShutdownReason.POWEROFF);
+    }
+  }
+
+  /** Presses the power button, if the domain has one: a guest that listens shuts down. */
+  public void pressPowerButton() {
+    port.pressPowerButton();
+  }
+
   /** The domain broke the rules of the machine: it ends alone, with a report. */
   public void crash(String why) {
     synchronized (this) {
@@ -351,7 +363,8 @@ public final class Domain {
       }
       report = why;
     }
-    host.console().log("(XEN) d" + id + " crashed: " + why.lines().findFirst().orElse(""));
+    host.console().log("(XEN) d" + id + " crashed:");
+    why.lines().forEach(line -> host.console().log("(XEN) " + line));
     shutDown(ShutdownReason.CRASH);
   }
 

@@ -17,6 +17,9 @@ public interface DomainPort {
    */
   long initialiseVcpu(int vcpu, byte[] context);
 
+  /** Presses the power button, where there is one. */
+  default void pressPowerButton() {}
+
   /** The domain is gone; none of its vCPUs runs any more. */
   default void destroyed() {}
 

@@ -40,6 +40,7 @@ final class FrameTable {
   }
 
   synchronized int free() {
+    release();
     return free;
   }
 

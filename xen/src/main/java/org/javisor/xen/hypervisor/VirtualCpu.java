@@ -104,6 +104,15 @@ public final class VirtualCpu implements Guest {
     kick();
   }
 
+  /**
+   * It halted with its interrupts off, from which only a start by another vCPU wakes it: it has gone
+   * offline, and with the last one the domain has powered off. On its own thread.
+   */
+  public void haltForGood() {
+    takeDown();
+    domain.vcpuWentOffline();
+  }
+
   public boolean isOnline() {
     return online;
   }

@@ -28,6 +28,8 @@ public record DiskSpec(
   private static final Pattern OTHER = Pattern.compile("(hd|sd)([a-z])([0-9]{0,2})");
   private static final Pattern NUMBERED = Pattern.compile("d([0-9]+)(?:p([0-9]+))?");
 
+  private static final List<String> FORMATS = List.of("raw", "qcow2");
+
   /** A disk that cannot be understood. */
   static final class BadDisk extends Exception {
     private static final long serialVersionUID = 1L;
@@ -47,7 +49,8 @@ public record DiskSpec(
     boolean discard = true;
     // Old prefixes name the format, or say nothing we need.
     Matcher prefix = PREFIX.matcher(rest);
-    if (prefix.matches()) {
+    boolean formatKnown = prefix.matches();
+    if (formatKnown) {
       format = prefix.group(1).equals("qcow2") ? "qcow2" : "raw";
       rest = prefix.group(2);
     }
@@ -78,6 +81,9 @@ public record DiskSpec(
           if (equals >= 0) {
             throw new BadDisk("'" + key + "' is no parameter of a disk");
           }
+          if (position == 1 && formatKnown && !part.isEmpty() && !FORMATS.contains(part)) {
+            position++; // Behind a prefix there need not be a field for the format.
+          }
           switch (position++) {
             case 0 -> target = part.isEmpty() ? null : part;
             case 1 -> format = part.isEmpty() ? format : part;
@@ -96,7 +102,7 @@ public record DiskSpec(
       throw new BadDisk("no vdev: xvda, for example, expected");
     }
     number(vdev);
-    if (!List.of("raw", "qcow2").contains(format)) {
+    if (!FORMATS.contains(format)) {
       throw new BadDisk("format '" + format + "': raw or qcow2 expected");
     }
     if (target == null && !cdrom) {
@@ -166,6 +172,15 @@ public record DiskSpec(
       return 1 << 28 | disk << 8 | partition;
     }
     throw new BadDisk("vdev '" + vdev + "' has no number");
+  }
+
+  /** The place on an HVM domain's ATA controller, or -1 if the disk is not emulated. */
+  int idePlace() {
+    Matcher xvd = XVD.matcher(vdev);
+    if (xvd.matches() && xvd.group(2).isEmpty() && xvd.group(1).length() == 1) {
+      return xvd.group(1).charAt(0) < 'e' ? xvd.group(1).charAt(0) - 'a' : -1;
+    }
+    return vdev.matches("hd[a-d]") ? vdev.charAt(2) - 'a' : -1;
   }
 
   /** The same with a target that is relative to a folder. */

@@ -7,13 +7,23 @@ import java.util.function.Consumer;
 
 /**
  * What a domain's console shows, and who looks at it. Output that nobody has seen yet is kept, up to
- * a bound; who comes first sees it.
+ * a bound; who comes first sees it. What is typed goes to the domain that has the console now.
  */
 final class DomainConsole {
   private static final int UNSEEN = 64 << 10;
 
   private final List<Consumer<byte[]>> viewers = new ArrayList<>();
   private byte[] unseen = {};
+  private volatile Consumer<byte[]> keyboard = typed -> {};
+
+  /** Has a domain take what is typed, instead of the one before. It must not block. */
+  void connect(Consumer<byte[]> typed) {
+    keyboard = typed;
+  }
+
+  void type(byte[] typed) {
+    keyboard.accept(typed);
+  }
 
   /** Takes all of it. A viewer must not block. */
   synchronized int write(byte[] source, int length) {

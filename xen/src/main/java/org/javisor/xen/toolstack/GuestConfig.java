@@ -31,7 +31,7 @@ public record GuestConfig(
     long memoryMib,
     long maxMemoryMib,
     int vcpus,
-    Path kernel,
+    Optional<Path> kernel,
     Optional<Path> ramdisk,
     String commandLine,
     List<DiskSpec> disks,
@@ -42,7 +42,19 @@ public record GuestConfig(
     Optional<String> cpus,
     Optional<String> cpusSoft,
     OptionalInt weight,
-    OptionalInt cap) {
+    OptionalInt cap,
+    Hvm hvm) {
+
+  /**
+   * What is an HVM domain's alone.
+   *
+   * @param platformDevice whether its PV drivers are to be used ({@code xen_platform_pci})
+   * @param serial whether its first serial line is a console
+   * @param discFirst whether firmware tries a disc before disks ({@code boot})
+   * @param firmware an image instead of the default one
+   */
+  public record Hvm(
+      boolean platformDevice, boolean serial, boolean discFirst, Optional<Path> firmware) {}
 
   /** What is done with a domain that has stopped. */
   public enum Action {
@@ -74,7 +86,12 @@ public record GuestConfig(
 
   /** Keys of xl that have no meaning here, or none yet, and do no harm. */
   private static final Set<String> IGNORED =
-      Set.of("vfb", "on_watchdog", "localtime", "nomigrate", "seclabel", "device_model_version");
+      Set.of(
+          "vfb", "on_watchdog", "localtime", "nomigrate", "seclabel", "device_model_version",
+          // Of an HVM domain: what its board has anyway, or a screen, which there is none of.
+          "acpi", "apic", "pae", "nx", "hpet", "hap", "viridian", "usb", "usbdevice", "vnc",
+          "vnclisten", "vncconsole", "sdl", "vga", "stdvga", "videoram", "nographic", "gfx_passthru",
+          "shadow_memory", "timer_mode");
 
   /**
    * Reads a configuration.
@@ -114,10 +131,10 @@ public record GuestConfig(
       long maximum = number("maxmem", memory, 1 << 20).orElse(memory);
       long vcpus = number("vcpus", 1, DomainConfig.MAX_VCPUS).orElse(1L);
       number("maxvcpus", vcpus, DomainConfig.MAX_VCPUS);
-      Path kernel =
-          text("kernel")
-              .map(base::resolve)
-              .orElseThrow(() -> missing("kernel", "the path of a kernel"));
+      Optional<Path> kernel = text("kernel").map(base::resolve);
+      if (kernel.isEmpty() && kind != DomainKind.HVM) {
+        throw missing("kernel", "the path of a kernel");
+      }
       GuestConfig config =
           new GuestConfig(
               name,
@@ -137,7 +154,8 @@ public record GuestConfig(
               cpuSet("cpus"),
               cpuSet("cpus_soft"),
               optional(number("cpu_weight", 1, 65535)),
-              optional(number("cap", 0, 6400)));
+              optional(number("cap", 0, 6400)),
+              hvm(kernel.isEmpty()));
       for (Map.Entry<String, ConfigValue> left : values.entrySet()) {
         String key = left.getKey();
         if (!IGNORED.contains(key)) {
@@ -167,6 +185,32 @@ public record GuestConfig(
                     + " domains are not there yet: type = \"pvh\" or \"hvm\" expected");
         default -> throw error("type", "pv, pvh or hvm expected, found '" + asked + "'");
       };
+    }
+
+    /** HVM keys; other kinds of domains have no such things, and the keys no effect. */
+    private Hvm hvm(boolean firmware) throws ConfigException {
+      boolean platform = number("xen_platform_pci", 0, 1).orElse(1L) == 1;
+      List<String> lines =
+          values.get("serial") instanceof Text ? List.of(text("serial").get()) : texts("serial");
+      for (String line : lines) {
+        if (!line.equals("pty") && !line.equals("none")) {
+          throw error("serial", "pty or none expected, found '" + line + "'");
+        }
+      }
+      // Who boots through firmware without PV drivers, or before there are any, has no other.
+      boolean serial = lines.isEmpty() ? firmware || !platform : lines.getFirst().equals("pty");
+      String boot = text("boot").orElse("cd");
+      if (!boot.matches("[acdn]{1,4}")) {
+        throw error("boot", "letters c for a disk and d for a disc expected, found '" + boot + "'");
+      }
+      String bios = text("bios").orElse("seabios");
+      if (!bios.equals("seabios")) {
+        throw error("bios", "seabios expected, found '" + bios + "'");
+      }
+      Optional<Path> override = text("bios_path_override").map(base::resolve);
+      int disk = boot.indexOf('c');
+      int disc = boot.indexOf('d');
+      return new Hvm(platform, serial, disc >= 0 && (disk < 0 || disc < disk), override);
     }
 
     private String commandLine() throws ConfigException {
@@ -209,7 +253,13 @@ public record GuestConfig(
       List<VifSpec> vifs = new ArrayList<>();
       try {
         for (String text : texts("vif")) {
-          vifs.add(VifSpec.parse(text));
+          VifSpec vif = VifSpec.parse(text);
+          if (vif.model().isPresent() && !vif.model().get().equals("e1000")) {
+            warnings.accept(
+                file + ":" + line + ": vif: model=" + vif.model().get()
+                    + ": the only emulated card is e1000");
+          }
+          vifs.add(vif);
         }
       } catch (VifSpec.BadVif e) {
         throw new ConfigException(file + ":" + line + ": vif: " + e.getMessage());

@@ -11,6 +11,7 @@ import java.util.concurrent.TimeUnit;
 import org.javisor.network.MacAddress;
 import org.javisor.network.NetworkException;
 import org.javisor.network.NetworkPort;
+import org.javisor.pc.serial.CharacterBackend;
 import org.javisor.storage.block.BlockDevice;
 import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.ImageDevice;
@@ -24,11 +25,14 @@ import org.javisor.xen.backend.XenbusBackend;
 import org.javisor.xen.domain.BuildException;
 import org.javisor.xen.domain.BuiltDomain;
 import org.javisor.xen.domain.DomainBoot;
+import org.javisor.xen.domain.EmulatedDevices;
 import org.javisor.xen.domain.HvmDomain;
 import org.javisor.xen.domain.PvhDomain;
 import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.DomainListener;
 import org.javisor.xen.hypervisor.GrantTable;
+import org.javisor.xen.hypervisor.HvmParams;
 import org.javisor.xen.store.Store;
 import org.javisor.xen.store.StoreClient;
 import org.javisor.xen.store.StoreException;
@@ -42,12 +46,31 @@ public final class GuestDomain {
   /** A device, and what it stands on. */
   record Device(String type, int handle, XenbusBackend backend, AutoCloseable resource) {}
 
+  /** The PV console, and an HVM domain's serial line where it is one. */
+  record Consoles(DomainConsole pv, Optional<DomainConsole> serial) {
+    static Consoles of(GuestConfig config) {
+      boolean line = config.kind() == DomainKind.HVM && config.hvm().serial();
+      return new Consoles(
+          new DomainConsole(), line ? Optional.of(new DomainConsole()) : Optional.empty());
+    }
+
+    /** What a person sees who does not say which. */
+    DomainConsole primary() {
+      return serial.orElse(pv);
+    }
+  }
+
+  /** A disk or card whose host side is open. */
+  private record OpenDisk(DiskSpec spec, BlockDevice device) {}
+
+  private record OpenCard(VifSpec spec, NetworkPort port, MacAddress mac) {}
+
   private final XenHost host;
   private final GuestConfig config;
   private final UUID uuid;
   private final Store store;
   private final StoreClient client;
-  private final DomainConsole console;
+  private final Consoles consoles;
   private final List<Device> devices = new ArrayList<>();
   private String name;
   private Domain domain;
@@ -56,12 +79,12 @@ public final class GuestDomain {
 
   /** A domain whose console nobody looks at yet. */
   GuestDomain(XenHost host, GuestConfig config, UUID uuid) {
-    this(host, config, uuid, new DomainConsole());
+    this(host, config, uuid, Consoles.of(config));
   }
 
   /** A domain that starts again: who looked at its console goes on looking. */
-  GuestDomain(XenHost host, GuestConfig config, UUID uuid, DomainConsole console) {
-    this.console = console;
+  GuestDomain(XenHost host, GuestConfig config, UUID uuid, Consoles consoles) {
+    this.consoles = consoles;
     this.host = host;
     this.config = config;
     this.uuid = uuid;
@@ -90,12 +113,13 @@ public final class GuestDomain {
     return uuid;
   }
 
-  DomainConsole console() {
-    return console;
+  Consoles consoles() {
+    return consoles;
   }
 
-  ConsoleBackend consoleBackend() {
-    return consoleBackend;
+  /** Whether a console is this domain's. */
+  boolean has(DomainConsole console) {
+    return console == consoles.pv || consoles.serial.filter(s -> s == console).isPresent();
   }
 
   synchronized List<Device> devices() {
@@ -106,18 +130,22 @@ public final class GuestDomain {
 
   /** Builds it, paused. If that fails, nothing is left of it. */
   void build(DomainListener listener) throws ToolException {
+    List<OpenDisk> disks = new ArrayList<>();
+    List<OpenCard> cards = new ArrayList<>();
     boolean built = false;
     try {
-      DomainBoot boot =
-          new DomainBoot(
-              uuid,
-              config.vcpus(),
-              config.memoryMib() * MIB,
-              config.maxMemoryMib() * MIB,
-              config.kernel(),
-              Optional.empty(),
-              config.ramdisk(),
-              config.commandLine());
+      for (DiskSpec spec : config.disks()) {
+        if (spec.target().isPresent()) { // Else it is a drive without a disc.
+          disks.add(new OpenDisk(spec, open(spec)));
+        }
+      }
+      for (VifSpec spec : config.vifs()) {
+        Optional<NetworkPort> port = open(spec);
+        if (port.isPresent()) {
+          cards.add(new OpenCard(spec, port.get(), spec.mac().orElseGet(this::xenMac)));
+        }
+      }
+      DomainBoot boot = boot(disks, cards);
       BuiltDomain result =
           switch (config.kind()) {
             case PVH -> PvhDomain.build(host.machinery(), boot, listener);
@@ -126,12 +154,11 @@ public final class GuestDomain {
           };
       domain = result.domain();
       introduce(result);
-      for (DiskSpec disk : config.disks()) {
-        attach(disk);
+      while (!disks.isEmpty()) {
+        attach(disks.removeFirst());
       }
-      int index = 0;
-      for (VifSpec vif : config.vifs()) {
-        attach(vif, index++);
+      for (int index = 0; !cards.isEmpty(); index++) {
+        attach(cards.removeFirst(), index);
       }
       schedule();
       built = true;
@@ -147,10 +174,63 @@ public final class GuestDomain {
     } catch (GrantTable.Refused e) {
       throw new AssertionError("a grant of our own", e);
     } finally {
-      if (!built && domain != null) {
-        destroy();
+      if (!built) {
+        if (domain != null) {
+          destroy();
+        }
+        disks.forEach(d -> close(d.device()));
+        cards.forEach(c -> c.port().close());
       }
     }
+  }
+
+  private DomainBoot boot(List<OpenDisk> disks, List<OpenCard> cards) throws ToolException {
+    Optional<byte[]> firmware = Optional.empty();
+    EmulatedDevices emulated = EmulatedDevices.NONE;
+    if (config.kind() == DomainKind.HVM) {
+      if (config.kernel().isEmpty()) {
+        firmware = Optional.of(host.firmware(config.hvm().firmware()));
+      }
+      emulated = emulated(disks, cards);
+    }
+    return new DomainBoot(
+        uuid,
+        config.vcpus(),
+        config.memoryMib() * MIB,
+        config.maxMemoryMib() * MIB,
+        config.kernel(),
+        Optional.empty(),
+        config.ramdisk(),
+        config.commandLine(),
+        firmware,
+        emulated);
+  }
+
+  private EmulatedDevices emulated(List<OpenDisk> disks, List<OpenCard> cards)
+      throws ToolException {
+    List<EmulatedDevices.Drive> drives = new ArrayList<>();
+    for (OpenDisk disk : disks) {
+      int place = disk.spec().idePlace();
+      if (place >= 0) {
+        if (drives.stream().anyMatch(d -> d.place() == place)) {
+          throw new ToolException(
+              Reason.CONFIG, name + ": disk: " + disk.spec().vdev() + ": its place is taken");
+        }
+        drives.add(
+            new EmulatedDevices.Drive(place, disk.device(), disk.spec().cdrom()));
+      }
+    }
+    return new EmulatedDevices(
+        config.hvm().platformDevice(),
+        consoles.serial()
+            .<CharacterBackend>map(c -> new SerialConsole(c, host.loop()))
+            .orElse(CharacterBackend.NONE),
+        drives,
+        cards.stream()
+            .filter(c -> c.spec().emulated())
+            .map(c -> new EmulatedDevices.Card(c.port(), c.mac()))
+            .toList(),
+        config.hvm().discFirst());
   }
 
   private void schedule() throws ToolException {
@@ -217,8 +297,10 @@ public final class GuestDomain {
             domain,
             BuiltDomain.CONSOLE_REFERENCE,
             built.consolePort(),
-            console::write,
+            consoles.pv()::write,
             host.loop());
+    ConsoleBackend backend = consoleBackend;
+    consoles.pv().connect(typed -> backend.type(typed, typed.length));
     store.introduce(id);
   }
 
@@ -235,22 +317,22 @@ public final class GuestDomain {
 
   /** Plugs a disk in. */
   void attach(DiskSpec spec) throws ToolException {
-    int number = spec.number();
-    if (device("vbd", number).isPresent()) {
-      throw new ToolException(Reason.CONFIG, name + " has a disk " + spec.vdev() + " already");
+    if (spec.target().isPresent()) { // Else it is a drive without a disc.
+      attach(new OpenDisk(spec, open(spec)));
     }
-    if (spec.target().isEmpty()) {
-      return; // A drive without a disc.
+  }
+
+  private BlockDevice open(DiskSpec spec) throws ToolException {
+    if (domain != null) {
+      requireFree(spec);
     }
-    BlockDevice disk;
     try {
-      disk =
-          new ImageDevice(
-              Images.open(
-                  spec.target().get(),
-                  ImageFormat.parse(spec.format()),
-                  spec.readOnly() ? HostFile.Access.READ : HostFile.Access.WRITE),
-              host.blockWorkers());
+      return new ImageDevice(
+          Images.open(
+              spec.target().get(),
+              ImageFormat.parse(spec.format()),
+              spec.readOnly() ? HostFile.Access.READ : HostFile.Access.WRITE),
+          host.blockWorkers());
     } catch (BlockException e) {
       throw new ToolException(
           switch (e.reason()) {
@@ -261,9 +343,35 @@ public final class GuestDomain {
           e.getMessage(),
           e);
     }
-    BlockBackend backend = new BlockBackend(store, host.loop(), domain, number, disk);
+  }
+
+  private void close(BlockDevice disk) {
+    try {
+      disk.close();
+    } catch (BlockException e) {
+      host.report(e); // Nothing was written to it yet.
+    }
+  }
+
+  private void requireFree(DiskSpec spec) throws ToolException {
+    if (device("vbd", spec.number()).isPresent()) {
+      throw new ToolException(Reason.CONFIG, name + " has a disk " + spec.vdev() + " already");
+    }
+  }
+
+  private void attach(OpenDisk open) throws ToolException {
+    DiskSpec spec = open.spec();
+    int number = spec.number();
+    try {
+      requireFree(spec);
+    } catch (ToolException e) {
+      close(open.device());
+      throw e;
+    }
+    BlockBackend backend =
+        new BlockBackend(store, host.loop(), domain, number, open.device());
     synchronized (this) {
-      devices.add(new Device("vbd", number, backend, disk));
+      devices.add(new Device("vbd", number, backend, open.device()));
     }
     Map<String, String> front = new LinkedHashMap<>();
     front.put("virtual-device", Integer.toString(number));
@@ -282,24 +390,28 @@ public final class GuestDomain {
 
   /** Plugs a card in. */
   void attach(VifSpec spec, int index) throws ToolException {
-    Optional<NetworkPort> port;
+    Optional<NetworkPort> port = open(spec);
+    if (port.isPresent()) {
+      attach(new OpenCard(spec, port.get(), spec.mac().orElseGet(this::xenMac)), index);
+    }
+  }
+
+  private Optional<NetworkPort> open(VifSpec spec) throws ToolException {
     try {
-      port = spec.network().open(host.hypervisor().clock(), host.entropy());
+      return spec.network().open(host.hypervisor().clock(), host.entropy());
     } catch (NetworkException e) {
       throw new ToolException(Reason.HOST_REFUSED, name + ": vif: " + e.getMessage(), e);
     }
-    if (port.isEmpty()) {
-      return;
-    }
-    MacAddress mac = spec.mac().orElseGet(this::xenMac);
-    NetworkBackend backend =
-        new NetworkBackend(store, host.loop(), domain, index, port.get());
+  }
+
+  private void attach(OpenCard open, int index) {
+    NetworkBackend backend = new NetworkBackend(store, host.loop(), domain, index, open.port());
     synchronized (this) {
-      devices.add(new Device("vif", index, backend, port.get()));
+      devices.add(new Device("vif", index, backend, open.port()));
     }
     Map<String, String> keys = new LinkedHashMap<>();
     keys.put("handle", Integer.toString(index));
-    keys.put("mac", mac.toString());
+    keys.put("mac", open.mac().toString());
     backend.start(keys, keys);
   }
 
@@ -358,8 +470,23 @@ public final class GuestDomain {
     store.put(client, "/local/domain/" + id() + "/control/shutdown", how);
   }
 
+  /** Whether its kernel has PV drivers that can be asked for something. */
+  boolean listens() {
+    return config.kind() != DomainKind.HVM || domain.params().get(HvmParams.CALLBACK_IRQ) != 0;
+  }
+
   void sysrq(char key) {
     store.put(client, "/local/domain/" + id() + "/control/sysrq", String.valueOf(key));
+  }
+
+  /** Asks the guest's kernel to use so many of its vCPUs. */
+  void setVcpus(int count) {
+    for (int i = 0; i < config.vcpus(); i++) {
+      store.put(
+          client,
+          "/local/domain/" + id() + "/cpu/" + i + "/availability",
+          i < count ? "online" : "offline");
+    }
   }
 
   /** Has the guest's balloon give memory back, or take it. */

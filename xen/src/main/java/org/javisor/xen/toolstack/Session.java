@@ -8,10 +8,13 @@ interface Session {
   /** Prints to the client's standard error. */
   void error(String text);
 
+  /** Waits so many milliseconds; returns whether the client is still there. */
+  boolean stays(long millis);
+
   /**
    * Shows a domain's console until the client leaves it or the domain ends for good.
    *
    * @param whenAttached runs when the console is attached: nothing of its output is missed
    */
-  void console(GuestDomain guest, Runnable whenAttached);
+  void console(DomainConsole console, Runnable whenAttached);
 }

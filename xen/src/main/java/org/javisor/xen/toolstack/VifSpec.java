@@ -10,8 +10,12 @@ import org.javisor.network.option.NetOption;
  * A network card in the grammar of xl-network-configuration(5). A bridge names what it is plugged
  * into: a switch of that name, which all who name it share; {@code bridge=user}, and no bridge at
  * all, is the user-mode router. {@code net=} takes the syntax of {@code --net} instead.
+ *
+ * @param emulated whether an HVM domain has the card on its board, too ({@code type=ioemu})
+ * @param model of the emulated card, as it was asked for
  */
-public record VifSpec(Optional<MacAddress> mac, NetOption network) {
+public record VifSpec(
+    Optional<MacAddress> mac, NetOption network, boolean emulated, Optional<String> model) {
   /** A card that cannot be understood. */
   static final class BadVif extends Exception {
     private static final long serialVersionUID = 1L;
@@ -23,6 +27,8 @@ public record VifSpec(Optional<MacAddress> mac, NetOption network) {
 
   static VifSpec parse(String text) throws BadVif {
     Optional<MacAddress> mac = Optional.empty();
+    boolean emulated = true;
+    Optional<String> model = Optional.empty();
     String network = "user";
     String rest = text.strip();
     while (!rest.isEmpty()) {
@@ -50,16 +56,23 @@ public record VifSpec(Optional<MacAddress> mac, NetOption network) {
           }
         }
         case "bridge" -> network = value.equals("user") ? "user" : "switch=" + value;
-        case "type", "model", "script", "ip", "vifname", "backend", "rate", "mtu", "devid",
+        case "type" -> {
+          if (!value.equals("ioemu") && !value.equals("vif")) {
+            throw new BadVif("type '" + value + "': ioemu or vif expected");
+          }
+          emulated = value.equals("ioemu");
+        }
+        case "model" -> model = Optional.of(value);
+        case "script", "ip", "vifname", "backend", "rate", "mtu", "devid",
             "gatewaydev", "netdev", "trusted" -> {
-          // Of emulated cards, or of a back end in a Linux: without meaning here.
+          // Of a back end in a Linux: without meaning here.
         }
         default ->
             throw new BadVif("'" + part.substring(0, equals) + "' is no parameter of a card");
       }
     }
     try {
-      return new VifSpec(mac, NetOption.parse(network));
+      return new VifSpec(mac, NetOption.parse(network), emulated, model);
     } catch (NetworkException e) {
       throw new BadVif(e.getMessage());
     }

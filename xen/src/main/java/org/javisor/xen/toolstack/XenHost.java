@@ -1,5 +1,8 @@
 package org.javisor.xen.toolstack;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -11,6 +14,8 @@ import java.util.concurrent.Executors;
 import java.util.function.Consumer;
 import org.javisor.accelerator.time.Entropy;
 import org.javisor.storage.block.BlockWorkers;
+import org.javisor.storage.image.DefaultFirmware;
+import org.javisor.storage.packages.Progress;
 import org.javisor.xen.backend.BackendLoop;
 import org.javisor.xen.domain.Machinery;
 import org.javisor.xen.hypervisor.Domain;
@@ -86,6 +91,17 @@ public final class XenHost implements AutoCloseable {
 
   Entropy entropy() {
     return entropy;
+  }
+
+  /** The image that an HVM domain without a kernel starts. */
+  byte[] firmware(Optional<Path> chosen) throws ToolException {
+    try {
+      Path file = chosen.isPresent() ? chosen.get() : new DefaultFirmware(Progress.NONE).obtain();
+      return Files.readAllBytes(file);
+    } catch (IOException e) {
+      throw new ToolException(
+          Reason.FILE, "the firmware cannot be had: " + e.getMessage(), e);
+    }
   }
 
   void report(Throwable bug) {
@@ -208,10 +224,10 @@ public final class XenHost implements AutoCloseable {
           return;
         }
         guests.remove(domain.id());
-        DomainConsole console = guest.console();
+        GuestDomain.Consoles consoles = guest.consoles();
         guest.destroy();
         if (action.restarts()) {
-          GuestDomain next = new GuestDomain(this, guest.config(), guest.uuid(), console);
+          GuestDomain next = new GuestDomain(this, guest.config(), guest.uuid(), consoles);
           start(next);
           next.domain().unpause();
         } else {

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
@@ -141,14 +142,23 @@ public final class XenServer implements AutoCloseable {
     }
 
     @Override
-    public void console(GuestDomain guest, Runnable whenAttached) {
+    public boolean stays(long millis) {
+      try {
+        return !left.await(millis, TimeUnit.MILLISECONDS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return false;
+      }
+    }
+
+    @Override
+    public void console(DomainConsole console, Runnable whenAttached) {
       queue(Frames.CONSOLE, new byte[0]);
       Consumer<byte[]> viewer = bytes -> queue(Frames.OUTPUT, bytes);
-      DomainConsole console = guest.console();
       console.attach(viewer);
       Consumer<GuestDomain> onEnd =
           ended -> {
-            if (ended.console() == console) {
+            if (ended.has(console)) {
               left.countDown();
             }
           };
@@ -177,9 +187,7 @@ public final class XenServer implements AutoCloseable {
           if (frame.type() == Frames.EXIT) {
             break;
           }
-          host.guests().stream()
-              .filter(g -> g.console() == console)
-              .forEach(g -> g.consoleBackend().type(frame.bytes(), frame.bytes().length));
+          console.type(frame.bytes());
         }
       } catch (IOException e) {
         // The client has hung up, which is a way of leaving.

@@ -10,7 +10,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
 import org.javisor.xen.hypervisor.Domain;
-import org.javisor.xen.hypervisor.HypercallTable;
+import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.Hypervisor;
 import org.javisor.xen.hypervisor.ShutdownReason;
 import org.javisor.xen.hypervisor.VirtualCpu;
@@ -22,6 +22,9 @@ import org.javisor.xen.toolstack.ToolException.Reason;
  */
 final class XlCommands {
   private static final int PAGES_PER_MIB = 256;
+
+  /** Home, and nothing behind it (ECMA-48: CUP, ED). */
+  private static final String CLEAR_SCREEN = "\033[H\033[J";
 
   /** xl's answer for a domain that is not there (ERROR_INVAL). */
   private static final int NO_DOMAIN = -6;
@@ -128,6 +131,7 @@ final class XlCommands {
       case "destroy" -> destroy(words);
       case "vcpu-list" -> vcpuList(words, s);
       case "vcpu-pin" -> vcpuPin(words);
+      case "vcpu-set" -> vcpuSet(words);
       case "sched-credit2" -> schedCredit2(words, s);
       case "mem-set" -> memSet(words);
       case "mem-max" -> memMax(words);
@@ -148,7 +152,7 @@ final class XlCommands {
           throw usage(
               "'" + verb + "' is no verb, or is not there yet",
               "create, list, info, console, pause, unpause, shutdown, reboot, destroy, vcpu-list,"
-                  + " vcpu-pin, sched-credit2, mem-set, mem-max, block-list, block-attach,"
+                  + " vcpu-pin, vcpu-set, sched-credit2, mem-set, mem-max, block-list, block-attach,"
                   + " block-detach, network-list, network-attach, network-detach, domid, domname,"
                   + " rename, sysrq, dmesg, uptime or top");
     }
@@ -202,18 +206,31 @@ final class XlCommands {
     GuestDomain guest = host.create(config);
     Runnable run = paused ? () -> {} : guest.domain()::unpause;
     if (console) {
-      s.console(guest, run);
+      s.console(guest.consoles().primary(), run);
     } else {
       run.run();
     }
   }
 
   private void console(Words words, Session s) throws ToolException {
-    words.option("-t", "--type");
-    words.option("-n", "--num");
+    Optional<String> type = words.option("-t", "--type");
+    Optional<String> number = words.option("-n", "--num");
     GuestDomain guest = domain(words.next("a domain"));
     words.end();
-    s.console(guest, () -> {});
+    if (number.isPresent() && !number.get().equals("0")) {
+      throw usage("console " + number.get(), "0, the only one,");
+    }
+    DomainConsole console =
+        switch (type.orElse("")) {
+          case "" -> guest.consoles().primary();
+          case "pv" -> guest.consoles().pv();
+          case "serial" ->
+              guest.consoles()
+                  .serial()
+                  .orElseThrow(() -> usage("-t serial", "an HVM domain with a serial line"));
+          default -> throw usage("-t " + type.get(), "pv or serial");
+        };
+    s.console(console, () -> {});
   }
 
   private void pause(Words words) throws ToolException {
@@ -241,10 +258,21 @@ final class XlCommands {
 
   private void shutdown(Words words, Session s, String how) throws ToolException {
     boolean wait = words.flag("-w", "--wait");
-    words.flag("-F");
+    boolean fallback = words.flag("-F");
     List<GuestDomain> guests = some(words);
     for (GuestDomain guest : guests) {
-      guest.requestShutdown(how);
+      if (guest.listens()) {
+        guest.requestShutdown(how);
+      } else if (fallback && how.equals("poweroff")) {
+        guest.domain().pressPowerButton();
+      } else {
+        throw new ToolException(
+            Reason.HOST_REFUSED,
+            guest.name() + " has no PV drivers to ask: "
+                + (guest.config().kind() == DomainKind.HVM && how.equals("poweroff")
+                    ? "-F presses its power button"
+                    : "wait until its kernel is up, or destroy it"));
+      }
       s.out((how.equals("reboot") ? "Rebooting" : "Shutting down") + " domain " + guest.id()
           + "\n");
     }
@@ -316,7 +344,7 @@ final class XlCommands {
   }
 
   /** Running, blocked, paused, shut down, why, dying. */
-  private static String state(Domain d) {
+  static String state(Domain d) {
     ShutdownReason reason = d.shutdownReason();
     boolean running = d.vcpus().stream().anyMatch(v -> v.runningOn() >= 0);
     boolean runnable = d.vcpus().stream().anyMatch(VirtualCpu::isRunnable);
@@ -471,30 +499,24 @@ final class XlCommands {
     s.out(text.toString());
   }
 
-  /** What xentop shows, once; and each domain's hypercalls by kind. */
+  /**
+   * {@code top [-d SECONDS] [-i COUNT]}: what xentop shows, each domain's hypercalls by kind, and how
+   * full its rings are; once, unless more is asked for.
+   */
   private void top(Words words, Session s) throws ToolException {
+    int delay = between(words.option("-d", "--delay").orElse("3"), 1, 3600, "1 to 3600 seconds");
+    Optional<String> count = words.option("-i", "--iterations");
+    boolean clear = words.flag("--clear");
+    boolean endless = words.flag("--live");
     words.end();
-    StringBuilder text = new StringBuilder();
-    line(text, "%-20s %4s %8s %6s %10s %8s", "NAME", "ID", "CPU(sec)", "MEM(M)", "EVENTS",
-        "GRANTS");
-    for (GuestDomain guest : host.guests()) {
-      Domain d = guest.domain();
-      line(
-          text,
-          "%-20s %4d %8.1f %6d %10d %8d",
-          guest.name(),
-          d.id(),
-          d.cpuNanos() / 1e9,
-          d.pages() / PAGES_PER_MIB,
-          d.events().sent(),
-          d.grants().mapped());
-      for (int n = 0; n < HypercallTable.numbers(); n++) {
-        if (d.hypercalls(n) > 0) {
-          line(text, "  %-24s %12d", HypercallTable.name(n), d.hypercalls(n));
-        }
+    int left = count.isPresent() ? between(count.get(), 1, 1_000_000, "a count from 1 on") : 1;
+    DomainTop top = new DomainTop(host);
+    while (true) {
+      s.out((clear ? CLEAR_SCREEN : "") + top.next());
+      if (!endless && --left == 0 || !s.stays(delay * 1000L)) {
+        return;
       }
     }
-    s.out(text.toString());
   }
 
   // ---- Scheduling and memory ----------------------------------------------------------------
@@ -526,6 +548,20 @@ final class XlCommands {
     } catch (IllegalArgumentException e) {
       throw new ToolException(Reason.USAGE, e.getMessage(), e);
     }
+  }
+
+  /** {@code vcpu-set DOMAIN COUNT}. */
+  private void vcpuSet(Words words) throws ToolException {
+    GuestDomain guest = domain(words.next("a domain"));
+    int most = guest.config().vcpus();
+    int count = between(words.next("a number of vCPUs"), 1, most, "1 to its " + most + " vCPUs");
+    words.end();
+    if (guest.config().kind() == DomainKind.HVM) {
+      throw new ToolException(
+          Reason.HOST_REFUSED,
+          guest.name() + " is an HVM domain, whose board has all its vCPUs: a PVH domain expected");
+    }
+    guest.setVcpus(count);
   }
 
   /** A set, or nothing where the word is missing or a dash: it stays as it is. */

@@ -48,7 +48,7 @@ class GuestConfigTest {
             cap = 0x32
             """);
     assertEquals("web", c.name());
-    assertEquals(Path.of("/boot/vmlinuz"), c.kernel());
+    assertEquals(Optional.of(Path.of("/boot/vmlinuz")), c.kernel());
     assertEquals(Optional.of(Path.of("/base/initrd")), c.ramdisk());
     assertEquals(DomainKind.PVH, c.kind());
     assertEquals(256, c.memoryMib());
@@ -71,6 +71,38 @@ class GuestConfigTest {
     assertEquals(512, c.weight().getAsInt());
     assertEquals(50, c.cap().getAsInt());
     assertEquals(List.of(), warnings);
+  }
+
+  @Test
+  void anHvmDomainWithoutAKernelBootsThroughFirmware() throws ConfigException {
+    GuestConfig c =
+        parse(
+            """
+            name = "pc"
+            type = "hvm"
+            boot = "dc"
+            bios_path_override = "bios.bin"
+            vnc = 1
+            disk = [ 'file:d.img,hda,w', '/iso,raw,hdc:cdrom,r', '/x,raw,xvdf,w' ]
+            vif = [ 'type=vif', 'model=rtl8139' ]
+            """);
+    assertEquals(Optional.empty(), c.kernel());
+    assertEquals(
+        new GuestConfig.Hvm(true, true, true, Optional.of(Path.of("/base/bios.bin"))), c.hvm());
+    assertEquals(List.of(0, 2, -1), c.disks().stream().map(DiskSpec::idePlace).toList());
+    assertEquals(List.of(false, true), c.vifs().stream().map(VifSpec::emulated).toList());
+    assertEquals(
+        List.of("g.cfg:7: vif: model=rtl8139: the only emulated card is e1000"), warnings);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "serial='/dev/ttyS0', serial", "bios='ovmf', bios", "boot='x', boot", "xen_platform_pci=2, xen_platform_pci"
+  })
+  void wrongValuesOfAnHvmDomainAreNamed(String line, String key) {
+    ConfigException e =
+        assertThrows(ConfigException.class, () -> parse("name='a'\ntype='hvm'\n" + line + "\n"));
+    assertTrue(e.getMessage().startsWith("g.cfg:3: " + key + ": "), e.getMessage());
   }
 
   @Test
@@ -125,6 +157,7 @@ class GuestConfigTest {
     assertEquals(
         new DiskSpec(Optional.of(Path.of("/x")), "raw", "xvda", false, false, true),
         DiskSpec.parse("phy:/x,,xvda,w"));
+    assertEquals(DiskSpec.parse("phy:/x,,xvda,w"), DiskSpec.parse("phy:/x,xvda,w"));
     assertEquals(
         new DiskSpec(Optional.empty(), "raw", "hdc", true, true, true),
         DiskSpec.parse(",,hdc:cdrom,r"));

@@ -1,0 +1,135 @@
+package org.javisor.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.RandomAccessFile;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.Arrays;
+import java.util.HexFormat;
+import org.javisor.storage.image.DefaultGuest;
+import org.javisor.storage.packages.Progress;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Debian's own unmodified kernel boots as a Xen domain, uses its disk and its network through its own
+ * front ends, and powers off. Whatever of hypercalls, events, grants, xenstore or back ends is wrong
+ * enough to matter to a kernel breaks this.
+ */
+class XenGuestIT {
+  private static final int BOOT_SECONDS = 600;
+  private static final int DATA = 2 << 20;
+
+  @TempDir Path folder;
+
+  /** Answers whoever asks by HTTP with one word. */
+  private static void serve(ServerSocket server, String word) {
+    try (Socket client = server.accept()) {
+      client.getInputStream().read(new byte[4096]);
+      String answer =
+          "HTTP/1.0 200 OK\r\nContent-Length: " + word.length() + "\r\n\r\n" + word;
+      client.getOutputStream().write(answer.getBytes(StandardCharsets.US_ASCII));
+    } catch (java.io.IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
+  }
+
+  @Test
+  @Timeout(600)
+  void aPvhDomainUsesDiskAndNetworkAndPowersOff() throws Exception {
+    useAndPowerOff("jit", "pvh", "PVH", 4);
+  }
+
+  @Test
+  @Timeout(600)
+  void anHvmDomainWithPvDriversUsesDiskAndNetworkAndPowersOff() throws Exception {
+    useAndPowerOff("jit", "hvm", "HVM", 1);
+  }
+
+  @Test
+  @Timeout(1200)
+  void aPvhDomainOnTheInterpreterUsesDiskAndNetworkAndPowersOff() throws Exception {
+    useAndPowerOff("interp", "pvh", "PVH", 1);
+  }
+
+  private void useAndPowerOff(String accelerator, String type, String label, int vcpus)
+      throws Exception {
+    DefaultGuest.GuestFiles files = new DefaultGuest(Progress.lines(System.out)).obtain();
+    Path disk = folder.resolve("disk.img");
+    try (RandomAccessFile f = new RandomAccessFile(disk.toFile(), "rw")) {
+      f.setLength(16 << 20);
+    }
+    Path config = folder.resolve("guest.cfg");
+    Files.writeString(
+        config,
+        """
+        name = "guest"
+        type = "%s"
+        memory = 256
+        vcpus = %d
+        kernel = "%s"
+        ramdisk = "%s"
+        extra = "console=hvc0 quiet"
+        disk = [ '%s,raw,xvda,w' ]
+        vif = [ 'net=user,host-loopback' ]
+        """
+            .formatted(type, vcpus, files.kernel(), files.initrd(), disk));
+    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        XenDomain guest = new XenDomain(folder.resolve("xen"), accelerator, config)) {
+      Thread.ofPlatform().daemon().start(() -> serve(server, "traffic" + 6 * 7));
+      int at = guest.await("Javisor guest ready: Linux", 0, BOOT_SECONDS);
+      at = guest.await("~ #", at, 120);
+
+      guest.type("echo is=$(cat /sys/hypervisor/type)/$(cat /sys/hypervisor/guest_type)=");
+      at = guest.await("is=xen/" + label + "=", at, 60);
+
+      guest.type(
+          "dd if=/dev/urandom of=/tmp/r bs=64k count=" + DATA / 65536
+              + " && dd if=/tmp/r of=/dev/xvda bs=64k conv=fsync"
+              + " && echo 3 > /proc/sys/vm/drop_caches; echo written=$?=");
+      at = guest.await("written=0=", at, 240);
+      // What is typed is echoed; in two halves it does not pass for the answer.
+      guest.type("echo ha''sh=$(dd if=/dev/xvda bs=64k count=" + DATA / 65536 + " | sha256sum)");
+      int hashed = guest.await("hash=", at, 240);
+      at = guest.await("-", hashed, 120);
+      String read = guest.output(hashed, hashed + 64);
+      try (RandomAccessFile f = new RandomAccessFile(disk.toFile(), "r")) {
+        byte[] bytes = new byte[DATA];
+        f.readFully(bytes);
+        assertTrue(!Arrays.equals(bytes, new byte[DATA]), "nothing was written");
+        assertArrayEquals(
+            HexFormat.of().parseHex(read), MessageDigest.getInstance("SHA-256").digest(bytes));
+      }
+
+      guest.type(
+          "while ! ip addr show eth0 | grep -q 10.0.2.; do sleep 1; done; wget -q -O - http://10.0.2.2:"
+              + server.getLocalPort() + "/");
+      at = guest.await("traffic42", at, 240);
+
+      String list = guest.xl("list");
+      assertTrue(
+          list.matches(
+              "(?s)Name +ID +Mem VCPUs\\tState\\tTime\\(s\\)\\nguest {40}1 +25[56]     " + vcpus
+                  + "     [r-][b-]---- +\\d+\\.\\d\\n"),
+          list);
+      String top = guest.xl("top");
+      for (String call : new String[] {"event_channel_op", "hvm_op", "vcpu_op", "memory_op"}) {
+        assertTrue(top.contains(call), top);
+      }
+      assertTrue(guest.xl("block-list", "guest").contains("51712 0   1      4 "));
+      assertEquals("1\n", guest.xl("domid", "guest"));
+
+      guest.type("poweroff");
+      guest.awaitEnd();
+    }
+  }
+}

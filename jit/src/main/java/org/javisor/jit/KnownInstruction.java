@@ -1,0 +1,47 @@
+package org.javisor.jit;
+
+import org.javisor.isa.Instruction;
+import org.javisor.isa.Op;
+import org.javisor.isa.Operand;
+
+/** A decoded instruction, and what of its translation is the same wherever it stands. */
+final class KnownInstruction {
+  final Instruction in;
+  final Effect effect;
+
+  /** What comes behind it is not what is executed next. */
+  final boolean ends;
+
+  /**
+   * Its translation depends on nothing but its bytes: it works on general registers and constants
+   * only.
+   */
+  final boolean constant;
+
+  /** That translation once it has been made. */
+  byte[] code;
+
+  /** That translation uses the register that holds a group's addend. */
+  boolean losesAddend;
+
+  KnownInstruction(Instruction in) {
+    this.in = in;
+    effect = new Effect(in);
+    ends =
+        switch (in.form.op()) {
+          case JMP, JCC, JCXZ, LOOP, CALL, CALLIND, JMPIND, RET -> true;
+          default -> false;
+        };
+    constant =
+        switch (in.form.op()) {
+          case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, MUL, IMUL, IMUL2,
+              IMUL3, ROL, ROR, RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD,
+              CMOVCC, SETCC, BSF, BSR, TZCNT, LZCNT, POPCNT, BT, BTS, BTR, BTC, MOV, BSWAP, CBW,
+              CWD, CLC, STC, CMC ->
+              !in.isMemory();
+          case LEA -> in.base != Instruction.RIP;
+          case XCHG -> in.form.operand(0).kind() == Operand.Kind.OPCODE;
+          default -> in.form.op() == Op.NOP;
+        };
+  }
+}
