@@ -505,13 +505,11 @@ final class Handlers {
   private static void popAll(Cpu c, Instruction in) {
     int size = in.operandSize;
     // As on silicon a fault leaves what was loaded; the instruction can be repeated.
-    long[] popped = new long[8];
+    // What was popped before a fault stays popped, as the silicon does it; only ESP is as it was.
     for (int i = 0; i < 8; i++) {
-      popped[i] = c.peek(i * size, size);
-    }
-    for (int i = 0; i < 8; i++) {
+      long v = c.peek(i * size, size);
       if (7 - i != Cpu.RSP) {
-        c.put(7 - i << 3, size, popped[i]);
+        c.put(7 - i << 3, size, v);
       }
     }
     c.setStackPointer(c.stackPointer() + 8L * size);
