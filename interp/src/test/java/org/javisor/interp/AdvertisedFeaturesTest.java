@@ -222,7 +222,8 @@ class AdvertisedFeaturesTest {
 
   /** What needs CR4.OSXSAVE fails as early as at setting that. */
   private static int without(Map.Entry<CpuFeature, Proof> proof, Set<CpuFeature> features) {
-    boolean early = !features.contains(CpuFeature.XSAVE) && proof.getValue().code.startsWith(cr4(18));
+    boolean early =
+        !features.contains(CpuFeature.XSAVE) && proof.getValue().code.startsWith(cr4(18));
     return early ? GP : proof.getValue().without;
   }
 

@@ -99,8 +99,8 @@ final class LegacyBench {
   /** Runs code, in hexadecimal, at CPL 0 or 3, to its end or an exception. */
   LegacyBench run(int cpl, String hex) {
     state.cs.set(cpl == 0 ? CODE : USER_CODE | 3, 0, -1, cpl == 0 ? 0xc09b : 0xc0fb);
-    for (CpuState.Segment data :
-        new CpuState.Segment[] {state.ss, state.ds, state.es, state.fs, state.gs}) {
+    for (CpuState.Segment data : new CpuState.Segment[] {state.ss, state.ds, state.es, state.fs,
+      state.gs}) {
       data.set(cpl == 0 ? DATA : USER_DATA | 3, 0, -1, cpl == 0 ? 0xc093 : 0xc0f3);
     }
     state.gpr[4] = STACK;

@@ -393,7 +393,8 @@ class SegmentationTest {
         "38 | ee | 13 | 0   | 0   | beyond the code",
         "40 | ee | 13 | 40  | 40  | to code of an outer level",
       })
-  void gates(String selector, String access, int vector, String byInt, String byFault, String what) {
+  void gates(String selector, String access, int vector, String byInt, String byFault,
+      String what) {
     b.put(FREE, descriptor(0, 0xf_ffff, 0x1b, 0xc));
     b.put(FREE + 8, descriptor(0, 0x7fff, 0x9b, 4));
     b.put(FREE + 16, descriptor(0, 0xf_ffff, 0xfb, 0xc));

@@ -96,8 +96,8 @@ class Virtual8086Test {
       assertEquals(frame[i], b.frame(1 + i), "word " + (1 + i));
     }
     assertEquals(0, b.after.rflags & (VM | IF));
-    for (CpuState.Segment data :
-        new CpuState.Segment[] {b.after.ds, b.after.es, b.after.fs, b.after.gs}) {
+    for (CpuState.Segment data : new CpuState.Segment[] {b.after.ds, b.after.es, b.after.fs,
+      b.after.gs}) {
       assertEquals(0, data.selector);
     }
   }

@@ -6,9 +6,9 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateException;
-import java.util.concurrent.locks.LockSupport;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.PortDevice;
 

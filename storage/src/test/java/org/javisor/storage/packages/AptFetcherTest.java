@@ -51,9 +51,8 @@ class AptFetcherTest {
             "linux-image-none", "kmod",
             "linux-image-lost", "linux-image-6.13-amd64");
     AptFetcher.Lookup packages =
-        name ->
-            Optional.ofNullable(dependencies.get(name))
-                .map(depends -> new AptPackage(name, "1", "amd64", depends, ""));
+        name -> Optional.ofNullable(dependencies.get(name))
+            .map(depends -> new AptPackage(name, "1", "amd64", depends, ""));
     for (String name : List.of("linux-image-amd64", "linux-image-6.12.9+deb12-amd64")) {
       assertEquals(
           "linux-image-6.12.9+deb12-amd64",
