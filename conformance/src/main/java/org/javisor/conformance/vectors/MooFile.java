@@ -39,10 +39,9 @@ final class MooFile {
    * One recorded instruction.
    *
    * @param exception its vector, or -1
-   * @param flagsAddress where the exception has pushed the flags
    */
   record Test(
-      String name, byte[] code, State before, State after, int exception, int flagsAddress,
+      String name, byte[] code, State before, State after, int exception,
       String hash) {}
 
   static List<Test> read(Path file) throws IOException {
@@ -98,7 +97,6 @@ final class MooFile {
     State before = null;
     State after = null;
     int exception = -1;
-    int flagsAddress = -1;
     String hash = "";
     while (in.hasRemaining()) {
       String tag = tag(in);
@@ -108,10 +106,7 @@ final class MooFile {
         case "BYTS" -> code = counted(contents);
         case "INIT" -> before = state(contents);
         case "FINA" -> after = state(contents);
-        case "EXCP" -> {
-          exception = contents.get() & 0xff;
-          flagsAddress = contents.getInt();
-        }
+        case "EXCP" -> exception = contents.get() & 0xff; // and where it pushed the flags
         case "HASH" -> {
           byte[] digest = new byte[Math.min(HASH_BYTES, contents.remaining())];
           contents.get(digest);
@@ -120,7 +115,7 @@ final class MooFile {
         default -> {} // bus cycles
       }
     }
-    return new Test(name, code, before, after, exception, flagsAddress, hash);
+    return new Test(name, code, before, after, exception, hash);
   }
 
   private static State state(ByteBuffer in) {
