@@ -33,6 +33,13 @@ public final class CpuState {
   public long cr3;
   public long cr4;
   public long efer;
+
+  /**
+   * The four page-directory-pointer-table entries that PAE paging goes by, whatever has become of
+   * those in memory; {@code null} for what is in memory at CR3, and in every other mode.
+   */
+  public long[] pdptes;
+
   public final long[] dr = new long[8];
 
   /**

@@ -7,14 +7,32 @@ import picocli.CommandLine.TypeConversionException;
 
 /** Where a guest's console goes: the value of {@code --console}. */
 sealed interface ConsoleTarget {
+  /** The value that means this target, wherever the program is started. */
+  String text();
+
   /** The terminal this program was started in, or whatever its standard streams are. */
-  record Stdio() implements ConsoleTarget {}
+  record Stdio() implements ConsoleTarget {
+    @Override
+    public String text() {
+      return "stdio";
+    }
+  }
 
   /** Output into a file, no input. */
-  record ToFile(Path path) implements ConsoleTarget {}
+  record ToFile(Path path) implements ConsoleTarget {
+    @Override
+    public String text() {
+      return "file:" + path.toAbsolutePath();
+    }
+  }
 
   /** A UNIX socket that serves one client at a time. */
-  record ToSocket(Path path) implements ConsoleTarget {}
+  record ToSocket(Path path) implements ConsoleTarget {
+    @Override
+    public String text() {
+      return "socket:" + path.toAbsolutePath();
+    }
+  }
 
   /** Reads {@code stdio}, {@code file:PATH} or {@code socket:PATH}. */
   final class Converter implements ITypeConverter<ConsoleTarget> {

@@ -19,11 +19,21 @@ final class Consoles {
    * @param quit what Ctrl-A x at a terminal does
    */
   static Console open(String option, ConsoleTarget target, Runnable quit) throws UserError {
+    return open(option, target, false, quit);
+  }
+
+  /**
+   * The same, of a guest that goes on.
+   *
+   * @param append a file keeps what is in it
+   */
+  static Console open(String option, ConsoleTarget target, boolean append, Runnable quit)
+      throws UserError {
     return switch (target) {
       case ConsoleTarget.Stdio() -> TerminalConsole.open(quit);
       case ConsoleTarget.ToFile(Path path) -> {
         try {
-          yield FileConsole.open(path);
+          yield append ? FileConsole.append(path) : FileConsole.open(path);
         } catch (IOException e) {
           throw cannot(option + " file:" + path, "be written", "a file in a writable folder", e);
         }

@@ -29,6 +29,14 @@ final class ControlOptions {
           .converters(new ConsoleTarget.Converter())
           .defaultValue("stdio")
           .build();
+  final OptionSpec virtioConsole =
+      Verb.option(
+          "--virtio-console",
+          "WHERE",
+          String[].class,
+          "A VirtIO terminal, /dev/hvc0 in the guest: stdio, file:PATH or socket:PATH. With NAME=WHERE"
+              + " a channel, /dev/virtio-ports/NAME. May be given again.")
+          .build();
   final OptionSpec noReboot =
       Verb.flag("--no-reboot",
           "End when the guest resets the machine, instead of starting it again.");

@@ -1,6 +1,7 @@
 package org.javisor.cli;
 
 import java.util.List;
+import org.javisor.machine.Machine;
 import org.javisor.machine.MachineException;
 import org.javisor.storage.block.BlockException;
 import picocli.CommandLine;
@@ -11,7 +12,14 @@ import picocli.CommandLine.UnmatchedArgumentException;
 
 /** Where the program starts. */
 public final class Javisor extends Verb {
-  private Javisor() {
+  /** In the order of the help. */
+  private static final List<String> VERBS =
+      List.of(
+          "run", "list", "console", "pause", "resume", "shutdown", "reset", "destroy", "stats",
+          "attach-disk", "detach-disk", "save", "restore", "inspect", "doctor", "image", "create",
+          "xl", "top", "xen-host");
+
+  private Javisor(String first) {
     super("javisor", "Runs unmodified x86-64 operating systems. Xen and KVM, in Java.");
     spec().versionProvider(Version::lines);
     spec()
@@ -28,38 +36,52 @@ public final class Javisor extends Verb {
             .versionHelp(true)
             .description("Show the version and end.")
             .build());
-    spec().addSubcommand("run", new RunVerb().spec());
-    spec().addSubcommand("list", new ListVerb().spec());
-    spec().addSubcommand("console", new ConsoleVerb().spec());
-    addControl("pause", "Let a machine stand; no time passes for its guest.", "stop");
-    addControl("resume", "Let a paused machine go on.", "cont");
-    spec().addSubcommand("shutdown", new ShutdownVerb().spec());
-    addControl("reset", "Press a machine's reset button: its guest boots again.", "system_reset");
-    addControl("destroy", "End a machine at once, as if its plug were pulled.", "quit");
-    spec().addSubcommand("stats", new StatsVerb().spec());
-    spec().addSubcommand("attach-disk", new AttachDiskVerb().spec());
-    spec().addSubcommand("detach-disk", new DetachDiskVerb().spec());
-    spec().addSubcommand("save", new SaveVerb().spec());
-    spec().addSubcommand("restore", new RestoreVerb().spec());
-    spec().addSubcommand("inspect", new InspectVerb().spec());
-    spec().addSubcommand("doctor", new DoctorVerb().spec());
-    spec().addSubcommand("image", new ImageVerb().spec());
-    spec().addSubcommand("create", new CreateVerb().spec());
-    spec().addSubcommand("xl", new XlVerb().spec());
-    spec().addSubcommand("top", new TopVerb().spec());
-    spec().addSubcommand("xen-host", new XenHostVerb().spec());
+    // Making the options of every verb takes longer than all else before a guest starts.
+    for (String verb : VERBS.contains(first) ? List.of(first) : VERBS) {
+      spec().addSubcommand(verb, verb(verb).spec());
+    }
   }
 
-  private void addControl(String verb, String description, String command) {
-    spec().addSubcommand(verb, MachineVerb.simple(verb, description, command).spec());
+  private static Verb verb(String name) {
+    return switch (name) {
+      case "run" -> new RunVerb();
+      case "list" -> new ListVerb();
+      case "console" -> new ConsoleVerb();
+      case "pause" ->
+          MachineVerb.simple(name, "Let a machine stand; no time passes for its guest.", "stop");
+      case "resume" -> MachineVerb.simple(name, "Let a paused machine go on.", "cont");
+      case "shutdown" -> new ShutdownVerb();
+      case "reset" ->
+          MachineVerb.simple(
+              name, "Press a machine's reset button: its guest boots again.", "system_reset");
+      case "destroy" ->
+          MachineVerb.simple(name, "End a machine at once, as if its plug were pulled.", "quit");
+      case "stats" -> new StatsVerb();
+      case "attach-disk" -> new AttachDiskVerb();
+      case "detach-disk" -> new DetachDiskVerb();
+      case "save" -> new SaveVerb();
+      case "restore" -> new RestoreVerb();
+      case "inspect" -> new InspectVerb();
+      case "doctor" -> new DoctorVerb();
+      case "image" -> new ImageVerb();
+      case "create" -> new CreateVerb();
+      case "xl" -> new XlVerb();
+      case "top" -> new TopVerb();
+      case "xen-host" -> new XenHostVerb();
+      default -> throw new AssertionError(name);
+    };
   }
 
   public static void main(String[] args) {
-    System.exit(commandLine().execute(args));
+    if (args.length > 0 && args[0].equals("run")) {
+      Thread.ofPlatform().daemon().name("javisor-early").start(Machine::prepare);
+    }
+    System.exit(commandLine(args).execute(args));
   }
 
-  static CommandLine commandLine() {
-    return new CommandLine(new Javisor().spec())
+  /** What reads a command line, and can do what it says. */
+  static CommandLine commandLine(String... args) {
+    return new CommandLine(new Javisor(args.length == 0 ? "" : args[0]).spec())
         .setParameterExceptionHandler(Javisor::misused)
         .setExecutionExceptionHandler(Javisor::failed);
   }

@@ -25,6 +25,7 @@ final class MachineRunner {
   private final ConsoleTarget console;
   private final ConsoleTarget debugConsole;
   private final List<String> ports;
+  private final boolean goesOn;
   private final AtomicReference<ManagedMachine> running = new AtomicReference<>();
 
   /** How the machine begins. */
@@ -36,15 +37,17 @@ final class MachineRunner {
   /**
    * @param debugConsole null for none
    * @param ports those of a VirtIO console, as {@code --virtio-console} names them
+   * @param goesOn the machine ran before: what its ports wrote into files stays
    */
   MachineRunner(
       Messages messages, ControlOptions options, ConsoleTarget console,
-      ConsoleTarget debugConsole, List<String> ports) {
+      ConsoleTarget debugConsole, List<String> ports, boolean goesOn) {
     this.messages = messages;
     this.options = options;
     this.console = console;
     this.debugConsole = debugConsole;
     this.ports = ports;
+    this.goesOn = goesOn;
   }
 
   /** Runs the machine and returns the program's exit code. */
@@ -59,7 +62,7 @@ final class MachineRunner {
     RuntimeFolder.Claim claim = claim(name);
     try (ConsoleHub far = new ConsoleHub(openFirst());
         Console debug = open("--debug-console", debugConsole);
-        VirtioPorts virtio = VirtioPorts.open(ports, this::quit)) {
+        VirtioPorts virtio = VirtioPorts.open(ports, goesOn, this::quit)) {
       ManagedMachine machine =
           new ManagedMachine(name, config, far, Optional.ofNullable(debug), virtio.all(), messages);
       running.set(machine);

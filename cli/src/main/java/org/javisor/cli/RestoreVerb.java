@@ -35,7 +35,8 @@ final class RestoreVerb extends Verb {
     super("restore", "Go on with a machine that was saved.");
     spec().addPositional(file);
     options(
-        accelerator, control.console, control.noReboot, control.name, control.detach,
+        accelerator, control.console, control.virtioConsole, control.noReboot, control.name,
+        control.detach,
         control.detached,
         control.startPaused);
   }
@@ -49,7 +50,10 @@ final class RestoreVerb extends Verb {
       if (control.detaches()) {
         return new DetachedStart(control, messages).start(spec(), saved.name());
       }
-      return new MachineRunner(messages, control, control.console.getValue(), null, List.of())
+      String[] given = control.virtioConsole.getValue();
+      List<String> ports = given == null ? saved.ports() : List.of(given);
+      return new MachineRunner(
+          messages, control, control.console.getValue(), null, ports, true)
           .run(
               config,
               saved.name(),

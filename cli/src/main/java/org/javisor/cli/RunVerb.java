@@ -120,14 +120,6 @@ final class RunVerb extends Verb {
               + " is room. Default: ${DEFAULT-VALUE}")
           .defaultValue("report")
           .build();
-  private final OptionSpec virtioConsole =
-      option(
-          "--virtio-console",
-          "WHERE",
-          String[].class,
-          "A VirtIO terminal, /dev/hvc0 in the guest: stdio, file:PATH or socket:PATH. With NAME=WHERE"
-              + " a channel, /dev/virtio-ports/NAME. May be given again.")
-          .build();
   private final OptionSpec debugConsole =
       option(
           "--debug-console",
@@ -169,7 +161,7 @@ final class RunVerb extends Verb {
     options(
         kernel, initrd, firmware, append, protocol, memory, cpus, cpuModel, accelerator, disk,
         cdrom, net,
-        share, onDiskError, control.console, virtioConsole,
+        share, onDiskError, control.console, control.virtioConsole,
         debugConsole, debugExit, control.noReboot, gdb, trace, control.name, control.detach,
         control.detached, control.startPaused);
   }
@@ -186,7 +178,7 @@ final class RunVerb extends Verb {
     }
     MachineRunner runner =
         new MachineRunner(messages, control, control.console.getValue(), debugConsole.getValue(),
-            texts(virtioConsole));
+            texts(control.virtioConsole), false);
     if (control.detaches()) {
       return new DetachedStart(control, messages).start(spec());
     }

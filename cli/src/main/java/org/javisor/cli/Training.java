@@ -14,7 +14,7 @@ import picocli.CommandLine;
 /**
  * What the launcher runs once to record which classes a start needs, so that later starts find them
  * ready. It does what users do, and says nothing: asks for help, and boots the default guest, if that
- * is there or somebody else is about to make it.
+ * is there or somebody else is about to make it, saves and restores it.
  */
 final class Training {
   private static final Clock CLOCK = Clock.host();
@@ -39,7 +39,7 @@ final class Training {
 
   private static int execute(String... line) {
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
-    CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);
+    CommandLine commandLine = Javisor.commandLine(line).setOut(nowhere).setErr(nowhere);
     commandLine.getSubcommands().values().forEach(v -> v.setOut(nowhere).setErr(nowhere));
     return commandLine.execute(line);
   }
@@ -52,23 +52,38 @@ final class Training {
       }
       Thread.sleep(1000);
     }
-    Path console = Files.createTempFile("javisor-training", null);
+    Path folder = Files.createTempDirectory("javisor-training-");
+    Path console = folder.resolve("console");
+    Path saved = folder.resolve("saved");
     try {
       String name = "training-" + ProcessHandle.current().pid();
-      Thread guest =
-          Thread.ofPlatform()
-              .daemon()
-              .start(() -> execute("run", "--name", name, "--console", "file:" + console));
-      while (guest.isAlive()
-          && CLOCK.nanos() < end
-          && !Files.readString(console, StandardCharsets.ISO_8859_1).contains(READY)) {
+      Thread guest = start("run", "--name", name, "--console", "file:" + console);
+      while (guest.isAlive() && CLOCK.nanos() < end && !isReady(console)) {
         Thread.sleep(200);
       }
       execute("stats", name);
-      execute("destroy", name);
+      execute("save", name, saved.toString());
       guest.join(5000);
+      Thread restored =
+          start("restore", saved.toString(), "--name", name, "--console", "file:" + console);
+      while (restored.isAlive() && CLOCK.nanos() < end && execute("stats", name) != 0) {
+        Thread.sleep(20);
+      }
+      execute("destroy", name);
+      restored.join(5000);
     } finally {
       Files.deleteIfExists(console);
+      Files.deleteIfExists(saved);
+      Files.delete(folder);
     }
+  }
+
+  private static boolean isReady(Path console) throws IOException {
+    return Files.exists(console)
+        && Files.readString(console, StandardCharsets.ISO_8859_1).contains(READY);
+  }
+
+  private static Thread start(String... line) {
+    return Thread.ofPlatform().daemon().start(() -> execute(line));
   }
 }

@@ -21,9 +21,10 @@ final class VirtioPorts implements AutoCloseable {
   /**
    * Opens the far ends.
    *
+   * @param append files keep what is in them
    * @param quit what the keys on a terminal that leave do
    */
-  static VirtioPorts open(List<String> texts, Runnable quit) throws UserError {
+  static VirtioPorts open(List<String> texts, boolean append, Runnable quit) throws UserError {
     if (texts.size() > MOST) {
       throw new UserError(
           ExitCode.USAGE, OPTION + ": " + texts.size() + " of them; up to " + MOST + " expected");
@@ -34,8 +35,10 @@ final class VirtioPorts implements AutoCloseable {
       for (String text : texts) {
         Matcher named = NAMED.matcher(text);
         String name = named.matches() ? named.group(1) : "";
-        Console far = Consoles.open(OPTION, target(named.matches() ? named.group(2) : text), quit);
-        opened.ports.add(new GuestPort(name, far));
+        ConsoleTarget target = target(named.matches() ? named.group(2) : text);
+        Console far = Consoles.open(OPTION, target, append, quit);
+        String again = name.isEmpty() ? target.text() : name + "=" + target.text();
+        opened.ports.add(new GuestPort(name, far, again));
       }
       all = true;
       return opened;

@@ -64,7 +64,7 @@ class FirmwareIT {
         128L << 20,
         1,
         MachineConfig.DEFAULT_CPU_MODEL,
-        "interp",
+        MachineConfig.AUTO,
         TraceSelection.NONE,
         Optional.empty(),
         OptionalInt.empty(),

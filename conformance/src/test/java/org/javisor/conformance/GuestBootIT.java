@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.javisor.conformance.boot.BootedGuest;
 import org.javisor.conformance.boot.DebianBoot;
+import org.javisor.machine.MachineConfig;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.AptFetcher;
@@ -25,11 +26,12 @@ class GuestBootIT {
 
   @TempDir Path folder;
 
+  /** On the reference; the others take the accelerator that a person gets. */
   @Test
   @Timeout(600)
   void cloudKernelBootsToShellAndPowersOff() throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(PROGRESS).obtain();
-    useAndPowerOff(DebianBoot.of(files, 1));
+    useAndPowerOff(DebianBoot.of(files, 1).on("interp", MachineConfig.DEFAULT_CPU_MODEL));
   }
 
   /** Breaks if a vCPU misses an interrupt, a locked operation is not one, or code is stale. */

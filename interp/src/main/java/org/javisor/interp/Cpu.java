@@ -57,7 +57,7 @@ final class Cpu {
   static final int CR0_AM = 1 << 18;
   static final int CR0_NW = 1 << 29;
   static final int CR0_CD = 1 << 30;
-  static final int CR0_PG = 1 << 31;
+  static final long CR0_PG = 1L << 31;
   static final int CR4_VME = 1;
   static final int CR4_PVI = 1 << 1;
   static final int CR4_TSD = 1 << 2;
@@ -108,6 +108,7 @@ final class Cpu {
   final Mmu mmu;
   final Segments segments;
   final Delivery delivery;
+  final VirtualInterrupts virtualInterrupts;
   final SystemRegisters system;
   final FloatingPoint fpu;
   final InterpVcpu vcpu;
@@ -161,6 +162,7 @@ final class Cpu {
     this.mmu = new Mmu(this, vm);
     this.segments = new Segments(this);
     this.delivery = new Delivery(this, vm.trace());
+    this.virtualInterrupts = new VirtualInterrupts(this);
     this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
     this.debug = new DebugRegisters(this);
@@ -587,6 +589,15 @@ final class Cpu {
   /** The linear address of a memory operand, segment limits and rights checked. */
   long address(Instruction in, int size, boolean write) {
     return segments.linear(in.segment, effectiveOffset(in), size, write);
+  }
+
+  /**
+   * Reads an element of a memory operand of several, as a far pointer has. Each is an access of its
+   * own, at an offset that wraps as the address size wants it; so the silicon does.
+   */
+  long loadElement(Instruction in, int at, int size) {
+    long offset = zeroExtend(effectiveOffset(in) + at, in.addressSize);
+    return load(segments.linear(in.segment, offset, size, false), size);
   }
 
   /** Reads the ModRM.rm operand, sign extended. */

@@ -31,6 +31,9 @@ public final class CpuModels {
    */
   private static final int NOT_AFFECTED = 1 << 26 | 1 << 29;
 
+  // SERIALIZE is among the features of the system for the same reason: a kernel that has it does not
+  // return to itself by IRET after each of the thousands of places that it patches.
+
   private static final int AUTOMATIC_IBRS = 1 << 2 | 1 << 8;
 
   private static final Set<CpuFeature> SYSTEM =
@@ -42,7 +45,8 @@ public final class CpuModels {
           CpuFeature.SSE, CpuFeature.SSE2, CpuFeature.X2APIC, CpuFeature.TSC_DEADLINE,
           CpuFeature.HYPERVISOR, CpuFeature.FSGSBASE, CpuFeature.TSC_ADJUST, CpuFeature.SMEP,
           CpuFeature.SMAP, CpuFeature.UMIP, CpuFeature.INVPCID, CpuFeature.PCID, CpuFeature.ERMS,
-          CpuFeature.FSRM, CpuFeature.LAHF64, CpuFeature.CR8_LEGACY, CpuFeature.SYSCALL,
+          CpuFeature.FSRM, CpuFeature.SERIALIZE, CpuFeature.LAHF64, CpuFeature.CR8_LEGACY,
+          CpuFeature.SYSCALL,
           CpuFeature.NX, CpuFeature.PDPE1GB, CpuFeature.RDTSCP, CpuFeature.LM,
           CpuFeature.PREFETCHW, CpuFeature.RDRAND, CpuFeature.RDSEED);
 

@@ -12,6 +12,9 @@ import org.javisor.isa.Instruction;
  * and JMP in volume 2; AMD APM volume 2, chapter 8.
  */
 final class Delivery {
+  /** Of an error code: the fault is of the delivery of an event, and not of an INT instruction. */
+  private static final int EXTERNAL = 1;
+
   private static final int GATE_TASK = 5;
   private static final int GATE_CALL16 = 4;
   private static final int GATE_INT16 = 6;
@@ -107,10 +110,19 @@ final class Delivery {
     }
     if (!c.protectedMode()) {
       eventReal(vector, returnRip);
-    } else if (c.longMode()) {
-      eventLong(vector, errorCode, interrupt, software, returnRip);
-    } else {
-      eventProtected(vector, errorCode, interrupt, software, returnRip);
+      return;
+    }
+    try {
+      if (c.longMode()) {
+        eventLong(vector, errorCode, interrupt, software, returnRip);
+      } else {
+        eventProtected(vector, errorCode, interrupt, software, returnRip);
+      }
+    } catch (GuestFault f) {
+      if (!software && f.namesSelector()) {
+        f.errorCode |= EXTERNAL;
+      }
+      throw f;
     }
   }
 
@@ -156,62 +168,63 @@ final class Delivery {
   }
 
   /** The error code of a fault that names an IDT entry. */
-  private static int idtError(int vector, boolean external) {
-    return vector << 3 | 2 | (external ? 1 : 0);
+  private static int idtError(int vector) {
+    return vector << 3 | 2;
   }
 
   private void eventLong(
       int vector, int errorCode, boolean interrupt, boolean software, long returnRip) {
-    boolean external = !software;
     Segments s = c.segments;
     if (vector * 16 + 15 > s.idtLimit) {
-      throw c.fault(GuestFault.GP, idtError(vector, external));
+      throw c.fault(GuestFault.GP, idtError(vector));
     }
     long low = c.mmu.loadSystem(s.idtBase + vector * 16L, 8);
     long high = c.mmu.loadSystem(s.idtBase + vector * 16L + 8, 8);
     int a = (int) (low >>> 40) & 0xff;
     int type = a & 31;
     if (type != GATE_INT32 && type != GATE_TRAP32) {
-      throw c.fault(GuestFault.GP, idtError(vector, external));
+      throw c.fault(GuestFault.GP, idtError(vector));
     }
     if (software && Segments.dpl(a) < c.cpl) {
-      throw c.fault(GuestFault.GP, idtError(vector, false));
+      throw c.fault(GuestFault.GP, idtError(vector));
     }
     if ((a & Segments.PRESENT) == 0) {
-      throw c.fault(GuestFault.NP, idtError(vector, external));
+      throw c.fault(GuestFault.NP, idtError(vector));
     }
     int sel = (int) (low >>> 16) & 0xffff;
     long target = low & 0xffff | low >>> 32 & 0xffff_0000L | high << 32;
     int ist = (int) (low >>> 32) & 7;
-    int ext = external ? 1 : 0;
     if ((sel & ~3) == 0) {
-      throw c.fault(GuestFault.GP, ext);
+      throw c.gp0();
     }
-    long d = codeDescriptor(sel, ext);
+    long d = codeDescriptor(sel);
     int ca = Segments.descriptorAttributes(d);
     if ((ca & Segments.L) == 0 || (ca & Segments.DB) != 0) {
-      throw c.fault(GuestFault.GP, sel & ~3 | ext);
+      throw c.fault(GuestFault.GP, sel & ~3);
     }
     boolean conforming = (ca & Segments.EXPAND_DOWN) != 0;
     int newCpl = conforming ? c.cpl : Segments.dpl(ca);
     if (newCpl > c.cpl) {
-      throw c.fault(GuestFault.GP, sel & ~3 | ext);
+      throw c.fault(GuestFault.GP, sel & ~3);
     }
     if ((ca & Segments.PRESENT) == 0) {
-      throw c.fault(GuestFault.NP, sel & ~3 | ext);
+      throw c.fault(GuestFault.NP, sel & ~3);
+    }
+    if (target << 16 >> 16 != target) {
+      throw c.gp0();
     }
     int oldCpl = c.cpl;
     long oldSp = c.reg(Cpu.RSP);
     long sp;
     if (ist != 0) {
-      sp = tss64(36 + 8 * (ist - 1), ext);
+      sp = tss64(36 + 8 * (ist - 1));
     } else if (newCpl != oldCpl) {
-      sp = tss64(4 + 8 * newCpl, ext);
+      sp = tss64(4 + 8 * newCpl);
     } else {
       sp = oldSp;
     }
     if (sp << 16 >> 16 != sp) {
-      throw c.fault(GuestFault.SS, ext);
+      throw c.fault(GuestFault.SS, 0);
     }
     sp &= ~15L;
     int oldSs = s.selector(Instruction.SS);
@@ -238,9 +251,6 @@ final class Delivery {
     int clear = Cpu.TF | Cpu.NT | Cpu.RF | Cpu.VM;
     c.setSystemFlags(type == GATE_INT32 ? clear | Cpu.IF : clear, 0);
     c.rip = target;
-    if (target << 16 >> 16 != target) {
-      throw c.gp0();
-    }
   }
 
   private void pushStack(long at, long value, boolean user) {
@@ -254,33 +264,28 @@ final class Delivery {
     }
   }
 
-  private long tss64(int offset, int ext) {
+  private long tss64(int offset) {
     if (offset + 7 > c.segments.limit(Segments.TR)) {
-      throw c.fault(GuestFault.TS, c.segments.selector(Segments.TR) & ~3 | ext);
+      throw c.fault(GuestFault.TS, c.segments.selector(Segments.TR) & ~3);
     }
     return c.mmu.loadSystem(c.segments.base(Segments.TR) + offset, 8);
   }
 
   /** Reads and checks the descriptor of a code segment named by a gate. */
-  private long codeDescriptor(int sel, int ext) {
+  private long codeDescriptor(int sel) {
     long d = c.segments.descriptor(sel, GuestFault.GP);
     int a = Segments.descriptorAttributes(d);
     if ((a & (Segments.S | Segments.CODE)) != (Segments.S | Segments.CODE)) {
-      throw c.fault(GuestFault.GP, sel & ~3 | ext);
+      throw c.fault(GuestFault.GP, sel & ~3);
     }
     return d;
   }
 
   private void eventProtected(
       int vector, int errorCode, boolean interrupt, boolean software, long returnRip) {
-    boolean external = !software;
-    int ext = external ? 1 : 0;
     Segments s = c.segments;
-    if (software && c.virtual8086() && c.iopl() < 3) {
-      throw c.gp0();
-    }
     if (vector * 8 + 7 > s.idtLimit) {
-      throw c.fault(GuestFault.GP, idtError(vector, external));
+      throw c.fault(GuestFault.GP, idtError(vector));
     }
     long gate = c.mmu.loadSystem(s.idtBase + vector * 8L, 8);
     int a = (int) (gate >>> 40) & 0xff;
@@ -292,10 +297,10 @@ final class Delivery {
             || type == GATE_INT32
             || type == GATE_TRAP32;
     if (!known || software && Segments.dpl(a) < c.cpl) {
-      throw c.fault(GuestFault.GP, idtError(vector, external && !known));
+      throw c.fault(GuestFault.GP, idtError(vector));
     }
     if ((a & Segments.PRESENT) == 0) {
-      throw c.fault(GuestFault.NP, idtError(vector, external));
+      throw c.fault(GuestFault.NP, idtError(vector));
     }
     boolean error = errorCode != GuestFault.NO_ERROR_CODE && pushesError(vector);
     if (type == GATE_TASK) {
@@ -313,17 +318,20 @@ final class Delivery {
     int sel = (int) (gate >>> 16) & 0xffff;
     long target = wide ? gate & 0xffff | gate >>> 32 & 0xffff_0000L : gate & 0xffff;
     if ((sel & ~3) == 0) {
-      throw c.fault(GuestFault.GP, ext);
+      throw c.gp0();
     }
-    long d = codeDescriptor(sel, ext);
+    long d = codeDescriptor(sel);
     int ca = Segments.descriptorAttributes(d);
     boolean conforming = (ca & Segments.EXPAND_DOWN) != 0;
     int newCpl = conforming ? c.cpl : Segments.dpl(ca);
     if (newCpl > c.cpl) {
-      throw c.fault(GuestFault.GP, sel & ~3 | ext);
+      throw c.fault(GuestFault.GP, sel & ~3);
     }
     if ((ca & Segments.PRESENT) == 0) {
-      throw c.fault(GuestFault.NP, sel & ~3 | ext);
+      throw c.fault(GuestFault.NP, sel & ~3);
+    }
+    if (target > Segments.descriptorLimit(d)) {
+      throw c.gp0();
     }
     boolean fromV86 = c.virtual8086();
     int oldFlags = c.rflags() | (!interrupt && vector != GuestFault.DB ? Cpu.RF : 0);
@@ -331,14 +339,14 @@ final class Delivery {
     int oldSs = s.selector(Instruction.SS);
     if (newCpl < c.cpl || fromV86) {
       if (fromV86 && newCpl != 0) {
-        throw c.fault(GuestFault.GP, sel & ~3 | ext);
+        throw c.fault(GuestFault.GP, sel & ~3);
       }
       long oldSp = c.reg(Cpu.RSP) & 0xffff_ffffL;
-      long stack = innerStack(newCpl, ext);
+      long stack = innerStack(newCpl);
       int newSs = (int) (stack >>> 32);
       long sp = stack & 0xffff_ffffL;
       if ((newSs & ~3) == 0) {
-        throw c.fault(GuestFault.TS, ext);
+        throw c.fault(GuestFault.TS, 0);
       }
       long sd = s.stackDescriptor(newSs, newCpl, GuestFault.TS);
       int[] data = null;
@@ -355,7 +363,7 @@ final class Delivery {
       boolean stack32 = (Segments.descriptorAttributes(sd) & Segments.DB) != 0;
       long stackBase = Segments.descriptorBase(sd);
       long mask = stack32 ? 0xffff_ffffL : 0xffff;
-      checkInnerStack(sd, sp - words * (long) size & mask, words * size, newSs, ext);
+      checkInnerStack(sd, sp - words * (long) size & mask, words * size, newSs);
       long at = sp;
       if (fromV86) {
         for (int x : data) {
@@ -407,12 +415,9 @@ final class Delivery {
     boolean interruptGate = type == GATE_INT16 || type == GATE_INT32;
     c.setSystemFlags(interruptGate ? clear | Cpu.IF : clear, 0);
     c.rip = target;
-    if (target > s.csLimit()) {
-      throw c.gp0();
-    }
   }
 
-  private void checkInnerStack(long sd, long low, int bytes, int sel, int ext) {
+  private void checkInnerStack(long sd, long low, int bytes, int sel) {
     int a = Segments.descriptorAttributes(sd);
     long limit = Segments.descriptorLimit(sd);
     long last = low + bytes - 1;
@@ -421,17 +426,17 @@ final class Delivery {
             ? low <= limit || last > ((a & Segments.DB) != 0 ? 0xffff_ffffL : 0xffff)
             : last > limit;
     if (bad) {
-      throw c.fault(GuestFault.SS, sel & ~3 | ext);
+      throw c.fault(GuestFault.SS, sel & ~3);
     }
   }
 
   /** SS and ESP for an inner level from the TSS: selector in the high half. */
-  private long innerStack(int cpl, int ext) {
+  private long innerStack(int cpl) {
     Segments s = c.segments;
     boolean tss32 = (s.attributes(Segments.TR) & 8) != 0;
     int offset = tss32 ? 4 + 8 * cpl : 2 + 4 * cpl;
     if (offset + (tss32 ? 5 : 3) > s.limit(Segments.TR)) {
-      throw c.fault(GuestFault.TS, s.selector(Segments.TR) & ~3 | ext);
+      throw c.fault(GuestFault.TS, s.selector(Segments.TR) & ~3);
     }
     long at = s.base(Segments.TR) + offset;
     long sp = tss32 ? c.mmu.loadSystem(at, 4) & 0xffff_ffffL : c.mmu.loadSystem(at, 2) & 0xffff;
@@ -447,9 +452,10 @@ final class Delivery {
       iretReal(size);
     } else if (c.virtual8086()) {
       if (c.iopl() < 3) {
-        throw c.gp0();
+        c.virtualInterrupts.returnVirtual(size);
+      } else {
+        iretReal(size);
       }
-      iretReal(size);
     } else if (c.longMode()) {
       iretLong(size);
     } else {
@@ -539,7 +545,7 @@ final class Delivery {
       } else {
         sd = s.stackDescriptor(ss, newCpl, GuestFault.GP);
       }
-      checkReturnRip(newRip, d, to64);
+      checkTarget(newRip, d, to64);
       int merged = returnFlags(f, size, c.cpl);
       s.setCode(cs, d, newCpl);
       if (nullSs) {
@@ -556,7 +562,7 @@ final class Delivery {
       c.rip = newRip;
       c.setRflags(merged);
     } else {
-      checkReturnRip(newRip, d, to64);
+      checkTarget(newRip, d, to64);
       int merged = returnFlags(f, size, c.cpl);
       c.setStackPointer(c.stackPointer() + 3L * size);
       s.setCode(cs, d, newCpl);
@@ -565,7 +571,8 @@ final class Delivery {
     }
   }
 
-  private void checkReturnRip(long newRip, long d, boolean to64) {
+  /** Faults where an address lies outside of the code segment that is to be entered at it. */
+  private void checkTarget(long newRip, long d, boolean to64) {
     if (to64 ? newRip << 16 >> 16 != newRip : newRip > Segments.descriptorLimit(d)) {
       throw c.gp0();
     }
@@ -615,7 +622,7 @@ final class Delivery {
         throw c.gp0();
       }
       long sd = s.stackDescriptor(ss, newCpl, GuestFault.GP);
-      checkReturnRip(newRip, d, false);
+      checkTarget(newRip, d, false);
       int merged = returnFlags(f, size, c.cpl);
       s.setCode(cs, d, newCpl);
       s.markAccessed(ss, sd);
@@ -626,7 +633,7 @@ final class Delivery {
       c.rip = newRip;
       c.setRflags(merged);
     } else {
-      checkReturnRip(newRip, d, false);
+      checkTarget(newRip, d, false);
       int merged = returnFlags(f, size, c.cpl);
       c.setStackPointer(c.stackPointer() + 3L * size);
       s.setCode(cs, d, newCpl);
@@ -687,6 +694,7 @@ final class Delivery {
           int target = (int) (d >>> 16) & 0xffff;
           long to = gateOffset(d, a, sel);
           long td = gateCode(target, false);
+          checkTarget(to, td, c.longMode());
           s.setCode(target, td, c.cpl);
           c.rip = to;
         }
@@ -742,7 +750,7 @@ final class Delivery {
     if ((target & ~3) == 0) {
       throw c.gp0();
     }
-    long td = codeDescriptor(target, 0);
+    long td = codeDescriptor(target);
     int ta = Segments.descriptorAttributes(td);
     boolean conforming = (ta & Segments.EXPAND_DOWN) != 0;
     boolean bad =
@@ -815,6 +823,7 @@ final class Delivery {
     int target = (int) (d >>> 16) & 0xffff;
     long to = gateOffset(d, a, sel);
     long td = gateCode(target, true);
+    checkTarget(to, td, c.longMode());
     int ta = Segments.descriptorAttributes(td);
     boolean conforming = (ta & Segments.EXPAND_DOWN) != 0;
     int size = c.longMode() ? 8 : (a & 8) != 0 ? 4 : 2;
@@ -824,7 +833,7 @@ final class Delivery {
       int newCpl = Segments.dpl(ta);
       long oldSp = c.stackPointer();
       if (c.longMode()) {
-        long sp = tss64(4 + 8 * newCpl, 0);
+        long sp = tss64(4 + 8 * newCpl);
         pushStack(sp - 8, oldSs, false);
         pushStack(sp - 16, c.reg(Cpu.RSP), false);
         pushStack(sp - 24, oldCs, false);
@@ -834,7 +843,7 @@ final class Delivery {
         c.updateMode();
         c.setReg(Cpu.RSP, sp - 32);
       } else {
-        long stack = innerStack(newCpl, 0);
+        long stack = innerStack(newCpl);
         int newSs = (int) (stack >>> 32);
         long sp = stack & 0xffff_ffffL;
         if ((newSs & ~3) == 0) {
@@ -850,7 +859,7 @@ final class Delivery {
         long stackMask = stack32 ? 0xffff_ffffL : 0xffff;
         long stackBase = Segments.descriptorBase(sd);
         checkInnerStack(
-            sd, sp - (words + 4L) * size & stackMask, (words + 4) * size, newSs, 0);
+            sd, sp - (words + 4L) * size & stackMask, (words + 4) * size, newSs);
         long at = sp - size;
         c.mmu.storeSystem(stackBase + (at & stackMask), size, oldSs);
         at -= size;
@@ -898,7 +907,7 @@ final class Delivery {
     int newCpl = cs & 3;
     long d = returnCode(cs, newCpl);
     boolean to64 = c.longMode() && (d & 1L << 53) != 0;
-    checkReturnRip(newRip, d, to64);
+    checkTarget(newRip, d, to64);
     if (newCpl > c.cpl) {
       long newSp = c.peek(2 * size + release, size) & mask(size);
       int ss = (int) c.peek(3 * size + release, size) & 0xffff;

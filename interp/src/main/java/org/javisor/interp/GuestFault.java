@@ -43,4 +43,9 @@ final class GuestFault extends RuntimeException {
   static boolean contributory(int vector) {
     return vector == DE || vector >= TS && vector <= GP;
   }
+
+  /** Whether the error code is that of a segment, a TSS or an IDT entry. */
+  boolean namesSelector() {
+    return vector >= TS && vector <= GP;
+  }
 }

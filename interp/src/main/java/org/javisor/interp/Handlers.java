@@ -62,8 +62,8 @@ final class Handlers {
       case POPSREG -> popSegment(c, in);
       case PUSHA -> pushAll(c, in);
       case POPA -> popAll(c, in);
-      case PUSHF -> pushFlags(c, in);
-      case POPF -> popFlags(c, in);
+      case PUSHF -> c.virtualInterrupts.pushFlags(in.operandSize);
+      case POPF -> c.virtualInterrupts.popFlags(in.operandSize);
       case ENTER -> enter(c, in);
       case LEAVE -> leave(c, in);
       case JCC -> branch(c, in, c.condition(in.opcode & 15));
@@ -103,8 +103,8 @@ final class Handlers {
       case IRET -> c.delivery.iret(in);
       case LOOP, LOOPE, LOOPNE -> loop(c, in);
       case JCXZ -> branch(c, in, Cpu.zeroExtend(c.reg(Cpu.RCX), in.addressSize) == 0);
-      case INT -> softwareInterrupt(c, in, (int) in.immediate & 0xff);
-      case INT3 -> c.delivery.interrupt(GuestFault.BP, !c.realOrVirtual8086(), next(c, in));
+      case INT -> c.virtualInterrupts.software((int) in.immediate & 0xff, next(c, in));
+      case INT3 -> c.delivery.interrupt(GuestFault.BP, true, next(c, in));
       case INT1 -> {
         c.debug.joinPending();
         c.delivery.interrupt(GuestFault.DB, false, next(c, in));
@@ -133,17 +133,8 @@ final class Handlers {
       case CMC -> c.setCarry(!c.carry());
       case CLD -> c.flags(c.flags() & ~Cpu.DF);
       case STD -> c.flags(c.flags() | Cpu.DF);
-      case CLI -> {
-        checkIopl(c);
-        c.flags(c.flags() & ~Cpu.IF);
-      }
-      case STI -> {
-        checkIopl(c);
-        if ((c.flags() & Cpu.IF) == 0) {
-          c.setSystemFlags(Cpu.IF, Cpu.IF);
-          c.shadow = true;
-        }
-      }
+      case CLI -> c.virtualInterrupts.clear();
+      case STI -> c.virtualInterrupts.set();
       default -> SystemHandlers.execute(c, in);
     }
   }
@@ -152,12 +143,6 @@ final class Handlers {
   static long next(Cpu c, Instruction in) {
     long n = c.rip + in.length;
     return in.codeSize == 64 ? n : n & 0xffff_ffffL;
-  }
-
-  private static void checkIopl(Cpu c) {
-    if (c.protectedMode() && c.cpl > c.iopl()) {
-      throw c.gp0();
-    }
   }
 
   // ---- arithmetic -------------------------------------------------------------------------
@@ -439,11 +424,9 @@ final class Handlers {
   }
 
   private static long[] farPointer(Cpu c, Instruction in) {
-    long offset = c.effectiveOffset(in);
     int size = Math.min(in.operandSize, 4);
-    long va = c.segments.linear(in.segment, offset, size + 2, false);
-    long target = Cpu.zeroExtend(c.load(va, size), size);
-    return new long[] {target, c.load(va + size, 2) & 0xffff};
+    long target = Cpu.zeroExtend(c.loadElement(in, 0, size), size);
+    return new long[] {target, c.loadElement(in, size, 2) & 0xffff};
   }
 
   private static void loadFar(Cpu c, Instruction in) {
@@ -522,38 +505,16 @@ final class Handlers {
   private static void popAll(Cpu c, Instruction in) {
     int size = in.operandSize;
     // As on silicon a fault leaves what was loaded; the instruction can be repeated.
+    long[] popped = new long[8];
     for (int i = 0; i < 8; i++) {
-      long v = c.peek(i * size, size);
+      popped[i] = c.peek(i * size, size);
+    }
+    for (int i = 0; i < 8; i++) {
       if (7 - i != Cpu.RSP) {
-        c.put(7 - i << 3, size, v);
+        c.put(7 - i << 3, size, popped[i]);
       }
     }
     c.setStackPointer(c.stackPointer() + 8L * size);
-  }
-
-  private static void pushFlags(Cpu c, Instruction in) {
-    if (c.virtual8086() && c.iopl() < 3) {
-      throw c.gp0();
-    }
-    c.push(in.operandSize, c.rflags() & ~(Cpu.VM | Cpu.RF));
-  }
-
-  private static void popFlags(Cpu c, Instruction in) {
-    if (c.virtual8086() && c.iopl() < 3) {
-      throw c.gp0();
-    }
-    int f = (int) c.pop(in.operandSize);
-    int change = Cpu.ARITHMETIC | Cpu.TF | Cpu.DF | Cpu.NT;
-    if (in.operandSize > 2) {
-      change |= Cpu.AC | Cpu.ID;
-    }
-    if (!c.protectedMode() || c.cpl == 0) {
-      change |= Cpu.IOPL;
-    }
-    if (!c.protectedMode() || c.cpl <= c.iopl()) {
-      change |= Cpu.IF;
-    }
-    c.setRflags((c.rflags() & ~change | f & change) & ~Cpu.RF | c.flags() & Cpu.VM);
   }
 
   private static void enter(Cpu c, Instruction in) {
@@ -612,18 +573,10 @@ final class Handlers {
     c.rip = target;
   }
 
-  private static void softwareInterrupt(Cpu c, Instruction in, int vector) {
-    if (c.virtual8086() && c.iopl() < 3) {
-      throw c.gp0();
-    }
-    c.delivery.interrupt(vector, true, next(c, in));
-  }
-
   private static void bound(Cpu c, Instruction in) {
     int size = in.operandSize;
-    long va = c.address(in, 2 * size, false);
-    long low = c.load(va, size);
-    long high = c.load(va + size, size);
+    long low = c.loadElement(in, 0, size);
+    long high = c.loadElement(in, size, size);
     long index = c.readReg(in, size);
     if (index < low || index > high) {
       throw c.fault(GuestFault.BR);
@@ -738,7 +691,7 @@ final class Handlers {
           IRET, LOOP, LOOPE, LOOPNE, JCXZ, INT, INT3, INT1, INTO, SYSCALL, SYSRET, SYSENTER,
           SYSEXIT, HLT, STI, POPF, MOVSREG, POPSREG, LOADFAR, MOVTOCR, MOVTODR, LMSW, CLTS, WRMSR,
           LLDT, LTR, INVLPG, INVPCID, SWAPGS, XSETBV, VMCALL, VMMCALL, MONITOR, MWAIT, PAUSE, INS,
-          OUTS, IN, OUT, CPUID, WBINVD, INVD, UD ->
+          OUTS, IN, OUT, CPUID, WBINVD, INVD, SERIALIZE, UD ->
           true;
       default -> false;
     };

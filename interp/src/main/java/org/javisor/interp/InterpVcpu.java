@@ -649,6 +649,7 @@ final class InterpVcpu implements Vcpu {
     s.cr3 = c.cr3;
     s.cr4 = c.cr4;
     s.efer = c.efer;
+    s.pdptes = c.system.pae() ? c.mmu.pdptes() : null;
     c.debug.copyTo(s.dr);
     c.system.exportMsrs(s);
     s.pendingInterrupt = pendingInterrupt;
@@ -692,6 +693,11 @@ final class InterpVcpu implements Vcpu {
     c.cr3 = s.cr3;
     c.cr4 = s.cr4;
     c.efer = s.efer;
+    if (s.pdptes != null) {
+      c.mmu.setPdptes(s.pdptes);
+    } else if (c.system.pae()) {
+      c.mmu.loadPdptes(c.cr3);
+    }
     c.debug.copyFrom(s.dr);
     c.system.adoptMsrs(s);
     pendingInterrupt = s.pendingInterrupt;

@@ -57,6 +57,9 @@ final class Mmu {
   /** Bits 52 to 62, which only long mode ignores. */
   private static final long RESERVED_PAE = ~NX & -1L << 52;
 
+  /** What is reserved in a page-directory-pointer-table entry of PAE paging (SDM, table 4-8). */
+  private static final long RESERVED_PDPTE = -1L << PHYSICAL_BITS | 0x1e6;
+
   // Error code of a page fault (Intel SDM volume 3, figure 4-12).
   private static final int ERR_PRESENT = 1;
   private static final int ERR_WRITE = 2;
@@ -95,6 +98,11 @@ final class Mmu {
 
   /** Who wants to know of stores, and that nothing else is reached; or null. */
   Rehearsal rehearsal;
+
+  /** The page-directory-pointer-table entries of PAE paging; memory is not asked again for them. */
+  private final long[] pdptes = new long[PDPTES];
+
+  private static final int PDPTES = 4;
 
   // Results of the last walk.
   private long walkGpa;
@@ -581,7 +589,7 @@ final class Mmu {
   }
 
   private long translate(long va, int part, boolean write, boolean fetch) {
-    if ((c.cr0 & 1L << 31) == 0) {
+    if ((c.cr0 & Cpu.CR0_PG) == 0) {
       walkGlobal = false;
       walkWritable = true;
       walkShift = 12;
@@ -592,6 +600,40 @@ final class Mmu {
     return (c.cr4 & Cpu.CR4_PAE) != 0
         ? walk64(va, part, write, fetch, user)
         : walk32(va, part, write, fetch, user);
+  }
+
+  /** The page-directory-pointer table at a CR3, which PAE paging keeps in registers. */
+  private long[] pdptesAt(long cr3) {
+    long[] table = new long[PDPTES];
+    for (int i = 0; i < PDPTES; i++) {
+      table[i] = entryAt((cr3 & 0xffff_ffe0L) + 8 * i);
+    }
+    return table;
+  }
+
+  /**
+   * Faults as a load of the page-directory-pointer table at a CR3 does if a present entry has a
+   * reserved bit set (Intel SDM volume 3, section 4.4.1).
+   */
+  void checkPdptes(long cr3) {
+    for (long entry : pdptesAt(cr3)) {
+      if ((entry & P) != 0 && (entry & RESERVED_PDPTE) != 0) {
+        throw c.gp0();
+      }
+    }
+  }
+
+  /** Loads the page-directory-pointer table at a CR3 that {@link #checkPdptes} has passed. */
+  void loadPdptes(long cr3) {
+    setPdptes(pdptesAt(cr3));
+  }
+
+  void setPdptes(long[] table) {
+    System.arraycopy(table, 0, pdptes, 0, PDPTES);
+  }
+
+  long[] pdptes() {
+    return pdptes.clone();
   }
 
   private long entryAt(long gpa) {
@@ -651,7 +693,7 @@ final class Mmu {
         table = c.cr3 & PHYSICAL_MASK;
         shift = 39;
       } else {
-        long pdpte = entryAt((c.cr3 & 0xffff_ffe0L) + (va >>> 30 & 3) * 8);
+        long pdpte = pdptes[(int) (va >>> 30) & 3];
         if ((pdpte & P) == 0) {
           throw pageFault(va, 0, write, user, fetch);
         }
@@ -764,7 +806,7 @@ final class Mmu {
 
   /** Translates without side effects, for debuggers: -1 where nothing is mapped. */
   long inspect(long va) {
-    if ((c.cr0 & 1L << 31) == 0) {
+    if ((c.cr0 & Cpu.CR0_PG) == 0) {
       return va & 0xffff_ffffL;
     }
     if ((c.cr4 & Cpu.CR4_PAE) == 0) {
@@ -782,7 +824,7 @@ final class Mmu {
     long table = c.cr3 & PHYSICAL_MASK;
     int shift = 39;
     if (!c.longMode()) {
-      long pdpte = entryAt((c.cr3 & 0xffff_ffe0L) + (va >>> 30 & 3) * 8);
+      long pdpte = pdptes[(int) (va >>> 30) & 3];
       if ((pdpte & P) == 0) {
         return -1;
       }
@@ -806,7 +848,7 @@ final class Mmu {
   /** One line for each level of the walk, for crash reports. */
   String describeWalk(long va) {
     StringBuilder text = new StringBuilder();
-    if ((c.cr0 & 1L << 31) == 0) {
+    if ((c.cr0 & Cpu.CR0_PG) == 0) {
       return "paging is off";
     }
     if ((c.cr4 & Cpu.CR4_PAE) == 0 || !c.longMode()) {

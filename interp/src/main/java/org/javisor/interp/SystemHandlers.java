@@ -104,7 +104,7 @@ final class SystemHandlers {
       }
       case INVPCID -> invpcid(c, in);
       case INVD, WBINVD, NOP, PREFETCH -> {}
-      case LFENCE, MFENCE, SFENCE -> VarHandle.fullFence();
+      case LFENCE, MFENCE, SFENCE, SERIALIZE -> VarHandle.fullFence();
       case CLFLUSH -> c.load(c.address(in, 1, false), 1); // faults as a load does
       case CLAC -> c.setSystemFlags(Cpu.AC, 0);
       case STAC -> c.setSystemFlags(Cpu.AC, Cpu.AC);

@@ -269,7 +269,7 @@ final class SystemRegisters {
   }
 
   void setCr0(long value) {
-    long pg = 1L << 31;
+    long pg = Cpu.CR0_PG;
     if (value >>> 32 != 0
         || (value & pg) != 0 && (value & Cpu.CR0_PE) == 0
         || (value & Cpu.CR0_NW) != 0 && (value & Cpu.CR0_CD) == 0) {
@@ -277,6 +277,10 @@ final class SystemRegisters {
     }
     value = value & CR0_ALLOWED | Cpu.CR0_ET;
     long old = c.cr0;
+    boolean pae = pae(value, c.cr4) && ((old ^ value) & (pg | Cpu.CR0_CD | Cpu.CR0_NW)) != 0;
+    if (pae) {
+      c.mmu.checkPdptes(c.cr3);
+    }
     if ((value & pg) != 0 && (old & pg) == 0 && (c.efer & Cpu.EFER_LME) != 0) {
       if ((c.cr4 & Cpu.CR4_PAE) == 0 || c.segments.csLong()) {
         throw c.gp0();
@@ -289,12 +293,27 @@ final class SystemRegisters {
       c.efer &= ~(long) Cpu.EFER_LMA;
     }
     c.cr0 = value;
+    if (pae) {
+      c.mmu.loadPdptes(c.cr3);
+    }
     publish();
     if (((old ^ value) & (pg | Cpu.CR0_WP | Cpu.CR0_PE)) != 0) {
       c.mmu.flushAll();
       c.vcpu.flushCode();
     }
     c.updateMode();
+  }
+
+  /** Whether paging with these control registers is PAE paging, and no other mode. */
+  private boolean pae(long cr0, long cr4) {
+    return (cr0 & Cpu.CR0_PG) != 0
+        && (cr4 & Cpu.CR4_PAE) != 0
+        && (c.efer & Cpu.EFER_LME) == 0;
+  }
+
+  /** Whether page-directory-pointer-table entries are held instead of read. */
+  boolean pae() {
+    return pae(c.cr0, c.cr4);
   }
 
   void setCr3(long value) {
@@ -307,6 +326,10 @@ final class SystemRegisters {
       }
     } else {
       value &= 0xffff_ffffL;
+      if (pae()) {
+        c.mmu.checkPdptes(value);
+        c.mmu.loadPdptes(value);
+      }
     }
     c.cr3 = value;
     publish();
@@ -330,6 +353,13 @@ final class SystemRegisters {
     }
     if ((changed & value & Cpu.CR4_PCIDE) != 0 && (!c.longMode() || (c.cr3 & 0xfff) != 0)) {
       throw c.gp0();
+    }
+    boolean pae =
+        pae(c.cr0, value)
+            && (changed & (Cpu.CR4_PAE | Cpu.CR4_PGE | Cpu.CR4_PSE | Cpu.CR4_SMEP)) != 0;
+    if (pae) {
+      c.mmu.checkPdptes(c.cr3);
+      c.mmu.loadPdptes(c.cr3);
     }
     c.cr4 = value;
     publish();
@@ -607,7 +637,7 @@ final class SystemRegisters {
     if ((value & ~allowed) != 0) {
       throw c.gp0();
     }
-    if (((value ^ c.efer) & Cpu.EFER_LME) != 0 && (c.cr0 & 1L << 31) != 0) {
+    if (((value ^ c.efer) & Cpu.EFER_LME) != 0 && (c.cr0 & Cpu.CR0_PG) != 0) {
       throw c.gp0();
     }
     c.efer = value & ~(long) Cpu.EFER_LMA | c.efer & Cpu.EFER_LMA;

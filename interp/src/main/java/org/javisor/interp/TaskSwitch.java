@@ -75,6 +75,10 @@ final class TaskSwitch {
     int ldt = (int) read(at + (long) segments * word, 2);
     boolean trap = new32 && (c.mmu.loadSystem(newBase + TRAP, 1) & 1) != 0;
 
+    if (cr3 != c.cr3 && c.system.pae()) {
+      c.mmu.checkPdptes(cr3);
+    }
+
     save(oldBase, old32, returnRip, flags);
     if (cause == Cause.JUMP || cause == Cause.IRET) {
       setBusy(oldSelector, false);
@@ -89,7 +93,7 @@ final class TaskSwitch {
     s.set(Segments.TR, sel, newBase, Segments.descriptorLimit(d), a | 2);
     c.cr0 |= Cpu.CR0_TS;
     c.debug.taskSwitched(trap);
-    if (new32 && (c.cr0 & 1L << 31) != 0 && cr3 != c.cr3) {
+    if (new32 && cr3 != c.cr3 && (c.cr0 & Cpu.CR0_PG) != 0) {
       c.system.setCr3(cr3);
     }
     c.rip = rip;

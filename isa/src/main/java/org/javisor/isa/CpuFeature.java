@@ -65,6 +65,7 @@ public enum CpuFeature {
   UMIP(7, 0, 2, 2),
   RDPID(7, 0, 2, 22),
   FSRM(7, 0, 3, 4),
+  SERIALIZE(7, 0, 3, 14),
   XSAVEOPT(0xd, 1, 0, 0),
   XSAVEC(0xd, 1, 0, 1),
   XGETBV1(0xd, 1, 0, 2),

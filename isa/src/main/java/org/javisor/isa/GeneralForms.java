@@ -372,6 +372,7 @@ final class GeneralForms {
     form("NP 0F 01 /2 rm=0", Op.XGETBV).needs(CpuFeature.XSAVE);
     form("NP 0F 01 /2 rm=1", Op.XSETBV).cpl0().needs(CpuFeature.XSAVE);
     form("0F 01 /3 rm=1", Op.VMMCALL);
+    form("NP 0F 01 /5 rm=0", Op.SERIALIZE).needs(CpuFeature.SERIALIZE);
     form("0F 01 /7 rm=0", Op.SWAPGS).o64().cpl0();
     form("0F 01 /7 rm=1", Op.RDTSCP).needs(CpuFeature.RDTSCP);
     form("0F 02", Op.LAR, Gv, Ew).pm().writes(ZF);

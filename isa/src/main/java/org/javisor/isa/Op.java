@@ -207,6 +207,7 @@ public enum Op {
   LFENCE,
   MFENCE,
   SFENCE,
+  SERIALIZE,
   CLFLUSH,
   UD,
   // State of the floating-point and vector units as a whole.

@@ -711,6 +711,12 @@ final class BlockCompiler {
       case NOP, PREFETCH -> {
         return false;
       }
+      case SERIALIZE -> {
+        // Another vCPU's change of code is a notice.
+        e.gsLoad32(S0, Layout.ATTENTION);
+        slowFrom(e.unlessRcxZero());
+        return false;
+      }
       case DIV, IDIV -> {
         return divide();
       }

@@ -8,5 +8,6 @@ import org.javisor.machine.console.Console;
  * @param name what the guest finds under {@code /dev/virtio-ports}; empty for a terminal, which it
  *     finds as {@code /dev/hvc0} and up
  * @param far the far end; its owner closes it
+ * @param text the value of the option that names it; paths are absolute
  */
-public record GuestPort(String name, Console far) {}
+public record GuestPort(String name, Console far, String text) {}

@@ -86,6 +86,7 @@ public final class Machine implements AutoCloseable {
   private volatile Consumer<String> deviceGone = id -> {};
 
   private final MachineDevices devices;
+  private List<GuestPort> ports = List.of();
 
   private Machine(
       MachineConfig config, Accelerator accelerator, MachineClock clock, MachineDevices devices,
@@ -157,6 +158,14 @@ public final class Machine implements AutoCloseable {
     return build(config, console, debug, ports, listener, Optional.of(saved), paused);
   }
 
+  /**
+   * Does what the first machine of a process would have to wait for: binds the host's functions. May
+   * be left out; may run while a machine is being described.
+   */
+  public static void prepare() {
+    SmallGuest.prepare();
+  }
+
   private static Machine build(
       MachineConfig config, Console console, Optional<Console> debug, List<GuestPort> ports,
       MachineListener listener, Optional<SavedMachine> saved, boolean paused)
@@ -196,6 +205,7 @@ public final class Machine implements AutoCloseable {
       Accelerator accelerator, Console console, Optional<Console> debug, List<GuestPort> ports,
       MachineListener listener, Optional<SavedMachine> saved)
       throws MachineException, StateException, IOException {
+    this.ports = ports;
     trace = new Trace(config.trace(), listener::trace);
     PcConfig pcConfig =
         PcConfig.of(config.cpus(), config.memory())
@@ -381,7 +391,8 @@ public final class Machine implements AutoCloseable {
     StateWriter writer = new StateWriter();
     writer.section(
         SavedConfig.SECTION, SavedConfig.FORMAT,
-        SavedConfig.of(name, config, devices.added(), accelerator, clock.nanos(), tscHertz));
+        SavedConfig.of(
+            name, config, devices.added(), ports, accelerator, clock.nanos(), tscHertz));
     try {
       parts().forEach(writer::section);
     } catch (NotSavableException e) {
@@ -710,6 +721,8 @@ public final class Machine implements AutoCloseable {
     devices.close();
     timers.close();
     vm.close();
+    // Without this a machine that is reset again and again would keep every memory it ever had.
+    memory.arena().release();
     if (interrupted) {
       Thread.currentThread().interrupt();
     }

@@ -59,8 +59,8 @@ record SavedConfig(
   }
 
   static SavedConfig of(
-      String name, MachineConfig config, List<MachineDevices.Added> added, String accelerator,
-      long clock, long tscHertz) {
+      String name, MachineConfig config, List<MachineDevices.Added> added,
+      List<GuestPort> ports, String accelerator, long clock, long tscHertz) {
     return new SavedConfig(
         name,
         clock,
@@ -76,7 +76,7 @@ record SavedConfig(
         config.cpuModel(),
         accelerator,
         config.debugExitPort().orElse(0),
-        SavedDevices.of(config, added));
+        SavedDevices.of(config, added, ports));
   }
 
   private static String absolute(Path path) {

@@ -20,10 +20,11 @@ import org.javisor.storage.block.OnDiskError;
  *
  * @param onError of each disk
  * @param added disks that were added while the machine ran
+ * @param ports of the VirtIO console
  */
 record SavedDevices(
     List<String> disks, List<OnDiskError> onError, List<String> nets, List<String> shares,
-    List<AddedDisk> added) {
+    List<AddedDisk> added, List<String> ports) {
 
   /** A disk that was added. */
   record AddedDisk(String id, int slot, String disk, OnDiskError onError) {
@@ -39,7 +40,8 @@ record SavedDevices(
     }
   }
 
-  static SavedDevices of(MachineConfig config, List<MachineDevices.Added> added) {
+  static SavedDevices of(
+      MachineConfig config, List<MachineDevices.Added> added, List<GuestPort> ports) {
     return new SavedDevices(
         config.disks().stream().map(SavedDevices::text).toList(),
         config.disks().stream().map(DiskConfig::onError).toList(),
@@ -49,7 +51,8 @@ record SavedDevices(
             .map(
                 each -> new AddedDisk(
                     each.id(), each.slot(), text(each.config()), each.config().onError()))
-            .toList());
+            .toList(),
+        ports.stream().map(GuestPort::text).toList());
   }
 
   /** The disks that were added. */

@@ -68,6 +68,11 @@ public final class SavedMachine implements AutoCloseable {
     return saved.config(accelerator, trace, gdb);
   }
 
+  /** The ports of its VirtIO console, as the option that names them had them. */
+  public List<String> ports() {
+    return saved.devices().ports();
+  }
+
   List<MachineDevices.Added> added() throws StateException {
     return saved.devices().addedDisks();
   }

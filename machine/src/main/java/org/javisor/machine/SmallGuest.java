@@ -41,6 +41,21 @@ public final class SmallGuest {
 
   private SmallGuest() {}
 
+  /** Has all that a translator and memory need of the host bound. */
+  static void prepare() {
+    if (JitAccelerator.unavailable().isPresent()) {
+      return;
+    }
+    GuestMemory memory = new GuestMemory(new FrameArena(SIZE));
+    try (Vm vm =
+        new JitAccelerator()
+            .createVm(
+                memory, new EmptyBus() {}, CpuModels.of("x86-64-v2", 1), Clock.host(),
+                Trace.NONE)) {
+      vm.createVcpu(0, new BarePlatform() {});
+    }
+  }
+
   /** Runs it, if this host can translate. */
   public static void run() {
     if (JitAccelerator.unavailable().isPresent()) {

@@ -12,6 +12,7 @@ import org.javisor.accelerator.state.StateFormat;
  * @param segments ES CS SS DS FS GS LDTR TR
  * @param tables GDTR's base and limit, IDTR's base and limit
  * @param control CR0, CR2, CR3, CR4, EFER, XCR0
+ * @param pdptes the entries that PAE paging holds; none where CR3 says enough
  * @param debug DR0 to DR7
  * @param msrs STAR, LSTAR, CSTAR, SFMASK, KERNEL_GS_BASE, TSC_AUX, SYSENTER_CS, _ESP, _EIP, PAT
  * @param otherNumbers MSRs besides these
@@ -28,6 +29,7 @@ record VcpuState(
     List<SegmentState> segments,
     long[] tables,
     long[] control,
+    long[] pdptes,
     long[] debug,
     long[] msrs,
     int[] otherNumbers,
@@ -67,6 +69,9 @@ record VcpuState(
     StateCheck.length("segments", segments.size(), 8);
     StateCheck.length("tables", tables.length, 4);
     StateCheck.length("control registers", control.length, 6);
+    if (pdptes.length != 0) {
+      StateCheck.length("page-directory-pointer-table entries", pdptes.length, 4);
+    }
     StateCheck.length("debug registers", debug.length, 8);
     StateCheck.length("MSRs", msrs.length, 10);
     StateCheck.length("values of other MSRs", otherValues.length, otherNumbers.length);
@@ -101,6 +106,7 @@ record VcpuState(
         segments,
         new long[] {s.gdtBase, s.gdtLimit, s.idtBase, s.idtLimit},
         new long[] {s.cr0, s.cr2, s.cr3, s.cr4, s.efer, s.xcr0},
+        s.pdptes == null ? new long[0] : s.pdptes.clone(),
         s.dr.clone(),
         new long[] {
           s.star, s.lstar, s.cstar, s.sfmask, s.kernelGsBase, s.tscAux, s.sysenterCs,
@@ -151,6 +157,7 @@ record VcpuState(
     s.cr4 = control[3];
     s.efer = control[4];
     s.xcr0 = control[5];
+    s.pdptes = pdptes.length == 0 ? null : pdptes.clone();
     System.arraycopy(debug, 0, s.dr, 0, debug.length);
     s.star = msrs[0];
     s.lstar = msrs[1];

@@ -180,8 +180,8 @@ class SavedMachineTest {
     writer.section(
         SavedConfig.SECTION,
         SavedConfig.FORMAT,
-        SavedConfig.of("x", TinyKernel.config(Path.of("/nowhere")), List.of(), "interp", 5,
-            1_000_000_000));
+        SavedConfig.of("x", TinyKernel.config(Path.of("/nowhere")), List.of(), List.of(),
+            "interp", 5, 1_000_000_000));
     StateReader reader = new StateReader(writer.finish());
     SavedConfig config = SavedConfig.take(reader);
     assertEquals(

@@ -1,8 +1,12 @@
 package org.javisor.memory;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.LongConsumer;
 
 /**
  * The machine frames of one host process: 4 KiB each, in one memory object that the host backs on
@@ -37,6 +41,9 @@ public final class FrameArena {
   private final int memfd;
   private final long base;
   private final long flags;
+  /** Keep what is mapped for as long as anybody knows this arena. */
+  private final List<MemorySegment> mappings = new ArrayList<>();
+
   private final BitSet used = new BitSet();
   private final List<CodeWriteListener> listeners = new CopyOnWriteArrayList<>();
 
@@ -57,6 +64,22 @@ public final class FrameArena {
       base = HostMemory.mapAnonymous(size, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
     }
     flags = HostMemory.mapAnonymous(count, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
+    if (memfd >= 0) {
+      int object = memfd;
+      keep(
+          base, size,
+          address -> {
+            HostMemory.unmap(address, size);
+            HostMemory.close(object);
+          });
+      keep(flags, count, address -> HostMemory.unmap(address, count));
+    }
+  }
+
+  private void keep(long address, long size, LongConsumer end) {
+    mappings.add(
+        MemorySegment.ofAddress(address)
+            .reinterpret(size, Arena.ofAuto(), gone -> end.accept(gone.address())));
   }
 
   /** Host address of frame 0. */
@@ -149,6 +172,15 @@ public final class FrameArena {
   /** Gives the host memory behind frames back; they stay allocated and read as zeros or as before. */
   public void discard(int first, int count) {
     HostMemory.discard(address(first), (long) count << FRAME_SHIFT, memfd >= 0);
+  }
+
+  /**
+   * Nobody needs what is in here any more: the host's memory goes back at once. Addresses stay valid
+   * for as long as anybody knows this arena, so that whoever comes late does no harm.
+   */
+  public void release() {
+    discard(0, frames);
+    HostMemory.discard(flags, frames, false);
   }
 
   public void addCodeWriteListener(CodeWriteListener listener) {

@@ -39,27 +39,14 @@ public final class BlocksConformance {
 
   /** The verb. */
   public static int run(List<String> arguments, PrintStream out) throws Exception {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
     BlocksConformance verb = new BlocksConformance(out);
-    Options.parse(arguments, verb::option);
-    return verb.run();
-  }
-
-  private boolean option(String option, String value) throws UsageException {
-    switch (option) {
-      case "--cases" -> cases = Options.number(option, value);
-      case "--seed" -> seed = Options.number(option, value);
-      case "--accel" -> accelerator = value;
-      case "--cpu" -> model = value;
-      case "--replay" -> replay = value;
-      default -> {
-        return false;
-      }
-    }
-    return true;
+    return new Options(HELP)
+        .number("--cases", v -> verb.cases = v)
+        .number("--seed", v -> verb.seed = v)
+        .text("--accel", v -> verb.accelerator = v)
+        .text("--cpu", v -> verb.model = v)
+        .text("--replay", v -> verb.replay = v)
+        .run(arguments, out, verb::run);
   }
 
   private int run() throws UsageException {

@@ -33,7 +33,7 @@ public final class BootConformance {
         --idle SECONDS   before it powers off, each guest stands at its prompt so long, and what of
                          a core the whole process took is told (default 0)
         --seconds N      how long a boot may take (default 300); more on a busy host
-        --accel NAME     the accelerator (default interp)
+        --accel NAME     the accelerator (default auto)
         --cpu MODEL      the CPU model (default x86-64-v2)
       """;
 
@@ -47,7 +47,7 @@ public final class BootConformance {
   private long seconds = DebianBoot.BOOT_SECONDS;
   private String kernel = "";
   private String architecture = AptFetcher.AMD64;
-  private String accelerator = "interp";
+  private String accelerator = MachineConfig.AUTO;
   private String model = MachineConfig.DEFAULT_CPU_MODEL;
 
   private BootConformance(PrintStream out) {
@@ -56,30 +56,17 @@ public final class BootConformance {
 
   /** The verb. */
   public static int run(List<String> arguments, PrintStream out) throws Exception {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
     BootConformance verb = new BootConformance(out);
-    Options.parse(arguments, verb::option);
-    return verb.run();
-  }
-
-  private boolean option(String option, String value) throws UsageException {
-    switch (option) {
-      case "--times" -> times = Options.number(option, value);
-      case "--cpus" -> cpus = Options.number(option, value);
-      case "--seconds" -> seconds = Options.number(option, value);
-      case "--idle" -> idle = Options.number(option, value);
-      case "--kernel" -> kernel = value;
-      case "--arch" -> architecture = value;
-      case "--accel" -> accelerator = value;
-      case "--cpu" -> model = value;
-      default -> {
-        return false;
-      }
-    }
-    return true;
+    return new Options(HELP)
+        .number("--times", v -> verb.times = v)
+        .number("--cpus", v -> verb.cpus = v)
+        .number("--seconds", v -> verb.seconds = v)
+        .number("--idle", v -> verb.idle = v)
+        .text("--kernel", v -> verb.kernel = v)
+        .text("--arch", v -> verb.architecture = v)
+        .text("--accel", v -> verb.accelerator = v)
+        .text("--cpu", v -> verb.model = v)
+        .run(arguments, out, verb::run);
   }
 
   private int run() throws Exception {

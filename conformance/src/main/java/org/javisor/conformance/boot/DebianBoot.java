@@ -33,11 +33,11 @@ public record DebianBoot(
 
   private static final long MEMORY = 512L << 20;
 
-  /** A guest of x86-64 on the interpreter. */
+  /** A guest of x86-64, on the accelerator that a person gets. */
   public static DebianBoot of(DefaultGuest.GuestFiles files, int cpus) {
     return new DebianBoot(
         files.kernel(), Optional.of(files.vmlinux()), files.initrd(), BootProtocol.AUTO, cpus,
-        "x86_64", "interp", MachineConfig.DEFAULT_CPU_MODEL, MEMORY);
+        "x86_64", MachineConfig.AUTO, MachineConfig.DEFAULT_CPU_MODEL, MEMORY);
   }
 
   /** The same guest with another kernel file, or entered in another way. */

@@ -48,7 +48,13 @@ final class CaseContents {
 
   private int at(long address) {
     long offset = address - CpuCase.WINDOW_ADDRESS - region;
-    int room = in.form.op() == Op.IRET ? 40 : 24;
+    int room =
+        switch (in.form.op()) {
+          case IRET -> 40;
+          // Of a selector that is not ours the host's kernel may have a descriptor for each CPU.
+          case MOVSREG, LAR, LSL, VERR, VERW, ARPL, POPSREG -> 2;
+          default -> 24;
+        };
     return offset >= 0 && offset <= data.length - room ? (int) offset : -1;
   }
 

@@ -52,16 +52,20 @@ public final class CpuConformance {
 
   /** The verb. */
   public static int run(List<String> arguments, PrintStream out) throws Exception {
-    return new CpuConformance(out).main(arguments);
+    CpuConformance verb = new CpuConformance(out);
+    return new Options(HELP)
+        .number("--cases", v -> verb.cases = v)
+        .number("--seed", v -> verb.seed = v)
+        .text("--only", v -> verb.only.add(v.toLowerCase(java.util.Locale.ROOT)))
+        .number("--mode", v -> verb.mode = (int) v)
+        .text("--accel", v -> verb.accelerator = v)
+        .text("--cpu", v -> verb.model = v)
+        .text("--replay", v -> verb.replay = v)
+        .number("--foreign", v -> verb.foreign = v)
+        .run(arguments, out, verb::run);
   }
 
-  private int main(List<String> arguments)
-      throws IOException, InterruptedException, UsageException {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
-    Options.parse(arguments, this::option);
+  private int run() throws IOException, InterruptedException, UsageException {
     check();
     Accelerator subject = Accelerators.of(accelerator);
     Optional<String> reason = HostCpu.unavailable().or(SiliconUnit::unavailable);
@@ -75,25 +79,6 @@ public final class CpuConformance {
           ? replay(differential)
           : foreign > 0 ? foreign(differential) : run(differential);
     }
-  }
-
-  // ---- options ----------------------------------------------------------------------------
-
-  private boolean option(String option, String value) throws UsageException {
-    switch (option) {
-      case "--cases" -> cases = Options.number(option, value);
-      case "--seed" -> seed = Options.number(option, value);
-      case "--only" -> only.add(value.toLowerCase(java.util.Locale.ROOT));
-      case "--mode" -> mode = (int) Options.number(option, value);
-      case "--accel" -> accelerator = value;
-      case "--cpu" -> model = value;
-      case "--replay" -> replay = value;
-      case "--foreign" -> foreign = Options.number(option, value);
-      default -> {
-        return false;
-      }
-    }
-    return true;
   }
 
   private void check() throws UsageException {

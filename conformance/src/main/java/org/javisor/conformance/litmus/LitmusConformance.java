@@ -53,28 +53,15 @@ public final class LitmusConformance {
 
   /** The verb. */
   public static int run(List<String> arguments, PrintStream out) throws Exception {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
     LitmusConformance verb = new LitmusConformance(out);
-    Options.parse(arguments, verb::option);
-    return verb.run();
-  }
-
-  private boolean option(String option, String value) throws UsageException {
-    switch (option) {
-      case "--runs" -> runs = Options.number(option, value);
-      case "--random" -> random = Options.number(option, value);
-      case "--seed" -> seed = Options.number(option, value);
-      case "--locked" -> locked = Options.number(option, value);
-      case "--only" -> only.add(value);
-      case "--accel" -> accelerator = value;
-      default -> {
-        return false;
-      }
-    }
-    return true;
+    return new Options(HELP)
+        .number("--runs", v -> verb.runs = v)
+        .number("--random", v -> verb.random = v)
+        .number("--seed", v -> verb.seed = v)
+        .number("--locked", v -> verb.locked = v)
+        .text("--only", v -> verb.only.add(v))
+        .text("--accel", v -> verb.accelerator = v)
+        .run(arguments, out, verb::run);
   }
 
   private int run() throws InterruptedException, UsageException {

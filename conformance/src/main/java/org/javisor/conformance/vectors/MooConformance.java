@@ -55,6 +55,14 @@ public final class MooConformance implements EmptyBus, BarePlatform {
   private static final int RAM = 2 << 20;
   private static final int HLT = 0xf4;
 
+  /** Where real mode's table has the handlers of exceptions 12 and 13. */
+  private static final int STACK_VECTOR = 12 * 4;
+
+  private static final int PROTECTION_VECTOR = 13 * 4;
+
+  /** A repeated instruction has 65,535 elements at most; what takes longer has lost its way. */
+  private static final int MOST_STEPS = 100_000;
+
   /** What a 286 cannot set in real mode, or does not have. */
   private static final int OLD_FLAGS = 0x0fd7;
 
@@ -78,39 +86,27 @@ public final class MooConformance implements EmptyBus, BarePlatform {
   }
 
   /** The verb. */
-  public static int run(List<String> arguments, PrintStream out) throws UsageException {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
+  public static int run(List<String> arguments, PrintStream out) throws Exception {
     MooConformance verb = new MooConformance(out);
-    List<String> operands = new ArrayList<>();
-    Options.parse(arguments, verb::option, operands::add);
-    if (operands.isEmpty()) {
-      throw new UsageException("a FILE or FOLDER expected; --help tells more");
-    }
+    Options options = new Options(HELP).operands("FILE or FOLDER");
+    return options
+        .number("--sample", v -> verb.sample = v)
+        .number("--seed", v -> verb.seed = v)
+        .number("--show", v -> verb.show = v)
+        .text("--accel", v -> verb.accelerator = v)
+        .run(arguments, out, () -> verb.run(options.operands()));
+  }
+
+  private int run(List<String> operands) throws UsageException {
     try {
-      return verb.run(operands);
+      return compareAll(operands);
     } catch (IOException e) {
       System.err.println("javisor-conformance: cannot be read: " + e.getMessage());
       return Exit.FILE;
     }
   }
 
-  private boolean option(String option, String value) throws UsageException {
-    switch (option) {
-      case "--sample" -> sample = Options.number(option, value);
-      case "--seed" -> seed = Options.number(option, value);
-      case "--show" -> show = Options.number(option, value);
-      case "--accel" -> accelerator = value;
-      default -> {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  private int run(List<String> operands) throws IOException, UsageException {
+  private int compareAll(List<String> operands) throws IOException, UsageException {
     for (String operand : operands) {
       Path path = Path.of(operand);
       if (Files.isDirectory(path)) {
@@ -189,6 +185,9 @@ public final class MooConformance implements EmptyBus, BarePlatform {
     if (test.exception() >= 0 && before.memory().getOrDefault(handler, HLT) != HLT) {
       return "an exception whose handler is among the operands";
     }
+    if (Old.overrunsStack(test, in) && before.memory().containsKey(STACK_VECTOR)) {
+      return "a stack overrun whose vector is among the operands";
+    }
     return Old.differs(test, in);
   }
 
@@ -211,17 +210,30 @@ public final class MooConformance implements EmptyBus, BarePlatform {
     if (test.exception() >= 0) {
       memory.write8(end, HLT);
     }
+    boolean overrun = Old.overrunsStack(test, in);
+    if (overrun) {
+      memory.write32(STACK_VECTOR, memory.read32(PROTECTION_VECTOR));
+    }
     vcpu.setState(state(before.registers()));
-    vcpu.setSingleStep(!halts);
+    vcpu.setSingleStep(true);
     VmExit exit;
-    CpuState s;
+    int steps = 0;
     do {
       exit = vcpu.run();
-      s = vcpu.state();
-    } while (exit instanceof VmExit.Kicked || !halts && repeats(s, before.registers()));
+      steps++;
+    } while (steps < MOST_STEPS
+        && (exit instanceof VmExit.Kicked
+            || (halts ? exit instanceof VmExit.Debug : repeats(vcpu.state(), before.registers()))));
+    CpuState s = vcpu.state();
     List<String> wrong = new ArrayList<>();
     if (halts != exit instanceof VmExit.Halt) {
       wrong.add("ended with " + exit.getClass().getSimpleName());
+    }
+    if (Old.movesOn(test, in)) {
+      Old.takeBack(expected, before.registers(), (int) s.gpr[1] & 0xffff, in);
+    }
+    if (overrun) {
+      memory.write32(STACK_VECTOR, 0);
     }
     compare(test, expected, s, halts, wrong);
     for (Map.Entry<Integer, Integer> byteBefore : before.memory().entrySet()) {

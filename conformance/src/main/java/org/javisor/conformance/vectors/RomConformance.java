@@ -65,53 +65,37 @@ public final class RomConformance implements EmptyBus, BarePlatform {
   private final StringBuilder text = new StringBuilder();
 
   private final Deque<String> trace = new ArrayDeque<>();
-  private final long last;
+  private final PrintStream out;
+  private String expect = "";
+  private String accelerator = "interp";
+  private long seconds = 600;
+  private long last;
 
-  private RomConformance(long last) {
-    this.last = last;
+  private RomConformance(PrintStream out) {
+    this.out = out;
   }
 
   /** The verb. */
-  public static int run(List<String> arguments, PrintStream out)
-      throws UsageException, InterruptedException {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
-    List<String> files = new ArrayList<>();
-    List<String> expect = new ArrayList<>();
-    String[] accelerator = {"interp"};
-    long[] seconds = {600};
-    long[] last = {0};
-    Options.parse(
-        arguments,
-        (option, value) -> {
-          switch (option) {
-            case "--expect" -> expect.add(value);
-            case "--accel" -> accelerator[0] = value;
-            case "--seconds" -> seconds[0] = Options.number(option, value);
-            case "--last" -> last[0] = Options.number(option, value);
-            default -> {
-              return false;
-            }
-          }
-          return true;
-        },
-        files::add);
-    if (files.size() != 1) {
-      throw new UsageException("one FILE expected; --help tells more");
-    }
+  public static int run(List<String> arguments, PrintStream out) throws Exception {
+    RomConformance verb = new RomConformance(out);
+    Options options = new Options(HELP).operand("FILE");
+    return options
+        .text("--expect", v -> verb.expect = v)
+        .text("--accel", v -> verb.accelerator = v)
+        .number("--seconds", v -> verb.seconds = v)
+        .number("--last", v -> verb.last = v)
+        .run(arguments, out, () -> verb.run(options.operands().getFirst()));
+  }
+
+  private int run(String file) throws UsageException {
     try {
-      byte[] rom = Files.readAllBytes(Path.of(files.getFirst()));
+      byte[] rom = Files.readAllBytes(Path.of(file));
       if (rom.length == 0 || rom.length % (64 << 10) != 0 || rom.length > MAX_ROM) {
         throw new UsageException(
-            files.getFirst() + " has " + rom.length
-                + " bytes: whole 64 KiB, at most 256, expected");
+            file + " has " + rom.length + " bytes: whole 64 KiB, at most 256, expected");
       }
-      String expected = expect.isEmpty() ? null : Files.readString(Path.of(expect.getFirst()));
-      RomConformance machine = new RomConformance(last[0]);
-      String end = machine.boot(rom, accelerator[0], seconds[0]);
-      return machine.report(out, end, expected);
+      String expected = expect.isEmpty() ? null : Files.readString(Path.of(expect));
+      return report(boot(rom), expected);
     } catch (IOException e) {
       System.err.println("javisor-conformance: cannot be read: " + e.getMessage());
       return Exit.FILE;
@@ -119,7 +103,7 @@ public final class RomConformance implements EmptyBus, BarePlatform {
   }
 
   /** Runs the ROM until it halts; returns how it ended. */
-  private String boot(byte[] rom, String accelerator, long seconds) throws UsageException {
+  private String boot(byte[] rom) throws UsageException {
     GuestMemory memory = new GuestMemory(new FrameArena(RAM + 2L * rom.length));
     memory.mapRam(0, RAM - rom.length);
     memory.mapRom(RAM - rom.length, rom);
@@ -151,7 +135,7 @@ public final class RomConformance implements EmptyBus, BarePlatform {
     trace.addLast(category.label() + ": " + line);
   }
 
-  private int report(PrintStream out, String end, String expected) {
+  private int report(String end, String expected) {
     out.print("progress");
     progress.forEach(code -> out.printf(" %02x", code));
     out.printf("; %s%n", end);

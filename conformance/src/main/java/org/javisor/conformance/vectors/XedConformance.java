@@ -15,7 +15,6 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.Options;
-import org.javisor.conformance.tool.UsageException;
 import org.javisor.isa.CpuFeature;
 import org.javisor.isa.Decoder;
 import org.javisor.isa.Disassembler;
@@ -63,26 +62,22 @@ public final class XedConformance {
   }
 
   /** The verb. */
-  public static int run(List<String> arguments, PrintStream out) throws UsageException {
-    if (arguments.contains("--help")) {
-      out.print(HELP);
-      return Exit.OK;
-    }
-    List<String> folders = new ArrayList<>();
-    Options.parse(arguments, (option, value) -> false, folders::add);
-    if (folders.size() != 1) {
-      throw new UsageException("one FOLDER expected; --help tells more");
-    }
+  public static int run(List<String> arguments, PrintStream out) throws Exception {
     XedConformance verb = new XedConformance(out);
-    try (Stream<Path> files = Files.walk(Path.of(folders.getFirst()))) {
+    Options options = new Options(HELP).operand("FOLDER");
+    return options.run(arguments, out, () -> verb.run(options.operands().getFirst()));
+  }
+
+  private int run(String folder) {
+    try (Stream<Path> files = Files.walk(Path.of(folder))) {
       for (Path command : files.filter(f -> f.endsWith("cmd")).sorted().toList()) {
-        verb.test(command);
+        test(command);
       }
     } catch (IOException e) {
       System.err.println("javisor-conformance: cannot be read: " + e.getMessage());
       return Exit.FILE;
     }
-    return verb.report(folders.getFirst());
+    return report(folder);
   }
 
   private int report(String folder) {

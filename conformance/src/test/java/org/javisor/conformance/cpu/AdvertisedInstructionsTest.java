@@ -23,8 +23,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * CPUID tells the truth: of every advertised feature an instruction executes, and every instruction
- * of a feature that is not advertised is #UD. What has no instruction of its own (control bits,
- * paging) is tested in interp's SystemFeaturesTest and PagingFeaturesTest.
+ * of a feature that is not advertised is #UD. What has no instruction of its own at CPL 3 (control
+ * bits, MSRs, paging) is tested in interp's AdvertisedFeaturesTest, which goes by CPUID's bits.
  */
 class AdvertisedInstructionsTest {
   private static final int UNDEFINED_OPCODE = 6;

@@ -25,6 +25,12 @@ public final class FileConsole extends BufferedConsole {
             StandardOpenOption.TRUNCATE_EXISTING));
   }
 
+  /** Opens the file, which is made, or goes on where it ends. */
+  public static FileConsole append(Path path) throws IOException {
+    return new FileConsole(
+        FileChannel.open(path, StandardOpenOption.APPEND, StandardOpenOption.CREATE));
+  }
+
   private static void writeAll(FileChannel file, ByteBuffer batch) throws IOException {
     while (batch.hasRemaining()) {
       file.write(batch);

@@ -1,11 +1,14 @@
 package org.javisor.machine.console;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Optional;
 
 /**
@@ -67,6 +70,9 @@ final class HostTerminal {
 
   /** The terminal behind a file descriptor, or nothing if there is none. */
   static Optional<HostTerminal> of(int fd) {
+    if (!mayBeTerminal(fd)) {
+      return Optional.empty();
+    }
     if (Termios.GET == null || Termios.SET == null || Termios.MAKE_RAW == null) {
       return Optional.empty();
     }
@@ -80,6 +86,16 @@ final class HostTerminal {
       throw new AssertionError(e);
     }
     return Optional.of(new HostTerminal(fd, settings));
+  }
+
+  /** False if it surely is none: to bind the host's functions takes longer than to look here. */
+  private static boolean mayBeTerminal(int fd) {
+    try {
+      Path file = Files.readSymbolicLink(Path.of("/proc/self/fd/" + fd));
+      return file.startsWith("/dev") && !file.endsWith("null");
+    } catch (IOException e) {
+      return true; // no such host
+    }
   }
 
   /**

@@ -97,7 +97,7 @@ final class GdbRegisters {
     feature(xml, "org.javisor.system");
     add("cr0", 64, "int64", s -> s.cr0, (s, v) -> s.cr0 = v);
     add("cr2", 64, "int64", s -> s.cr2, (s, v) -> s.cr2 = v);
-    add("cr3", 64, "int64", s -> s.cr3, (s, v) -> s.cr3 = v);
+    add("cr3", 64, "int64", s -> s.cr3, GdbRegisters::setCr3);
     add("cr4", 64, "int64", s -> s.cr4, (s, v) -> s.cr4 = v);
     add("efer", 64, "int64", s -> s.efer, (s, v) -> s.efer = v);
     end(xml, 5);
@@ -207,6 +207,11 @@ final class GdbRegisters {
               .formatted(r.name, r.bits, r.type));
     }
     xml.append("</feature>\n");
+  }
+
+  private static void setCr3(CpuState s, long value) {
+    s.cr3 = value;
+    s.pdptes = null;
   }
 
   private static long get16(CpuState s, int offset) {

@@ -3,6 +3,12 @@ package org.javisor.pc.ata;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.PortDevice;
 
@@ -37,6 +43,9 @@ final class AtaChannel {
 
   private static final int EXECUTE_DIAGNOSTIC = 0x90;
   private static final int DEVICE_RESET = 0x08;
+
+  /** How often is looked whether all requests have ended. */
+  private static final long PAUSE_NANOS = 100_000;
 
   private enum Pio {
     NONE,
@@ -105,6 +114,94 @@ final class AtaChannel {
     return drives[selected];
   }
 
+  // ---- Saved state ------------------------------------------------------------------------
+
+  /**
+   * The saved state.
+   *
+   * @param pioDrive whose buffer the data port leads to, if it leads to one
+   * @param position of the next byte of it, up to {@code end}
+   * @param drives both, each if it is there
+   */
+  record State(
+      int selected, int control, boolean interruptPending, Pio pio, int pioDrive, int position,
+      int end, BusMaster.State dma, List<Optional<AtaDevice.State>> drives) {
+    State {
+      StateCheck.range("the selected drive", selected, 0, 1);
+      StateCheck.bits("the control register", control, 0xff);
+      StateCheck.range("the drive of the data port", pioDrive, 0, 1);
+      StateCheck.range("the end of a block", end, 0, AtaDevice.BUFFER);
+      StateCheck.range("the place in it", position, 0, end);
+      StateCheck.length("drives", drives.size(), 2);
+      if (pio != Pio.NONE && drives.get(pioDrive).isEmpty()) {
+        throw new IllegalArgumentException("a transfer with a drive that is not there");
+      }
+    }
+  }
+
+  /** Returns when no drive waits for the host, but for what the host cannot serve. */
+  void pause() {
+    while (!idle()) {
+      LockSupport.parkNanos(PAUSE_NANOS);
+    }
+  }
+
+  private synchronized boolean idle() {
+    for (AtaDevice drive : drives) {
+      if (drive != null && !drive.idle()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  synchronized void resume() {
+    for (AtaDevice drive : drives) {
+      if (drive != null) {
+        drive.resume();
+      }
+    }
+  }
+
+  synchronized State save() {
+    List<Optional<AtaDevice.State>> saved = new ArrayList<>();
+    for (AtaDevice drive : drives) {
+      int moved =
+          pio == Pio.NONE || drive != pioDrive ? 0 : pio == Pio.OUT ? position : end;
+      saved.add(Optional.ofNullable(drive).map(d -> d.save(moved)));
+    }
+    int number = pio != Pio.NONE && pioDrive == drives[1] ? 1 : 0;
+    return new State(
+        selected, control, interruptPending, pio, number, pio == Pio.NONE ? 0 : position,
+        pio == Pio.NONE ? 0 : end, dma.save(), saved);
+  }
+
+  synchronized void restore(State state) throws StateException {
+    for (int i = 0; i < drives.length; i++) {
+      Optional<AtaDevice.State> saved = state.drives.get(i);
+      if (saved.isPresent() != (drives[i] != null)) {
+        throw new StateException("other drives");
+      }
+      if (saved.isPresent()) {
+        drives[i].restore(saved.get());
+      }
+    }
+    selected = state.selected;
+    control = state.control;
+    interruptPending = state.interruptPending;
+    pio = state.pio;
+    position = state.position;
+    end = state.end;
+    if (pio != Pio.NONE) {
+      pioDrive = drives[state.pioDrive];
+      if (position == end || !pioDrive.moves(pio == Pio.IN)) {
+        throw new StateException("a block of data that cannot be");
+      }
+    }
+    dma.restore(state.dma);
+    drive();
+  }
+
   // ---- For drives -------------------------------------------------------------------------
 
   /** The host is to read a part of the drive's buffer through the data port. */
@@ -121,6 +218,13 @@ final class AtaChannel {
     pio = Pio.OUT;
     position = from;
     end = from + length;
+  }
+
+  /** The data port leads to this drive's buffer no more. */
+  void stopPio(AtaDevice drive) {
+    if (pioDrive == drive) {
+      pio = Pio.NONE;
+    }
   }
 
   void interrupt() {

@@ -2,7 +2,11 @@ package org.javisor.pc.ata;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.util.Optional;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.BlockRequest;
 
@@ -51,6 +55,9 @@ abstract class AtaDevice {
   /** What comes back is of no interest any more: the drive was reset. */
   private boolean dropped;
 
+  /** The request in flight came with a saved state: it is submitted when the machine goes on. */
+  private boolean unsubmitted;
+
   /** Carries out a command; whoever calls it has cleared the error register. */
   abstract void command(int code);
 
@@ -66,6 +73,25 @@ abstract class AtaDevice {
   /** The request in flight has ended. */
   abstract void blockDone(BlockException failure);
 
+  /** Submits the request again that was in flight when the state was saved. */
+  abstract void submitAgain();
+
+  /** Whether the drive is where the host moves a part of the buffer through the data port. */
+  abstract boolean moves(boolean toHost);
+
+  /** Bytes of the buffer that hold data of the transfer under way, apart from the data port's. */
+  abstract int bytesInBuffer();
+
+  /** Requests that wait for the host, of which there is one at most. */
+  abstract int held();
+
+  abstract Optional<AtaDisk.State> saveDisk();
+
+  abstract Optional<AtapiCdrom.State> saveCdrom();
+
+  /** Takes over what one kind of drive has of its own. */
+  abstract void restoreOwn(State state) throws StateException;
+
   /** Puts the drive into its state after power-on: registers apart, which the channel sets. */
   abstract void resetState();
 
@@ -78,6 +104,10 @@ abstract class AtaDevice {
     device = 0;
     signature();
     resetState();
+    if (unsubmitted) {
+      unsubmitted = false;
+      inFlight = false;
+    }
     if (inFlight) {
       dropped = true;
       status = BSY;
@@ -87,6 +117,74 @@ abstract class AtaDevice {
   }
 
   abstract int afterReset();
+
+  /**
+   * The saved state.
+   *
+   * @param buffer what is in the buffer and is still needed
+   * @param inFlight a block request had not come back, because the host could not serve it
+   */
+  record State(
+      int features, int count, int low, int mid, int high, int device, int status, int error,
+      byte[] buffer, boolean inFlight, Optional<AtaDisk.State> disk,
+      Optional<AtapiCdrom.State> cdrom) {
+    State {
+      StateCheck.bits("the status", status, 0xff);
+      StateCheck.bits("the error register", error, 0xff);
+      StateCheck.bits("the device register", device, 0xff);
+      StateCheck.bits("registers", features | count | low | mid | high, 0xffff);
+      StateCheck.range("the buffer", buffer.length, 0, BUFFER);
+    }
+  }
+
+  /** Whether nothing is under way, but for what the host cannot serve. */
+  final boolean idle() {
+    return !inFlight || unsubmitted || held() > 0;
+  }
+
+  /**
+   * The state, when this drive is {@link #idle}.
+   *
+   * @param moved bytes of the buffer that are the data port's
+   */
+  final State save(int moved) {
+    // What was asked for before a reset is of no interest.
+    boolean asked = inFlight && !dropped;
+    int length = Math.max(moved, dropped ? 0 : bytesInBuffer());
+    byte[] data =
+        length == 0
+            ? new byte[0]
+            : buffer().asSlice(0, length).toArray(ValueLayout.JAVA_BYTE);
+    return new State(
+        features, count, low, mid, high, device, dropped ? afterReset() : status, error, data,
+        asked, saveDisk(), saveCdrom());
+  }
+
+  final void restore(State state) throws StateException {
+    features = state.features;
+    count = state.count;
+    low = state.low;
+    mid = state.mid;
+    high = state.high;
+    device = state.device;
+    status = state.status;
+    error = state.error;
+    if (state.buffer.length > 0) {
+      MemorySegment.copy(
+          state.buffer, 0, buffer(), ValueLayout.JAVA_BYTE, 0, state.buffer.length);
+    }
+    restoreOwn(state);
+    inFlight = state.inFlight;
+    unsubmitted = state.inFlight;
+  }
+
+  /** The machine goes on. */
+  final void resume() {
+    if (unsubmitted) {
+      unsubmitted = false;
+      submitAgain();
+    }
+  }
 
   /** Where the drive's data passes, {@link #BUFFER} bytes. */
   final MemorySegment buffer() {

@@ -3,9 +3,12 @@ package org.javisor.pc.ata;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Optional;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.storage.block.BlockDevice;
 import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.BlockRequest;
+import org.javisor.storage.block.HoldingDevice;
 
 /**
  * A disk (ATA-6, chapter 8): reads and writes by PIO, in multiples or by DMA, with addresses of 28
@@ -138,6 +141,113 @@ final class AtaDisk extends AtaDevice {
   @Override
   int afterReset() {
     return DRDY | DSC;
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  /**
+   * The saved state, apart from what all drives have.
+   *
+   * @param remaining sectors of the transfer under way that are still to come
+   * @param part of them in the buffer
+   * @param block sectors that the host moves between two interrupts
+   */
+  record State(
+      int multiple, int heads, int sectorsPerTrack, boolean writeCache, boolean lookAhead,
+      int dmaMode, boolean smartOn, Work work, boolean extended, boolean durable,
+      boolean dmaWaits, long lba, int remaining, int part, int partDone, int block) {
+    State {
+      StateCheck.range("sectors of a multiple", multiple, 0, MAX_MULTIPLE);
+      StateCheck.range("heads", heads, 1, HEADS);
+      StateCheck.range("sectors of a track", sectorsPerTrack, 1, 255);
+      StateCheck.bits("the transfer mode", dmaMode, 0x67);
+      StateCheck.range("the address", lba, 0, 1L << 48);
+      StateCheck.range("remaining sectors", remaining, 0,
+          work == Work.TRIM ? TRIM_BLOCKS : 1 << 16);
+      StateCheck.range("sectors in the buffer", part, 0, PART);
+      StateCheck.range(
+          "the place in them", partDone, 0,
+          work == Work.TRIM ? PART * SECTOR / TRIM_ENTRY : part);
+      StateCheck.range("sectors of a block", block, 0, MAX_MULTIPLE);
+    }
+  }
+
+  @Override
+  Optional<State> saveDisk() {
+    return Optional.of(
+        new State(
+            multiple, heads, sectorsPerTrack, writeCache, lookAhead, dmaMode, smartOn, work,
+            extended, durable, dmaWaits, lba, remaining, part, partDone, block));
+  }
+
+  @Override
+  Optional<AtapiCdrom.State> saveCdrom() {
+    return Optional.empty();
+  }
+
+  @Override
+  void restoreOwn(AtaDevice.State state) throws StateException {
+    State own = state.disk().orElseThrow(() -> new StateException("a disk's state expected"));
+    boolean moves = own.work != Work.NONE && own.work != Work.FLUSH && !own.dmaWaits;
+    if (moves && own.part == 0 || own.part > own.remaining && moves
+        || own.work != Work.NONE && own.work != Work.TRIM && own.lba + own.remaining > sectors
+        || (own.work == Work.READ || own.work == Work.WRITE) && own.block == 0
+        || own.dmaWaits && own.work == Work.NONE
+        || state.inFlight() && (own.work == Work.NONE || own.dmaWaits)) {
+      throw new StateException("a transfer that cannot be");
+    }
+    multiple = own.multiple;
+    heads = own.heads;
+    sectorsPerTrack = own.sectorsPerTrack;
+    writeCache = own.writeCache;
+    lookAhead = own.lookAhead;
+    dmaMode = own.dmaMode;
+    smartOn = own.smartOn;
+    work = own.work;
+    extended = own.extended;
+    durable = own.durable;
+    dmaWaits = own.dmaWaits;
+    lba = own.lba;
+    remaining = own.remaining;
+    part = own.part;
+    partDone = own.partDone;
+    block = own.block;
+  }
+
+  /** Whether the host is at a block of the buffer, in a transfer of this direction. */
+  @Override
+  boolean moves(boolean toHost) {
+    return toHost
+        ? work == Work.NONE || work == Work.READ && partDone < part
+        : work == Work.WRITE && partDone < part;
+  }
+
+  @Override
+  int bytesInBuffer() {
+    return switch (work) {
+      case READ -> inFlight ? 0 : part * SECTOR;
+      case WRITE, WRITE_BY_DMA, TRIM -> inFlight ? part * SECTOR : 0;
+      case READ_BY_DMA, FLUSH, NONE -> 0;
+    };
+  }
+
+  @Override
+  int held() {
+    return disk instanceof HoldingDevice holding ? holding.heldRequests() : 0;
+  }
+
+  @Override
+  void submitAgain() {
+    switch (work) {
+      case READ, READ_BY_DMA -> readPart();
+      case WRITE, WRITE_BY_DMA -> writePart();
+      case TRIM -> {
+        partDone = Math.max(0, partDone - 1);
+        inFlight = false;
+        trimNext();
+      }
+      case FLUSH, NONE -> submitFlush();
+    }
   }
 
   // ---- Commands ---------------------------------------------------------------------------

@@ -4,9 +4,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Optional;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.storage.block.BlockDevice;
 import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.BlockRequest;
+import org.javisor.storage.block.HoldingDevice;
 
 /**
  * A CD-ROM drive with a disc in it: the PACKET commands of ATA-6 (chapter 8.23) that carry those of
@@ -126,12 +129,94 @@ final class AtapiCdrom extends AtaDevice {
     return 0; // DRDY comes with the first command (9.12).
   }
 
+  // ---- Saved state ------------------------------------------------------------------------
+
+  /**
+   * The saved state, apart from what all drives have.
+   *
+   * @param available bytes in the buffer
+   * @param given those of them that the host has
+   * @param remaining sectors that are still to be read
+   */
+  record State(
+      byte[] packet, Phase phase, boolean identifying, boolean useDma, boolean dmaWaits,
+      int byteLimit, int dmaMode, int senseKey, int senseCode, boolean attention, int available,
+      int given, long lba, long remaining) {
+    State {
+      StateCheck.length("the packet", packet.length, PACKET_BYTES);
+      StateCheck.bits("the limit of bytes", byteLimit, 0xffff);
+      StateCheck.bits("the transfer mode", dmaMode, 0xff);
+      StateCheck.range("the sense key", senseKey, 0, 15);
+      StateCheck.range("the sense code", senseCode, 0, 255);
+      StateCheck.range("bytes in the buffer", available, 0, BUFFER);
+      StateCheck.range("those given", given, 0, available);
+      StateCheck.range("the address", lba, 0, Integer.MAX_VALUE);
+      StateCheck.range("remaining sectors", remaining, 0, Integer.MAX_VALUE);
+    }
+  }
+
+  @Override
+  Optional<AtaDisk.State> saveDisk() {
+    return Optional.empty();
+  }
+
+  @Override
+  Optional<State> saveCdrom() {
+    return Optional.of(
+        new State(
+            packet.clone(), phase, identifying, useDma, dmaWaits, byteLimit, dmaMode, senseKey,
+            senseCode, attention, available, given, lba, remaining));
+  }
+
+  @Override
+  void restoreOwn(AtaDevice.State state) throws StateException {
+    State own = state.cdrom().orElseThrow(() -> new StateException("a CD-ROM's state expected"));
+    if (own.lba + own.remaining > sectors || state.inFlight() && own.remaining == 0) {
+      throw new StateException("a transfer that cannot be");
+    }
+    System.arraycopy(own.packet, 0, packet, 0, PACKET_BYTES);
+    phase = own.phase;
+    identifying = own.identifying;
+    useDma = own.useDma;
+    dmaWaits = own.dmaWaits;
+    byteLimit = own.byteLimit;
+    dmaMode = own.dmaMode;
+    senseKey = own.senseKey;
+    senseCode = own.senseCode;
+    attention = own.attention;
+    available = own.available;
+    given = own.given;
+    lba = own.lba;
+    remaining = own.remaining;
+  }
+
+  @Override
+  boolean moves(boolean toHost) {
+    return toHost || phase == Phase.PACKET;
+  }
+
+  @Override
+  int bytesInBuffer() {
+    return phase == Phase.DATA && !inFlight ? available : 0;
+  }
+
+  @Override
+  int held() {
+    return disc instanceof HoldingDevice holding ? holding.heldRequests() : 0;
+  }
+
+  @Override
+  void submitAgain() {
+    readPart();
+  }
+
   // ---- ATA commands -----------------------------------------------------------------------
 
   @Override
   void command(int code) {
     switch (code) {
       case DEVICE_RESET -> {
+        channel.stopPio(this);
         signature();
         resetState();
         error = 1;

@@ -2,6 +2,7 @@ package org.javisor.pc.ata;
 
 import java.lang.foreign.MemorySegment;
 import java.util.function.BooleanSupplier;
+import org.javisor.accelerator.state.StateCheck;
 import org.javisor.memory.GuestMemory;
 
 /**
@@ -53,6 +54,38 @@ final class BusMaster {
     command = 0;
     status = 0;
     table = 0;
+  }
+
+  /**
+   * The saved state.
+   *
+   * @param region where the rest of the region under way is, of {@code left} bytes
+   * @param next the descriptor after it
+   */
+  record State(int command, int status, int table, long region, int left, boolean last, int next) {
+    State {
+      StateCheck.bits("the command", command, COMMAND_START | COMMAND_TO_MEMORY);
+      StateCheck.bits(
+          "the status", status,
+          STATUS_ACTIVE | STATUS_ERROR | STATUS_INTERRUPT | STATUS_CAPABLE);
+      StateCheck.bits("the table", table & 0xffff_ffffL, 0xffff_fffcL);
+      StateCheck.range("the rest of a region", left, 0, 1 << 16);
+      StateCheck.range("the next descriptor", next, 0, MAX_DESCRIPTORS);
+    }
+  }
+
+  State save() {
+    return new State(command, status, table, region, left, last, next);
+  }
+
+  void restore(State state) {
+    command = state.command;
+    status = state.status;
+    table = state.table;
+    region = state.region;
+    left = state.left;
+    last = state.last;
+    next = state.next;
   }
 
   int read(int offset, int size) {

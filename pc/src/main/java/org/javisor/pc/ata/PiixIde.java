@@ -1,6 +1,12 @@
 package org.javisor.pc.ata;
 
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
@@ -12,7 +18,7 @@ import org.javisor.storage.block.BlockDevice;
  * The IDE function of the PIIX3: two channels of two drives at the addresses and interrupts of the
  * PC/AT, with a bus master for both (82371SB data sheet, sections 2.4 and 2.7).
  */
-public final class PiixIde extends PciDevice {
+public final class PiixIde extends PciDevice implements Snapshottable<PiixIde.State> {
   /** Places for drives: 0 and 1 on the first channel, 2 and 3 on the second. */
   public static final int DRIVES = 4;
 
@@ -101,6 +107,49 @@ public final class PiixIde extends PciDevice {
         }
       }
     };
+  }
+
+  // ---- Saved state ------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("piix-ide", 1, State.class);
+
+  /** The saved state, of both channels. */
+  public record State(PciDevice.State pci, List<AtaChannel.State> channels) {
+    public State {
+      StateCheck.length("channels", channels.size(), 2);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(savePci(), Stream.of(channels).map(AtaChannel::save).toList());
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    restorePci(state.pci);
+    for (int i = 0; i < channels.length; i++) {
+      channels[i].restore(state.channels.get(i));
+    }
+  }
+
+  @Override
+  public void pause() {
+    for (AtaChannel channel : channels) {
+      channel.pause();
+    }
+  }
+
+  @Override
+  public void resume() {
+    for (AtaChannel channel : channels) {
+      channel.resume();
+    }
   }
 
   @Override

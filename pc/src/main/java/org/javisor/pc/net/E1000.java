@@ -2,6 +2,10 @@ package org.javisor.pc.net;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.network.MacAddress;
 import org.javisor.network.NetworkPort;
@@ -17,7 +21,7 @@ import org.javisor.pc.time.DeviceTimers;
  * <p>Registers and rings have one lock. It is never held while a frame is handed to the network,
  * whose thread also takes it.
  */
-public final class E1000 extends PciDevice implements MmioDevice {
+public final class E1000 extends PciDevice implements MmioDevice, Snapshottable<E1000.State> {
   private static final int VENDOR = 0x8086;
   private static final int DEVICE = 0x100e;
   private static final int REGISTERS = 128 << 10;
@@ -89,6 +93,7 @@ public final class E1000 extends PciDevice implements MmioDevice {
   private boolean asserted;
   private int packetBuffers;
   private int ioAddress;
+  private boolean paused;
 
   /**
    * @param port what it is plugged into; closed by its owner
@@ -122,6 +127,10 @@ public final class E1000 extends PciDevice implements MmioDevice {
     return control;
   }
 
+  boolean paused() {
+    return paused;
+  }
+
   int vlanType() {
     return vlanType;
   }
@@ -143,6 +152,79 @@ public final class E1000 extends PciDevice implements MmioDevice {
     long sum = (statistics[low] & 0xffff_ffffL | (long) statistics[low + 1] << 32) + amount;
     statistics[low] = (int) sum;
     statistics[low + 1] = (int) (sum >> 32);
+  }
+
+  // ---- Pause and saved state --------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("e1000", 1, State.class);
+
+  /**
+   * The saved state. Of connections that the network behind the card keeps nothing is saved.
+   *
+   * @param lastInterrupt when it came, in nanoseconds of the machine's clock
+   */
+  public record State(
+      PciDevice.State pci, int[] statistics, int control, int vlanType, int cause, int mask,
+      int throttleInterval, long lastInterrupt, boolean asserted, int packetBuffers,
+      int ioAddress, E1000Eeprom.State eeprom, E1000Phy.State phy, E1000Transmit.State transmit,
+      E1000Receive.State receive) {
+    public State {
+      StateCheck.length(
+          "statistics", statistics.length, (STATISTICS_END - E1000.STATISTICS) / 4);
+      StateCheck.bits("the VLAN type", vlanType, 0xffff);
+      StateCheck.bits("the interval", throttleInterval, 0xffff);
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public synchronized State saveState() {
+    return new State(
+        savePci(), statistics.clone(), control, vlanType, cause, mask, throttleInterval,
+        lastInterrupt, asserted, packetBuffers, ioAddress, eeprom.save(), phy.save(),
+        transmit.save(), receive.save());
+  }
+
+  @Override
+  public synchronized void restoreState(State state) throws StateException {
+    restorePci(state.pci);
+    System.arraycopy(state.statistics, 0, statistics, 0, statistics.length);
+    control = state.control;
+    vlanType = state.vlanType;
+    cause = state.cause;
+    mask = state.mask;
+    throttleInterval = state.throttleInterval;
+    lastInterrupt = state.lastInterrupt;
+    asserted = state.asserted;
+    packetBuffers = state.packetBuffers;
+    ioAddress = state.ioAddress;
+    eeprom.restore(state.eeprom);
+    phy.restore(state.phy);
+    transmit.restore(state.transmit);
+    receive.restore(state.receive);
+    drive(); // Sets the alarm for an interrupt that is held back.
+  }
+
+  @Override
+  public void pause() {
+    synchronized (this) {
+      paused = true;
+    }
+    transmit.awaitSent();
+    receive.endOfBurst(); // An interrupt that was to come with the next frames.
+  }
+
+  @Override
+  public void resume() {
+    synchronized (this) {
+      paused = false;
+    }
+    doorbell.ring();
+    port.receiverReady();
   }
 
   // ---- Interrupts -------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 package org.javisor.pc.net;
 
+import org.javisor.accelerator.state.StateCheck;
 import org.javisor.network.MacAddress;
 
 /**
@@ -64,6 +65,33 @@ final class E1000Eeprom {
     readRegister = 0;
     bits = 0;
     outputBits = 0;
+  }
+
+  /**
+   * The saved state.
+   *
+   * @param shifted the bits of a command that have come, {@code bits} of them
+   * @param output the word that is shifted out, of which {@code outputBits} are to come
+   */
+  record State(
+      int control, int readRegister, int shifted, int bits, int output, int outputBits) {
+    State {
+      StateCheck.range("bits of a command", bits, 0, COMMAND_BITS - 1);
+      StateCheck.range("bits to come", outputBits, 0, 17);
+    }
+  }
+
+  State save() {
+    return new State(control, readRegister, shifted, bits, output, outputBits);
+  }
+
+  void restore(State state) {
+    control = state.control;
+    readRegister = state.readRegister;
+    shifted = state.shifted;
+    bits = state.bits;
+    output = state.output;
+    outputBits = state.outputBits;
   }
 
   int control() {

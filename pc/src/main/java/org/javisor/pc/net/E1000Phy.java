@@ -1,5 +1,7 @@
 package org.javisor.pc.net;
 
+import org.javisor.accelerator.state.StateCheck;
+
 /**
  * The transceiver inside of the card, an M88E1011S of Marvell, whose cable always carries a gigabit
  * in both directions (8.3, 13.4.6; IEEE 802.3, clause 22).
@@ -51,6 +53,22 @@ final class E1000Phy {
     registers[SPECIFIC_CONTROL] = 0x0360;
     registers[SPECIFIC_STATUS] = 0xac00; // resolved: 1000 Mb/s, full duplex, link
     registers[EXTENDED_CONTROL] = 0x0d60;
+  }
+
+  /** The saved state: its registers, and the last access to one. */
+  record State(int[] registers, int access) {
+    State {
+      StateCheck.length("registers of the transceiver", registers.length, 32);
+    }
+  }
+
+  State save() {
+    return new State(registers.clone(), access);
+  }
+
+  void restore(State state) {
+    System.arraycopy(state.registers, 0, registers, 0, registers.length);
+    access = state.access;
   }
 
   int access() {

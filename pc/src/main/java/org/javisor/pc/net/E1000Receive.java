@@ -3,6 +3,7 @@ package org.javisor.pc.net;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.zip.CRC32;
+import org.javisor.accelerator.state.StateCheck;
 import org.javisor.memory.GuestMemory;
 import org.javisor.network.FrameReceiver;
 import org.javisor.network.MacAddress;
@@ -79,6 +80,23 @@ final class E1000Receive extends E1000Ring implements FrameReceiver {
     filters[(RAL - MTA) / 4 + 1] = (int) (bits >> 32) & 0xffff | ADDRESS_VALID;
   }
 
+  /** The saved state: the ring, and the registers of filters from the multicast table on. */
+  record State(RingState ring, int[] filters, int checksumControl) {
+    State {
+      StateCheck.length("filter registers", filters.length, (VFTA + 0x200 - MTA) / 4);
+    }
+  }
+
+  State save() {
+    return new State(saveRing(), filters.clone(), checksumControl);
+  }
+
+  void restore(State state) {
+    restoreRing(state.ring);
+    System.arraycopy(state.filters, 0, filters, 0, filters.length);
+    checksumControl = state.checksumControl;
+  }
+
   int readFilter(int register) {
     return register == RXCSUM ? checksumControl : filters[(register - MTA) / 4];
   }
@@ -96,6 +114,9 @@ final class E1000Receive extends E1000Ring implements FrameReceiver {
   @Override
   public boolean receive(ByteBuffer source, Offload offload) {
     synchronized (card) {
+      if (card.paused()) {
+        return false;
+      }
       if ((control & ENABLE) == 0 || !card.mayMaster()) {
         return true; // As on a wire whose far end does not listen.
       }

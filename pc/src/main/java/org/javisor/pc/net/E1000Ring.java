@@ -1,5 +1,7 @@
 package org.javisor.pc.net;
 
+import org.javisor.accelerator.state.StateCheck;
+
 /** The registers of a ring of descriptors, which the two directions have alike (13.4.25 to 13.4.38). */
 abstract class E1000Ring {
   /** Stands for the control register, which is elsewhere. */
@@ -26,6 +28,26 @@ abstract class E1000Ring {
     length = 0;
     head = 0;
     tail = 0;
+  }
+
+  /** The saved state. */
+  record RingState(int control, long base, int length, int head, int tail) {
+    RingState {
+      StateCheck.bits("the length of a ring", length, 0xf_ff80);
+      StateCheck.bits("head and tail", head | tail, 0xffff);
+    }
+  }
+
+  final RingState saveRing() {
+    return new RingState(control, base, length, head, tail);
+  }
+
+  final void restoreRing(RingState state) {
+    control = state.control;
+    base = state.base;
+    length = state.length;
+    head = state.head;
+    tail = state.tail;
   }
 
   final int read(int register) {

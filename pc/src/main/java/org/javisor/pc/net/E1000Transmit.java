@@ -2,6 +2,7 @@ package org.javisor.pc.net;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import org.javisor.accelerator.state.StateCheck;
 import org.javisor.memory.GuestMemory;
 import org.javisor.network.NetworkPort;
 import org.javisor.network.Offload;
@@ -50,6 +51,9 @@ final class E1000Transmit extends E1000Ring {
   private final byte[] frame = new byte[NetworkPort.MAX_FRAME + VLAN_TAG];
   private final ByteBuffer buffer = ByteBuffer.wrap(frame);
 
+  /** A descriptor was taken and is not written back. */
+  private volatile boolean sending;
+
   /** Counts resets: one between two locked sections makes the frame under way void. */
   private int generation;
 
@@ -89,22 +93,85 @@ final class E1000Transmit extends E1000Ring {
     contextFlags = 0;
   }
 
+  /**
+   * The saved state.
+   *
+   * @param frame what was gathered of the frame under way
+   * @param began its first descriptor was taken
+   * @param context what the last context descriptor said, as its three words
+   */
+  record State(
+      RingState ring, byte[] frame, boolean tooLong, boolean began, int options,
+      boolean segment, boolean legacyChecksum, int legacyStart, int legacyOffset,
+      Context context) {
+    State {
+      StateCheck.range("the frame", frame.length, 0, NetworkPort.MAX_FRAME);
+      StateCheck.bits("the places of a checksum", legacyStart | legacyOffset, 0xff);
+    }
+  }
+
+  /** A context descriptor (3.3.6). */
+  record Context(long first, int low, int upper) {}
+
+  State save() {
+    return new State(
+        saveRing(), Arrays.copyOf(frame, filled), tooLong, began, options, segment,
+        legacyChecksum, legacyStart, legacyOffset,
+        new Context(
+            ipStart | ipOffset << 8 | (long) ipEnd << 16
+                | (long) transportStart << 32 | (long) transportOffset << 40
+                | (long) transportEnd << 48,
+            contextFlags,
+            headerLength << 8 | segmentSize << 16));
+  }
+
+  void restore(State state) {
+    restoreRing(state.ring);
+    filled = state.frame.length;
+    System.arraycopy(state.frame, 0, frame, 0, filled);
+    tooLong = state.tooLong;
+    began = state.began;
+    options = state.options;
+    segment = state.segment;
+    tagged = false;
+    legacyChecksum = state.legacyChecksum;
+    legacyStart = state.legacyStart;
+    legacyOffset = state.legacyOffset;
+    context(state.context.first, state.context.low, state.context.upper);
+  }
+
+  /** Returns when no frame is being sent; the card is paused, so none will be. */
+  void awaitSent() {
+    while (sending) {
+      Thread.onSpinWait();
+    }
+  }
+
   // ---- The network's thread ---------------------------------------------------------------
 
   /** Sends all the frames there are. */
   void run() {
+    try {
+      work();
+    } finally {
+      sending = false;
+    }
+  }
+
+  private void work() {
     int causes = 0;
     for (int i = 0; i < MAX_RING; i++) {
       boolean complete;
       int began;
       synchronized (card) {
         if ((control & ENABLE) == 0 || head == tail || head >= length / DESCRIPTOR
-            || !card.mayMaster()) {
+            || !card.mayMaster() || card.paused()) {
           if (causes != 0) {
             card.interrupt(causes | E1000.TRANSMIT_EMPTY);
           }
           return;
         }
+        sending = true;
         began = generation;
         try {
           complete = fetch(base + (long) head * DESCRIPTOR);

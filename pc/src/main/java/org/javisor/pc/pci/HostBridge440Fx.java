@@ -1,18 +1,10 @@
 package org.javisor.pc.pci;
 
-import org.javisor.accelerator.state.Snapshottable;
-import org.javisor.accelerator.state.StateException;
-import org.javisor.accelerator.state.StateFormat;
-
 /**
  * The host bridge of the Intel 440FX (82441FX data sheet): firmware knows it and finds here the
  * registers that turn RAM on and off under the addresses of ROMs.
  */
-public final class HostBridge440Fx extends PciDevice
-    implements
-      Snapshottable<PciDevice.State> {
-  private static final StateFormat<State> FORMAT = StateFormat.of("440fx", 1, State.class);
-
+public final class HostBridge440Fx extends PlainFunction {
   private static final int PAM0 = 0x59;
   private static final int PAM_COUNT = 7;
 
@@ -33,27 +25,12 @@ public final class HostBridge440Fx extends PciDevice
   private final int[] segments = new int[2 * PAM_COUNT];
 
   public HostBridge440Fx(ShadowControl shadow) {
-    super(Identity.of(0x8086, 0x1237, 2, 0x060000));
+    super(Identity.of(0x8086, 0x1237, 2, 0x060000), "440fx");
     this.shadow = shadow;
     for (int i = 0; i < PAM_COUNT; i++) {
       setWritable(PAM0 + i, 1, i == 0 ? 0x30 : 0x33);
     }
     initialise(0x72, 1, 0x02); // SMRAM control, its fixed bits
-  }
-
-  @Override
-  public StateFormat<State> stateFormat() {
-    return FORMAT;
-  }
-
-  @Override
-  public State saveState() {
-    return savePci();
-  }
-
-  @Override
-  public void restoreState(State state) throws StateException {
-    restorePci(state);
   }
 
   @Override

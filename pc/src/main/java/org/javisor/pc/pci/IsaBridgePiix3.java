@@ -1,8 +1,5 @@
 package org.javisor.pc.pci;
 
-import org.javisor.accelerator.state.Snapshottable;
-import org.javisor.accelerator.state.StateException;
-import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.SharedLine;
 
@@ -10,11 +7,7 @@ import org.javisor.pc.bus.SharedLine;
  * The ISA bridge of the PIIX3 (82371SB data sheet): here for its routing of the four PCI interrupt
  * wires to ISA interrupts, which is how PCI interrupts reach the 8259 pair.
  */
-public final class IsaBridgePiix3 extends PciDevice
-    implements
-      Snapshottable<PciDevice.State> {
-  private static final StateFormat<State> FORMAT = StateFormat.of("piix3", 1, State.class);
-
+public final class IsaBridgePiix3 extends PlainFunction {
   private static final int ROUTE = 0x60;
   private static final int ROUTE_OFF = 0x80;
 
@@ -33,7 +26,7 @@ public final class IsaBridgePiix3 extends PciDevice
   }
 
   public IsaBridgePiix3(IsaLines isa) {
-    super(Identity.of(0x8086, 0x7000, 0, 0x060100));
+    super(Identity.of(0x8086, 0x7000, 0, 0x060100), "piix3");
     for (int i = 0; i < 4; i++) {
       initialise(ROUTE + i, 1, DEFAULT_ROUTES[i]);
       setWritable(ROUTE + i, 1, 0x8f);
@@ -51,21 +44,6 @@ public final class IsaBridgePiix3 extends PciDevice
   /** A device's end of PCI wire {@code pirq}, 0 to 3. */
   public IrqLine wire(int pirq) {
     return wires[pirq].shared.source();
-  }
-
-  @Override
-  public StateFormat<State> stateFormat() {
-    return FORMAT;
-  }
-
-  @Override
-  public State saveState() {
-    return savePci();
-  }
-
-  @Override
-  public void restoreState(State state) throws StateException {
-    restorePci(state);
   }
 
   @Override

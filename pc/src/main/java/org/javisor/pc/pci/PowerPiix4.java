@@ -1,8 +1,5 @@
 package org.javisor.pc.pci;
 
-import org.javisor.accelerator.state.Snapshottable;
-import org.javisor.accelerator.state.StateException;
-import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.PortDevice;
 
@@ -10,11 +7,7 @@ import org.javisor.pc.bus.PortDevice;
  * The power-management function of the PIIX4 (82371AB data sheet, chapter 7): puts ACPI's fixed
  * registers at the port that firmware chooses.
  */
-public final class PowerPiix4 extends PciDevice
-    implements
-      Snapshottable<PciDevice.State> {
-  private static final StateFormat<State> FORMAT = StateFormat.of("piix4-pm", 1, State.class);
-
+public final class PowerPiix4 extends PlainFunction {
   private static final int BASE = 0x40;
   private static final int ENABLE = 0x80;
   private static final int SIZE = 64;
@@ -33,7 +26,7 @@ public final class PowerPiix4 extends PciDevice
    * @param base where the registers are from the start, for a machine booted without firmware
    */
   public PowerPiix4(Bus bus, PortDevice registers, int base) {
-    super(Identity.of(0x8086, 0x7113, 3, 0x068000));
+    super(Identity.of(0x8086, 0x7113, 3, 0x068000), "piix4-pm");
     this.bus = bus;
     this.registers = registers;
     initialise(BASE, 4, base | 1);
@@ -47,21 +40,6 @@ public final class PowerPiix4 extends PciDevice
     initialise(INTERRUPT_LINE, 1, 9); // The SCI is wired to ISA interrupt 9, not to a PCI wire.
     setWritable(INTERRUPT_LINE, 1, 0);
     remap();
-  }
-
-  @Override
-  public StateFormat<State> stateFormat() {
-    return FORMAT;
-  }
-
-  @Override
-  public State saveState() {
-    return savePci();
-  }
-
-  @Override
-  public void restoreState(State state) throws StateException {
-    restorePci(state);
   }
 
   @Override

@@ -456,6 +456,11 @@ public final class Uart16550
 
   @Override
   public synchronized void restoreState(State s) {
+    // Somebody may have typed already.
+    int[] early = new int[receivedCount];
+    for (int i = 0; i < early.length; i++) {
+      early[i] = received[(receivedFirst + i) % FIFO];
+    }
     receivedFirst = 0;
     receivedCount = s.received.length;
     System.arraycopy(s.received, 0, received, 0, receivedCount);
@@ -479,9 +484,18 @@ public final class Uart16550
     } else {
       timeout.set(timeoutAt);
     }
+    for (int value : early) {
+      if (receivedCount < (fifo ? FIFO : 1)) {
+        put(value);
+      }
+    }
     if (transmitCount > 0) {
       drain(); // To the new far end, if it has room; if not it says when.
     }
     update();
+    if (refusedInput) {
+      refusedInput = false;
+      backend.inputReady();
+    }
   }
 }

@@ -159,6 +159,17 @@ class AtaTest {
     assertEquals(0, bus.readPort(0x177, 1), "nobody on the second channel");
   }
 
+  /** Breaks if a drive that was reset in a block of data gives what was left of it. */
+  @Test
+  void aPacketDeviceResetEndsTheBlock() {
+    out(6, 0xb0);
+    out(7, 0xa1);
+    take(100);
+    out(7, 0x08);
+    assertEquals(0, status());
+    assertEquals(0xffff, bus.readPort(BASE, 2));
+  }
+
   @Test
   void identification() {
     out(6, 0xa0);

@@ -41,6 +41,17 @@ class Uart16550Test {
     return uart.receive(bytes, 0, bytes.length);
   }
 
+  /** Breaks if what is typed while a machine is being restored is lost, or stops all that follows. */
+  @Test
+  void inputThatComesBeforeTheStateIsKept() {
+    Uart16550.State idle = uart.saveState();
+    assertEquals(1, push("ab"));
+    uart.restoreState(idle);
+    assertEquals(1, inputReady, "whoever was refused is told to come again");
+    assertEquals('a', uart.read(0));
+    assertEquals(1, push("b"));
+  }
+
   @Test
   void transmits() {
     for (char c : "hello".toCharArray()) {

@@ -33,6 +33,9 @@ import org.javisor.storage.packages.PackageException.Reason;
  */
 public final class AptFetcher {
   private static final Duration LISTS_FRESH = Duration.ofDays(1);
+  private static final Pattern KERNEL = Pattern.compile("linux-image-.*");
+  private static final Pattern KERNEL_RELEASE =
+      Pattern.compile("linux-image-(unsigned-)?\\d+\\..*");
   private static final Pattern STATUS = Pattern.compile("dlstatus:\\d+:([0-9.]+):.*");
 
   /** apt's own hooks would act on the host (clean its cache, tell its desktop): none run here. */
@@ -185,23 +188,29 @@ public final class AptFetcher {
 
   /**
    * Looks up the kernel behind a metapackage: {@code linux-image-cloud-amd64} depends on {@code
-   * linux-image-6.1.0-NN-cloud-amd64}.
+   * linux-image-6.1.0-NN-cloud-amd64}, and {@code linux-image-6.12-amd64}, which is named like a
+   * kernel, on {@code linux-image-6.12.NN+deb12-amd64}. What depends on no kernel is one.
    */
   public Optional<AptPackage> findKernel(String name) throws IOException {
-    Pattern real = Pattern.compile("linux-image-(unsigned-)?\\d+\\..*");
+    return findKernel(name, this::find);
+  }
+
+  static Optional<AptPackage> findKernel(String name, Lookup packages) throws IOException {
     String wanted = name;
     for (int depth = 0; depth < 4; depth++) {
-      Optional<AptPackage> found = find(wanted);
-      if (found.isEmpty() || real.matcher(found.get().name()).matches()) {
-        return found;
-      }
-      Optional<String> next = found.get().dependency(Pattern.compile("linux-image-.*"));
+      Optional<AptPackage> found = packages.find(wanted);
+      Optional<String> next = found.flatMap(p -> p.dependency(KERNEL));
       if (next.isEmpty()) {
-        return Optional.empty();
+        return found.filter(p -> KERNEL_RELEASE.matcher(p.name()).matches());
       }
       wanted = next.get();
     }
     return Optional.empty();
+  }
+
+  /** Finds a package by its name. */
+  interface Lookup {
+    Optional<AptPackage> find(String name) throws IOException;
   }
 
   /** Downloads a package, unless it is there already with the digest the lists give. */

@@ -2,6 +2,8 @@ package org.javisor.storage.packages;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
@@ -36,5 +38,28 @@ class AptFetcherTest {
     Map<String, String> fields =
         ControlStanza.parse("\nPackage: a\nDepends: b,\n c\nSize: 1\n\nPackage: z\n");
     assertEquals(Map.of("Package", "a", "Depends", "b,", "Size", "1"), fields);
+  }
+
+  /** Breaks if a metapackage that is named like a kernel is taken for one. */
+  @Test
+  void metapackagesLeadToKernels() throws IOException {
+    Map<String, String> dependencies =
+        Map.of(
+            "linux-image-amd64", "linux-image-6.12-amd64 (= 1)",
+            "linux-image-6.12-amd64", "linux-image-6.12.9+deb12-amd64 (= 1)",
+            "linux-image-6.12.9+deb12-amd64", "kmod, linux-base (>= 4.3)",
+            "linux-image-none", "kmod",
+            "linux-image-lost", "linux-image-6.13-amd64");
+    AptFetcher.Lookup packages =
+        name -> Optional.ofNullable(dependencies.get(name))
+            .map(depends -> new AptPackage(name, "1", "amd64", depends, ""));
+    for (String name : List.of("linux-image-amd64", "linux-image-6.12.9+deb12-amd64")) {
+      assertEquals(
+          "linux-image-6.12.9+deb12-amd64",
+          AptFetcher.findKernel(name, packages).orElseThrow().name());
+    }
+    assertEquals(Optional.empty(), AptFetcher.findKernel("linux-image-none", packages));
+    assertEquals(Optional.empty(), AptFetcher.findKernel("linux-image-lost", packages));
+    assertEquals(Optional.empty(), AptFetcher.findKernel("linux-image-6.13", packages));
   }
 }

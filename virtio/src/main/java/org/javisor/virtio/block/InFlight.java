@@ -47,6 +47,15 @@ final class InFlight implements BlockRequest.Completion {
     this.chain = new Chain(memory);
   }
 
+  /** The number of the queue it came from. */
+  int queue() {
+    return queue.index();
+  }
+
+  boolean isOf(Session other) {
+    return session == other;
+  }
+
   /** Starts what the chain asks for; inside of the session. */
   void start(Session newSession, Virtqueue newQueue) throws DriverFault {
     session = newSession;

@@ -6,9 +6,17 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.storage.block.BlockDevice;
@@ -61,10 +69,14 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
   private final byte[] space = new byte[CONFIG_SIZE];
   private final Turns[] turns;
 
-  /** Requests not in use, and how many there are altogether. */
+  /** Requests not in use. */
   private final ArrayDeque<InFlight> free = new ArrayDeque<>();
 
-  private int made;
+  /** All that were made; guarded by {@link #free}. */
+  private final List<InFlight> all = new ArrayList<>();
+
+  /** Of each queue, heads of requests to be taken again, since the machine was restored. */
+  private final List<ConcurrentLinkedQueue<Integer>> again = new ArrayList<>();
 
   /** Set when a queue was left although there was something in it. */
   private volatile boolean starved;
@@ -81,6 +93,7 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
     for (int i = 0; i < turns.length; i++) {
       int queue = i;
       turns[i] = new Turns(() -> serve(queue));
+      again.add(new ConcurrentLinkedQueue<>());
     }
     describe();
   }
@@ -155,6 +168,7 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
   @Override
   public void stop(Session closed) {
     session = null;
+    again.forEach(Queue::clear);
   }
 
   @Override
@@ -178,15 +192,27 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
     }
     int held = back instanceof HoldingDevice holding ? holding.heldRequests() : 0;
     synchronized (free) {
-      return made - free.size() <= held;
+      return all.size() - free.size() <= held;
     }
   }
 
   private static final StateFormat<State> FORMAT =
       StateFormat.of("virtio-block", 1, State.class);
 
-  /** The saved state: whether the driver lets the disk cache what it writes. */
-  public record State(boolean writeback) {}
+  /**
+   * The saved state.
+   *
+   * @param writeback whether the driver lets the disk cache what it writes
+   * @param pending requests that the host could not serve, which a restored machine makes again
+   */
+  public record State(boolean writeback, List<Pending> pending) {
+    public State {
+      StateCheck.range("pending requests", pending.size(), 0, MAX_REQUESTS);
+    }
+  }
+
+  /** The first descriptor of a request in one of the queues. */
+  public record Pending(int queue, int head) {}
 
   @Override
   public StateFormat<State> stateFormat() {
@@ -195,12 +221,46 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
 
   @Override
   public State saveState() {
-    return new State(writeback);
+    List<Pending> pending = new ArrayList<>();
+    for (InFlight request : requestsOf(session)) {
+      pending.add(new Pending(request.queue(), request.chain.head()));
+    }
+    for (int i = 0; i < turns.length; i++) {
+      for (int head : again.get(i)) {
+        pending.add(new Pending(i, head));
+      }
+    }
+    return new State(writeback, pending);
   }
 
   @Override
-  public void restoreState(State state) {
+  public void restoreState(State state) throws StateException {
     writeback = state.writeback;
+    for (Pending request : state.pending) {
+      if (request.queue < 0 || request.queue >= turns.length) {
+        throw new StateException("a request in queue " + request.queue);
+      }
+      again.get(request.queue).add(request.head);
+    }
+  }
+
+  @Override
+  public int pending(int queue) {
+    int count = again.get(queue).size();
+    for (InFlight request : requestsOf(session)) {
+      count += request.queue() == queue ? 1 : 0;
+    }
+    return count;
+  }
+
+  /** Requests under way, while the machine is paused: those that wait for the host. */
+  private Set<InFlight> requestsOf(Session current) {
+    synchronized (free) {
+      Set<InFlight> busy = new LinkedHashSet<>(all);
+      free.forEach(busy::remove);
+      busy.removeIf(request -> !request.isOf(current));
+      return busy;
+    }
   }
 
   @Override
@@ -229,6 +289,7 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
   }
 
   private void take(Session current, Virtqueue queue) throws DriverFault {
+    Queue<Integer> before = again.get(queue.index());
     do {
       queue.suppress();
       while (true) {
@@ -243,7 +304,10 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
         }
         boolean started = false;
         try {
-          if (!queue.pop(request.chain)) {
+          Integer head = before.poll();
+          if (head != null) {
+            queue.popAgain(request.chain, head);
+          } else if (!queue.pop(request.chain)) {
             break;
           }
           started = true;
@@ -263,9 +327,10 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
         return null;
       }
       InFlight kept = free.pollLast();
-      if (kept == null && made < MAX_REQUESTS) {
-        made++;
-        return new InFlight(this, memory);
+      if (kept == null && all.size() < MAX_REQUESTS) {
+        InFlight made = new InFlight(this, memory);
+        all.add(made);
+        return made;
       }
       return kept;
     }
@@ -273,7 +338,7 @@ public final class VirtioBlock implements VirtioDevice, Snapshottable<VirtioBloc
 
   private boolean hasRequest() {
     synchronized (free) {
-      return buffers.hasRoom() && (!free.isEmpty() || made < MAX_REQUESTS);
+      return buffers.hasRoom() && (!free.isEmpty() || all.size() < MAX_REQUESTS);
     }
   }
 

@@ -3,6 +3,7 @@ package org.javisor.virtio.console;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.javisor.accelerator.state.StateCheck;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.serial.CharacterPort;
 import org.javisor.virtio.device.Session;
@@ -29,6 +30,9 @@ final class Port implements CharacterPort {
   private boolean outputOpen;
   private long outputDone;
 
+  /** Bytes of the next chain that were out before the machine was saved. */
+  private long outputBefore;
+
   // Of the one who receives, under this object's lock.
   private final Chain input;
   private final MemorySegment inputPiece = Arena.ofAuto().allocate(PIECE);
@@ -49,6 +53,37 @@ final class Port implements CharacterPort {
 
   ConsolePortConfig config() {
     return config;
+  }
+
+  /**
+   * The saved state.
+   *
+   * @param outputDone bytes of the next chain that are out
+   */
+  record State(long outputDone, boolean wanting) {
+    State {
+      StateCheck.range("output of a chain", outputDone, 0, Long.MAX_VALUE);
+    }
+  }
+
+  /** Whether there is a chain that the far end has not taken all of. */
+  boolean keeps(Session session) {
+    return outputOpen && outputOf == session;
+  }
+
+  State save(Session session) {
+    synchronized (this) {
+      return new State(keeps(session) ? outputDone : outputBefore, wanting);
+    }
+  }
+
+  void restore(State state) {
+    synchronized (this) {
+      outputOf = console.session();
+      outputOpen = false;
+      outputBefore = state.outputDone;
+      wanting |= state.wanting; // Whoever came before this is to come again, too.
+    }
   }
 
   /** The driver has put something into the transmit queue. */
@@ -84,6 +119,7 @@ final class Port implements CharacterPort {
     if (outputOf != session) {
       outputOf = session;
       outputOpen = false;
+      outputBefore = 0;
     }
     boolean any = false;
     boolean full = false;
@@ -92,7 +128,8 @@ final class Port implements CharacterPort {
       while (!full && (outputOpen || queue.pop(output))) {
         if (!outputOpen) {
           outputOpen = true;
-          outputDone = 0;
+          outputDone = outputBefore;
+          outputBefore = 0;
         }
         full = !send();
         if (!full) {

@@ -11,6 +11,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
 import org.javisor.virtio.device.Session;
@@ -21,7 +25,7 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A VirtIO console with one port or more. */
-public final class VirtioConsole implements VirtioDevice {
+public final class VirtioConsole implements VirtioDevice, Snapshottable<VirtioConsole.State> {
   private static final int CONTROL_RECEIVE = 2;
   private static final int CONTROL_TRANSMIT = 3;
   private static final int QUEUE_SIZE = 128;
@@ -29,13 +33,14 @@ public final class VirtioConsole implements VirtioDevice {
   /** Messages that wait for the driver's buffers; more is a driver that only asks. */
   private static final int MAX_MESSAGES = 256;
 
+  private static final int MESSAGE_BYTES = 256;
   private static final int MAX_PORTS = 31;
 
   private final List<Port> ports = new ArrayList<>();
   private final Turns controlling = new Turns(this::control);
   private final Chain question;
   private final Chain answer;
-  private final MemorySegment message = Arena.ofAuto().allocate(256);
+  private final MemorySegment message = Arena.ofAuto().allocate(MESSAGE_BYTES);
 
   /** Messages to the driver; guarded by itself. */
   private final ArrayDeque<byte[]> messages = new ArrayDeque<>();
@@ -132,6 +137,66 @@ public final class VirtioConsole implements VirtioDevice {
 
   Session session() {
     return session;
+  }
+
+  // ---- Saved state --------------------------------------------------------------------------
+
+  private static final StateFormat<State> FORMAT =
+      StateFormat.of("virtio-console", 1, State.class);
+
+  /**
+   * The saved state.
+   *
+   * @param messages to the driver, which has not given buffers for them
+   */
+  public record State(int size, List<byte[]> messages, List<Port.State> ports) {
+    public State {
+      StateCheck.range("messages", messages.size(), 0, MAX_MESSAGES);
+      for (byte[] message : messages) {
+        StateCheck.range("a message", message.length, CONTROL_SIZE, MESSAGE_BYTES);
+      }
+    }
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    synchronized (messages) {
+      return new State(
+          size, messages.stream().map(byte[]::clone).toList(),
+          ports.stream().map(port -> port.save(session)).toList());
+    }
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    if (state.ports.size() != ports.size()) {
+      throw new StateException(
+          "it has " + state.ports.size() + " ports, the console " + ports.size());
+    }
+    size = state.size;
+    synchronized (messages) {
+      messages.clear();
+      messages.addAll(state.messages);
+    }
+    for (int i = 0; i < ports.size(); i++) {
+      ports.get(i).restore(state.ports.get(i));
+    }
+  }
+
+  /** Output that the far end has not taken all of stays in the queue. */
+  @Override
+  public int kept(int queue) {
+    for (Port port : ports) {
+      if (port.transmitQueue == queue) {
+        return port.keeps(session) ? 1 : 0;
+      }
+    }
+    return 0;
   }
 
   /** The terminal at the far end of the first port has this size now. */

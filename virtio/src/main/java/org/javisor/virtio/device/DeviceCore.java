@@ -347,7 +347,7 @@ public final class DeviceCore {
     for (int i = 0; i < queues; i++) {
       Virtqueue queue = session == null ? null : session.queue(i);
       int kept = queue == null ? 0 : device.kept(i);
-      if (queue != null && queue.inFlight() != kept && !session.isOver()) {
+      if (queue != null && queue.inFlight() != kept + device.pending(i) && !session.isOver()) {
         throw new NotSavableException(
             "a request to the " + device.type().name() + " device waits for the host");
       }

@@ -54,6 +54,11 @@ public interface VirtioDevice {
     return 0;
   }
 
+  /** How many chains of a queue are under way and in the state that the device itself saves. */
+  default int pending(int queue) {
+    return 0;
+  }
+
   /**
    * Whether there is nothing to save of it but what its driver set up. A device of which there is more
    * is a {@link org.javisor.accelerator.state.Snapshottable}; one that is neither cannot be saved.

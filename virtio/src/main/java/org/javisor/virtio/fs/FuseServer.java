@@ -11,9 +11,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import org.javisor.accelerator.state.StateException;
 
 /**
  * Answers FUSE requests out of a folder of the host. Any number of {@link Worker}s may do so at the
@@ -53,12 +56,15 @@ public final class FuseServer implements AutoCloseable {
   private static final class Handle extends Descriptor {
     final boolean folder;
 
+    final int flags;
+
     /** Where a folder's descriptor stands; its user at the time has the lock. */
     long position;
 
-    Handle(int fd, boolean folder) {
+    Handle(int fd, boolean folder, int flags) {
       super(fd);
       this.folder = folder;
+      this.flags = flags;
     }
   }
 
@@ -127,6 +133,200 @@ public final class FuseServer implements AutoCloseable {
       return 1024;
     }
     return 1024;
+  }
+
+  // ---- Saved state --------------------------------------------------------------------------
+
+  /** The longest name of a file, from the folder on, that is saved. */
+  private static final int MAX_PATH = 4096;
+
+  /** Flags of an open file that are saved. */
+  private static final int KEPT_FLAGS = O_ACCMODE | O_APPEND;
+
+  /**
+   * What the guest knows and has open. Files are found again by their names: one that has none any
+   * more, or whose name is another file's, is gone for a restored guest, as it would be for a client
+   * of a file server that was started anew.
+   */
+  record State(List<Known> known, long nextNode, List<Open> open, long nextHandle) {
+    State {
+      for (Known each : known) {
+        if (each.id <= Nodes.ROOT || each.id >= nextNode || each.lookups < 1) {
+          throw new IllegalArgumentException("the guest cannot know file " + each.id);
+        }
+      }
+      for (Open each : open) {
+        if (each.id < 1 || each.id >= nextHandle || each.position < 0) {
+          throw new IllegalArgumentException("the guest cannot have open " + each.id);
+        }
+      }
+    }
+  }
+
+  /** Which file: its name from the folder on, and what makes it that file. */
+  record Place(byte[] path, long inode, int type) {}
+
+  /** A file that the guest knows. */
+  record Known(long id, long lookups, Place place) {}
+
+  /** A file or folder that it has open. */
+  record Open(long id, Place place, int flags, long position) {}
+
+  /** The state, while nobody is served. */
+  State saveState() {
+    HostCalls calls = new HostCalls();
+    byte[] root = nameOfRoot(calls);
+    List<Known> known = new ArrayList<>();
+    for (Node node : nodes.known()) {
+      place(calls, root, node).ifPresent(
+          place -> known.add(new Known(node.id, node.lookups, place)));
+    }
+    List<Open> open = new ArrayList<>();
+    synchronized (handles) {
+      handles.forEach(
+          (id, handle) -> place(calls, root, handle).ifPresent(
+              place -> open.add(new Open(id, place, handle.flags, handle.position))));
+      return new State(known, nodes.nextId(), open, nextHandle);
+    }
+  }
+
+  private byte[] nameOfRoot(HostCalls calls) {
+    Node root = nodes.use(Nodes.ROOT);
+    try {
+      return name(calls, root.fd);
+    } finally {
+      root.done(calls);
+    }
+  }
+
+  private static byte[] name(HostCalls calls, int fd) {
+    MemorySegment text = Arena.ofAuto().allocate(MAX_PATH);
+    long length = calls.readName(fd, text);
+    return length < 0 || length == MAX_PATH
+        ? new byte[0]
+        : text.asSlice(0, length).toArray(BYTE);
+  }
+
+  private static Optional<Place> place(HostCalls calls, byte[] root, Descriptor of) {
+    byte[] name = name(calls, of.fd);
+    int start = root.length == 1 ? 1 : root.length + 1; // The folder may be "/".
+    if (calls.stat(of.fd) < 0 || !startsWith(name, root)
+        || name.length >= start && name[start - 1] != '/') {
+      return Optional.empty();
+    }
+    byte[] path = name.length < start ? new byte[0] : Arrays.copyOfRange(name, start, name.length);
+    return Optional.of(new Place(path, calls.statLong(STATX_INO), calls.mode() & S_IFMT));
+  }
+
+  private static boolean startsWith(byte[] name, byte[] start) {
+    return name.length >= start.length
+        && Arrays.equals(name, 0, start.length, start, 0, start.length);
+  }
+
+  /** Takes over a state, before anybody is served. */
+  void restoreState(State state) throws StateException {
+    HostCalls calls = new HostCalls();
+    forgetAll();
+    nodes.restore(state.nextNode);
+    for (Known each : state.known) {
+      int fd = find(calls, each.place);
+      if (fd >= 0) {
+        Node.Identity identity = new Node.Identity(calls.device(), each.place.inode);
+        Node node = new Node(each.id, fd, identity, each.place.type);
+        if (!nodes.restore(node, each.lookups)) {
+          node.done(calls);
+          throw new StateException("the guest knows more files than this host permits");
+        }
+      }
+    }
+    synchronized (handles) {
+      nextHandle = state.nextHandle;
+      for (Open each : state.open) {
+        if (handles.size() >= maxHandles) {
+          throw new StateException("the guest has more files open than this host permits");
+        }
+        int fd = find(calls, each.place);
+        if (fd >= 0) {
+          reopen(calls, each, fd);
+          calls.close(fd);
+        }
+      }
+    }
+  }
+
+  private void reopen(HostCalls calls, Open open, int path) {
+    boolean folder = open.place.type == S_IFDIR;
+    int flags = open.flags & KEPT_FLAGS;
+    if (!folder && (open.place.type != S_IFREG || !writable && flags != O_RDONLY)) {
+      return;
+    }
+    int fd =
+        calls.reopen(
+            path, folder ? O_RDONLY | O_DIRECTORY | O_NONBLOCK : flags | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+      return;
+    }
+    Handle handle = new Handle(fd, folder, flags);
+    if (folder && calls.seek(fd, open.position, 0) >= 0) {
+      handle.position = open.position;
+    }
+    Handle before = handles.put(open.id, handle);
+    if (before != null) {
+      before.done(calls);
+    }
+  }
+
+  /**
+   * Finds a file by its name, step by step so that no link leads out of the folder; what it is stands
+   * in the calls' memory then.
+   *
+   * @return an O_PATH descriptor, or a negative number if it is not there, or another file
+   */
+  private int find(HostCalls calls, Place place) {
+    Node root = nodes.use(Nodes.ROOT);
+    int at = root.fd;
+    try {
+      for (int start = 0, end; start < place.path.length; start = end + 1) {
+        end = start;
+        while (end < place.path.length && place.path[end] != '/') {
+          end++;
+        }
+        byte[] step = Arrays.copyOfRange(place.path, start, end);
+        boolean leadsDown = isName(step);
+        int next = leadsDown ? calls.openAt(at, step, O_PATH | O_NOFOLLOW, 0) : -EINVAL;
+        if (at != root.fd) {
+          calls.close(at);
+        }
+        if (next < 0) {
+          return next;
+        }
+        at = next;
+      }
+      if (at == root.fd) {
+        at = calls.reopen(root.fd, O_PATH | O_DIRECTORY);
+      }
+      if (at >= 0
+          && (calls.stat(at) < 0 || calls.statLong(STATX_INO) != place.inode
+              || (calls.mode() & S_IFMT) != place.type)) {
+        calls.close(at);
+        return -ESTALE;
+      }
+      return at;
+    } finally {
+      root.done(calls);
+    }
+  }
+
+  /** Whether these bytes name something in a folder: not the folder itself, and not its parent. */
+  private static boolean isName(byte[] name) {
+    boolean dots = name.length <= 2;
+    for (byte b : name) {
+      if (b == '/' || b == 0) {
+        return false;
+      }
+      dots &= b == '.';
+    }
+    return !dots && name.length <= MAX_NAME;
   }
 
   /** A new worker. */
@@ -306,15 +506,8 @@ public final class FuseServer implements AutoCloseable {
     /** A name in a folder: one component that leads down. */
     private byte[] name(int at) throws Refused {
       byte[] name = text(at, MAX_NAME);
-      boolean up = name.length <= 2;
-      for (byte b : name) {
-        if (b == '/') {
-          throw new Refused(EINVAL);
-        }
-        up &= b == '.';
-      }
-      if (up) {
-        // Empty, "." or "..": a guest's kernel resolves these itself.
+      if (!isName(name)) {
+        // A guest's kernel resolves "." and ".." itself.
         throw new Refused(EINVAL);
       }
       return name;
@@ -375,11 +568,11 @@ public final class FuseServer implements AutoCloseable {
       return new Used(handle, calls);
     }
 
-    private long keep(int fd, boolean ofFolder) throws Refused {
+    private long keep(int fd, boolean ofFolder, int flags) throws Refused {
       synchronized (handles) {
         if (handles.size() < maxHandles) {
           long id = nextHandle++;
-          handles.put(id, new Handle(fd, ofFolder));
+          handles.put(id, new Handle(fd, ofFolder, flags & KEPT_FLAGS));
           return id;
         }
       }
@@ -668,7 +861,7 @@ public final class FuseServer implements AutoCloseable {
       if (used.type() != S_IFREG) {
         throw new Refused(used.type() == S_IFDIR ? EISDIR : ELOOP);
       }
-      return keep(check(calls.reopen(used.fd(), flags)), false);
+      return keep(check(calls.reopen(used.fd(), flags)), false, flags);
     }
 
     private int create() throws Refused {
@@ -699,7 +892,7 @@ public final class FuseServer implements AutoCloseable {
       try {
         long handle;
         if (fd >= 0) {
-          handle = keep(fd, false);
+          handle = keep(fd, false, flags);
         } else {
           // Somebody else made it meanwhile.
           try (Used used = use(id)) {
@@ -824,7 +1017,7 @@ public final class FuseServer implements AutoCloseable {
       needRoom(OPEN_OUT);
       try (Used used = use(node)) {
         int fd = check(calls.reopen(used.fd(), O_RDONLY | O_DIRECTORY | O_NONBLOCK));
-        return opened(OUT_HEADER, keep(fd, true));
+        return opened(OUT_HEADER, keep(fd, true, O_RDONLY));
       }
     }
 

@@ -250,6 +250,16 @@ final class HostCalls {
     }
   }
 
+  /** The name that an open descriptor has in the host's file systems. */
+  long readName(int fd, MemorySegment into) {
+    try {
+      return result(
+          (long) READLINKAT.invokeExact(error, AT_FDCWD, self(fd), into, into.byteSize()));
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
   int symlink(byte[] target, int folder, byte[] name) {
     try {
       return result(

@@ -54,6 +54,31 @@ final class Nodes {
     return known;
   }
 
+  /** All that the guest knows, but the root; while nobody else uses it. */
+  synchronized List<Node> known() {
+    return byId.values().stream().filter(node -> node.id != ROOT).toList();
+  }
+
+  /** The next number that the guest gets. */
+  synchronized long nextId() {
+    return nextId;
+  }
+
+  /** Numbers go on from here. */
+  synchronized void restore(long next) {
+    nextId = next;
+  }
+
+  /** Takes over what a guest knew; false if there are too many, or it knew it twice. */
+  synchronized boolean restore(Node node, long lookups) {
+    if (byId.size() >= limit || byId.putIfAbsent(node.id, node) != null) {
+      return false;
+    }
+    node.lookups = lookups;
+    byIdentity.putIfAbsent(node.identity, node);
+    return true;
+  }
+
   void forget(long id, long count, HostCalls calls) {
     Node gone = null;
     synchronized (this) {
@@ -64,7 +89,7 @@ final class Nodes {
       node.lookups = count < 0 || count >= node.lookups ? 0 : node.lookups - count;
       if (node.lookups == 0) {
         byId.remove(id);
-        byIdentity.remove(node.identity);
+        byIdentity.remove(node.identity, node);
         gone = node;
       }
     }

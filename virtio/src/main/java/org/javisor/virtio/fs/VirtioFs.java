@@ -7,6 +7,9 @@ import java.util.Arrays;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.memory.GuestMemory;
 import org.javisor.virtio.device.DeviceType;
 import org.javisor.virtio.device.Session;
@@ -17,7 +20,7 @@ import org.javisor.virtio.queue.DriverFault;
 import org.javisor.virtio.queue.Virtqueue;
 
 /** A shared folder. Each queue is worked off by one thread at a time, all of them side by side. */
-public final class VirtioFs implements VirtioDevice {
+public final class VirtioFs implements VirtioDevice, Snapshottable<VirtioFs.State> {
   private static final int TAG_BYTES = 36;
 
   /** {@code struct virtio_fs_config}: tag, le32 num_request_queues. */
@@ -114,13 +117,33 @@ public final class VirtioFs implements VirtioDevice {
 
   /**
    * Waits for the host: requests are answered outside of the session, and one that was taken must be
-   * given back. What the guest has open cannot be saved, but a machine may stand.
+   * given back.
    */
   @Override
   public void drain() {
     while (kicks.get() != 0) {
       LockSupport.parkNanos(DRAIN_NANOS);
     }
+  }
+
+  private static final StateFormat<State> FORMAT = StateFormat.of("virtio-fs", 1, State.class);
+
+  /** The saved state: what the guest knows of the folder and has open in it. */
+  public record State(FuseServer.State server) {}
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return new State(server.saveState());
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    server.restoreState(state.server);
   }
 
   /** A queue and what one thread needs to serve it. */

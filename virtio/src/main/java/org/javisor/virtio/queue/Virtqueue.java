@@ -111,6 +111,11 @@ public final class Virtqueue {
     return true;
   }
 
+  /** Takes a chain again that was taken and not given back when the machine was saved. */
+  public void popAgain(Chain chain, int head) throws DriverFault {
+    chain.load(descriptors, size, head, indirect);
+  }
+
   /** Whether {@link #pop} would find something; for devices that decide before they take it. */
   public boolean hasNext() throws DriverFault {
     return nextAvailable != seenAvailable || look();

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Random;
 import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.BlockWorkers;
+import org.javisor.storage.block.HoldingDevice;
 import org.javisor.storage.block.ImageDevice;
 import org.javisor.storage.block.file.HostFile.Access;
 import org.javisor.storage.block.qcow2.Qcow2Options;
@@ -74,6 +75,34 @@ class VirtioBlockTest {
     add(driver, 0, type, sector, data);
     assertTrue(driver.queues.get(0).poll() != null, "no answer");
     return memory.ram.read8(status);
+  }
+
+  /** Breaks if requests that wait for room on the host's disk are lost with the machine. */
+  @Test
+  void requestsThatTheHostCouldNotServeAreMadeAgainByARestoredDisk() {
+    FakeDisk full = new FakeDisk(SIZE);
+    full.failure = new BlockException(BlockException.Reason.HOST_DISK_FULL, "full");
+    HoldingDevice holding = new HoldingDevice(full, failure -> {});
+    VirtioBlock.Config config = new VirtioBlock.Config(2, "");
+    FakeDriver driver =
+        new FakeDriver(
+            Transport.PCI_MODERN, memory, new VirtioBlock(config, holding, memory.ram))
+            .start(Features.VERSION_1 | BlockLayout.F_MQ, 2);
+    byte[] one = noise(512, 1);
+    byte[] two = noise(1024, 2);
+    add(driver, 0, 1, 3, out(memory.allocate(one), 512));
+    add(driver, 1, 1, 8, out(memory.allocate(two), 1024));
+    add(driver, 0, 4, 0);
+    assertEquals(3, holding.heldRequests());
+    // Twice: what was never submitted is saved as well as what was.
+    driver.saveAndRestore(new VirtioBlock(config, holding, memory.ram));
+    driver.saveAndRestore(new VirtioBlock(config, disk, memory.ram));
+    assertArrayEquals(one, Arrays.copyOfRange(disk.contents, 3 * 512, 4 * 512));
+    assertArrayEquals(two, Arrays.copyOfRange(disk.contents, 8 * 512, 10 * 512));
+    assertTrue(driver.queues.get(0).poll() != null);
+    assertTrue(driver.queues.get(0).poll() != null);
+    assertTrue(driver.queues.get(1).poll() != null);
+    assertEquals(0, request(driver, 0, 3, in(memory.allocate(512), 512)), "and it goes on");
   }
 
   private static byte[] noise(int bytes, long seed) {

@@ -59,13 +59,16 @@ class VirtioConsoleTest {
   private final Far channel = new Far();
   private VirtioConsole device;
 
+  private VirtioConsole console() {
+    return new VirtioConsole(
+        List.of(
+            new ConsolePortConfig("", true, terminal),
+            new ConsolePortConfig("org.example.0", false, channel)),
+        memory.ram);
+  }
+
   private FakeDriver start(Transport transport, long features) {
-    device =
-        new VirtioConsole(
-            List.of(
-                new ConsolePortConfig("", true, terminal),
-                new ConsolePortConfig("org.example.0", false, channel)),
-            memory.ram);
+    device = console();
     return new FakeDriver(transport, memory, device).start(features | Features.VERSION_1, 6);
   }
 
@@ -127,6 +130,41 @@ class VirtioConsoleTest {
     assertEquals("helloworldgo", terminal.text.toString());
     print(driver, 1, "!");
     assertEquals("helloworldgo!", terminal.text.toString());
+  }
+
+  /** Breaks if a restored guest's output is lost, or comes twice. */
+  @Test
+  void outputHalfWrittenGoesOnAfterARestore() {
+    FakeDriver driver = start(Transport.PCI_MODERN, 0);
+    terminal.room = 3;
+    print(driver, 1, "hello");
+    print(driver, 1, "world");
+    driver.saveAndRestore(console());
+    assertNull(driver.queues.get(1).poll());
+    assertEquals("hel", terminal.text.toString());
+    driver.saveAndRestore(console());
+    terminal.room = 100;
+    terminal.port.outputReady();
+    assertEquals("helloworld", terminal.text.toString());
+    assertNotNull(driver.queues.get(1).poll());
+    assertNotNull(driver.queues.get(1).poll());
+  }
+
+  /** Breaks if a restored guest does not hear what it was about to be told. */
+  @Test
+  void messagesThatWaitForBuffersSurvive() {
+    FakeDriver driver = start(Transport.PCI_MODERN, ConsoleLayout.F_MULTIPORT);
+    device.resize(80, 25);
+    assertEquals(0, terminal.type("x"), "no buffers yet");
+    int ready = terminal.inputReady;
+    driver.saveAndRestore(console());
+    assertEquals(80, driver.config(0, 2));
+    assertEquals(ready + 1, terminal.inputReady, "whoever was refused is to try again");
+    long room = memory.allocate(64);
+    driver.queues.get(2).add(in(room, 64));
+    driver.kick(2);
+    assertEquals(12, driver.queues.get(2).poll().length());
+    assertEquals(25, memory.ram.read16(room + 8));
   }
 
   /** A message of the driver; then all that the device has to say. */

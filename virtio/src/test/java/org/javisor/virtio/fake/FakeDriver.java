@@ -1,9 +1,15 @@
 package org.javisor.virtio.fake;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateReader;
+import org.javisor.accelerator.state.StateWriter;
 import org.javisor.pc.bus.Bus;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.pci.PciBus;
@@ -40,6 +46,7 @@ public final class FakeDriver {
 
   private final Transport transport;
   private volatile boolean line;
+  private PciBus pci;
   private VirtioPci function;
   private long common;
   private long notify;
@@ -65,7 +72,7 @@ public final class FakeDriver {
       return;
     }
     function = new VirtioPci(device, memory.ram, Trace.NONE);
-    PciBus pci =
+    pci =
         new PciBus(
             bus,
             (slot, pin) -> wire,
@@ -82,6 +89,32 @@ public final class FakeDriver {
     function.writeConfig(0x20, 4, (int) MODERN_AT);
     function.writeConfig(4, 2, 7);
     findCapabilities();
+  }
+
+  /** Saves the device, makes it again as {@code other}, and goes on with that. */
+  public void saveAndRestore(VirtioDevice other) {
+    Map<String, Snapshottable<?>> saved = new LinkedHashMap<>();
+    function.pause();
+    function.addParts("pci", saved);
+    StateWriter writer = new StateWriter();
+    saved.forEach(writer::section);
+    VirtioPci next = new VirtioPci(other, memory.ram, Trace.NONE);
+    pci.detach(3);
+    pci.attach(3, 0, next);
+    next.pause();
+    try {
+      StateReader reader = new StateReader(writer.finish());
+      Map<String, Snapshottable<?>> restored = new LinkedHashMap<>();
+      next.addParts("pci", restored);
+      for (Map.Entry<String, Snapshottable<?>> part : restored.entrySet()) {
+        reader.restore(part.getKey(), part.getValue());
+      }
+    } catch (StateException e) {
+      throw new AssertionError(e);
+    }
+    function.core().reset();
+    function = next;
+    next.resume();
   }
 
   /** The PCI function. */
