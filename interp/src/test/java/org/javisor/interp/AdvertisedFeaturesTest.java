@@ -99,6 +99,7 @@ class AdvertisedFeaturesTest {
     protection(CpuFeature.UMIP, cr4(11));
     undefined(CpuFeature.RDPID, "f30fc7f8");
     always(CpuFeature.FSRM, "b901000000 f3a4");
+    undefined(CpuFeature.SERIALIZE, "0f01e8");
     undefined(CpuFeature.XSAVEOPT, cr4(18) + "0fae37");
     undefined(CpuFeature.XSAVEC, cr4(18) + "0fc727");
     protection(CpuFeature.XGETBV1, cr4(18) + "b901000000 0f01d0");
