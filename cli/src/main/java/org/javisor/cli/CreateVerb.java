@@ -71,9 +71,8 @@ final class CreateVerb extends Verb {
     words.addAll(settings);
     check(path, settings, here);
     Path folder = XenClient.folder(System.getenv());
-    try (XenClient client = XenProcess.connectOrStart(folder, host);
-        XenTerminal terminal = new XenTerminal()) {
-      return client.run(words, terminal);
+    try (XenClient client = XenProcess.connectOrStart(folder, host)) {
+      return XenProcess.run(client, words);
     }
   }
 

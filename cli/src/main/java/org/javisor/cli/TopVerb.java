@@ -29,9 +29,8 @@ final class TopVerb extends Verb {
     if (System.console() != null && System.console().isTerminal()) {
       words.add("--clear");
     }
-    try (XenClient client = XenProcess.connect(XenClient.folder(System.getenv()));
-        XenTerminal terminal = new XenTerminal()) {
-      return client.run(words, terminal);
+    try (XenClient client = XenProcess.connect(XenClient.folder(System.getenv()))) {
+      return XenProcess.run(client, words);
     }
   }
 

@@ -39,7 +39,7 @@ final class Training {
 
   private static int execute(String... line) {
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
-    CommandLine commandLine = Javisor.commandLine().setOut(nowhere).setErr(nowhere);
+    CommandLine commandLine = Javisor.commandLine(line).setOut(nowhere).setErr(nowhere);
     commandLine.getSubcommands().values().forEach(v -> v.setOut(nowhere).setErr(nowhere));
     return commandLine.execute(line);
   }

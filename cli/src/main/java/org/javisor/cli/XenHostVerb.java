@@ -50,6 +50,13 @@ final class XenHostVerb extends Verb {
               bug.printStackTrace(spec().commandLine().getErr());
               spec().commandLine().getErr().flush();
             })) {
+      machine
+          .host()
+          .onCrash(
+              report -> {
+                spec().commandLine().getErr().println("javisor: " + report);
+                spec().commandLine().getErr().flush();
+              });
       machine.await();
     }
     return ExitCode.OK.code();

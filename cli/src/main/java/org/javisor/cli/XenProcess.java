@@ -17,6 +17,19 @@ final class XenProcess {
 
   private XenProcess() {}
 
+  /** Has the host carry out a command. */
+  static int run(XenClient client, List<String> words) throws UserError {
+    try (XenTerminal terminal = new XenTerminal()) {
+      return client.run(words, terminal);
+    } catch (IOException e) {
+      throw new UserError(
+          ExitCode.HOST_REFUSED,
+          "the Xen host has gone (" + e.getMessage() + "): " + LOG + " in "
+              + XenClient.folder(System.getenv()) + " may say why",
+          e);
+    }
+  }
+
   /** Connects to the host that runs. */
   static XenClient connect(Path folder) throws UserError {
     return XenClient.connect(folder)

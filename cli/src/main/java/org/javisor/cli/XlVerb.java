@@ -34,9 +34,8 @@ final class XlVerb extends Verb {
     if (command.getFirst().equals("create")) {
       throw new UserError(ExitCode.USAGE, "javisor create FILE starts domains, and their host");
     }
-    try (XenClient client = XenProcess.connect(XenClient.folder(System.getenv()));
-        XenTerminal terminal = new XenTerminal()) {
-      return client.run(command, terminal);
+    try (XenClient client = XenProcess.connect(XenClient.folder(System.getenv()))) {
+      return XenProcess.run(client, command);
     }
   }
 }

@@ -24,11 +24,14 @@ final class BlockBuilder {
     this.decoder = new Decoder(CpuModels.features(c.model));
   }
 
-  /** What a block's steps depend on besides the instructions: sizes of code and stack. */
+  /**
+   * What a block depends on besides the instructions: sizes of code and stack for its steps; and
+   * whether it is the user's, since a block that is known is not fetched again.
+   */
   static int mode(Cpu c) {
     int code = c.codeSize == 64 ? 2 : c.codeSize == 32 ? 1 : 0;
     int stack = c.stackSize == 8 ? 2 : c.stackSize == 4 ? 1 : 0;
-    return code | stack << 2;
+    return code | stack << 2 | (c.cpl == 3 ? 1 << 4 : 0);
   }
 
   Decoder decoder() {

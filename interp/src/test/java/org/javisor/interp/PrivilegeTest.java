@@ -14,11 +14,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 class PrivilegeTest {
   private static final int UD = 6;
   private static final int GP = 13;
+  private static final int PF = 14;
   private static final int RAX = 0;
   private static final int RDX = 2;
   private static final int RSP = 4;
 
   private static final long TSS = 0x9000;
+  private static final long HANDLER_OF_INT3 = 0x8030;
   private static final long IOPL_3 = 3 << 12;
   private static final long CONFORMING = 0x00af_9f00_0000_ffffL;
 
@@ -175,5 +177,33 @@ class PrivilegeTest {
     assertEquals(GP, b.vector);
     b.run(3, "0f 33"); // rdpmc, without CR4.PCE
     assertEquals(GP, b.vector);
+  }
+
+  /** Code that the kernel has executed just before is not the user's to execute, nor the reverse. */
+  @Test
+  void codeIsFetchedAnewByEachPrivilege() {
+    // call f; push 0x1b; push USER_DATA + 0x800; push 2; push 0x23; push f; iretq; f: ret
+    b.run(
+        0,
+        "e8 1b 00 00 00 6a 1b 68 00 08 21 00 6a 02 6a 23 68 20 00 01 00 48 cf"
+            + " 90 90 90 90 90 90 90 90 90 c3");
+    assertEquals(PF, b.vector);
+    assertEquals(0x20, b.rip);
+    assertEquals(0x15, b.errorCode);
+    assertEquals(Bench.KERNEL_CODE + 0x20, b.after.cr2);
+  }
+
+  @Test
+  void usersCodeIsNotTheKernelsUnderSmep() {
+    b.state.cr4 |= 1 << 20;
+    // The user calls its own function, and the handler of INT 3 that function, too.
+    b.memory.write8(Bench.USER_CODE + 0x100, 0xc3);
+    b.memory.write(
+        HANDLER_OF_INT3,
+        new byte[] {(byte) 0xb8, 0x00, 0x01, 0x20, 0x00, (byte) 0xff, (byte) 0xd0, (byte) 0xf4});
+    b.run(3, "b8 00 01 20 00 ff d0 cc");
+    assertEquals(PF, b.vector);
+    assertEquals(0x11, b.errorCode);
+    assertEquals(Bench.USER_CODE + 0x100, b.after.cr2);
   }
 }

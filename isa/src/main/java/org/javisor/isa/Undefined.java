@@ -56,7 +56,10 @@ public final class Undefined {
    */
   public static int flagsAfter(int before, Instruction in, long rcx) {
     boolean nothing =
-        isShift(in.form.op()) ? count(in, rcx) == 0 : (in.rep || in.repne) && rcx == 0;
+        switch (in.form.op()) {
+          case CMPS, SCAS -> (in.rep || in.repne) && rcx == 0;
+          default -> isShift(in.form.op()) && count(in, rcx) == 0;
+        };
     return nothing ? before : before & ~in.form.flagsWritten() | flags(in, rcx);
   }
 

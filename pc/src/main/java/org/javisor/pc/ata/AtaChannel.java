@@ -6,9 +6,9 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateException;
-import java.util.concurrent.locks.LockSupport;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.PortDevice;
 
@@ -74,6 +74,7 @@ final class AtaChannel {
   synchronized void attach(int number, AtaDevice drive) {
     drives[number] = drive;
     drive.channel = this;
+    drive.number = number;
     drive.reset();
   }
 
@@ -81,7 +82,7 @@ final class AtaChannel {
   synchronized void detach(int number) {
     AtaDevice drive = drives[number];
     drives[number] = null;
-    if (pioDrive == drive) {
+    if (leadsTo(number)) {
       pioDrive = null;
       pio = Pio.NONE;
     }
@@ -163,14 +164,18 @@ final class AtaChannel {
     }
   }
 
+  /** Whether the data port leads to the buffer of a drive. */
+  private boolean leadsTo(int number) {
+    return pio != Pio.NONE && pioDrive.number == number;
+  }
+
   synchronized State save() {
     List<Optional<AtaDevice.State>> saved = new ArrayList<>();
-    for (AtaDevice drive : drives) {
-      int moved =
-          pio == Pio.NONE || drive != pioDrive ? 0 : pio == Pio.OUT ? position : end;
-      saved.add(Optional.ofNullable(drive).map(d -> d.save(moved)));
+    for (int i = 0; i < drives.length; i++) {
+      int moved = !leadsTo(i) ? 0 : pio == Pio.OUT ? position : end;
+      saved.add(Optional.ofNullable(drives[i]).map(d -> d.save(moved)));
     }
-    int number = pio != Pio.NONE && pioDrive == drives[1] ? 1 : 0;
+    int number = leadsTo(1) ? 1 : 0;
     return new State(
         selected, control, interruptPending, pio, number, pio == Pio.NONE ? 0 : position,
         pio == Pio.NONE ? 0 : end, dma.save(), saved);
@@ -222,7 +227,7 @@ final class AtaChannel {
 
   /** The data port leads to this drive's buffer no more. */
   void stopPio(AtaDevice drive) {
-    if (pioDrive == drive) {
+    if (leadsTo(drive.number)) {
       pio = Pio.NONE;
     }
   }

@@ -32,6 +32,9 @@ abstract class AtaDevice {
   /** Bit of the device register: it holds an LBA. */
   static final int LBA = 0x40;
 
+  /** Its place on the cable: 0 or 1. */
+  int number;
+
   // Registers. Those of 16 bits keep the value written before in their high byte.
   int features;
   int count;

@@ -162,7 +162,8 @@ final class AtaDisk extends AtaDevice {
       StateCheck.range("sectors of a track", sectorsPerTrack, 1, 255);
       StateCheck.bits("the transfer mode", dmaMode, 0x67);
       StateCheck.range("the address", lba, 0, 1L << 48);
-      StateCheck.range("remaining sectors", remaining, 0, work == Work.TRIM ? TRIM_BLOCKS : 1 << 16);
+      StateCheck.range("remaining sectors", remaining, 0,
+          work == Work.TRIM ? TRIM_BLOCKS : 1 << 16);
       StateCheck.range("sectors in the buffer", part, 0, PART);
       StateCheck.range(
           "the place in them", partDone, 0,

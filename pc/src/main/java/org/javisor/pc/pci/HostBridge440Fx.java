@@ -1,6 +1,5 @@
 package org.javisor.pc.pci;
 
-
 /**
  * The host bridge of the Intel 440FX (82441FX data sheet): firmware knows it and finds here the
  * registers that turn RAM on and off under the addresses of ROMs.

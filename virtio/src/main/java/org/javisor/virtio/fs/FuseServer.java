@@ -12,11 +12,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Optional;
-import org.javisor.accelerator.state.StateException;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import org.javisor.accelerator.state.StateException;
 
 /**
  * Answers FUSE requests out of a folder of the host. Any number of {@link Worker}s may do so at the

@@ -2,8 +2,8 @@ package org.javisor.virtio.fake;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.state.Snapshottable;

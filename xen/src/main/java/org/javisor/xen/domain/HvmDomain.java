@@ -98,7 +98,8 @@ public final class HvmDomain extends TranslatedDomain {
 
   @Override
   void placeFirmware(DomainBoot boot, List<E820Entry> e820) throws BuildException {
-    byte[] image = boot.firmware().orElseThrow(() -> new AssertionError("neither kernel nor firmware"));
+    byte[] image =
+        boot.firmware().orElseThrow(() -> new AssertionError("neither kernel nor firmware"));
     if (!HvmFirmware.fits(image.length)) {
       throw new BuildException(
           BuildException.Reason.NOT_A_KERNEL,

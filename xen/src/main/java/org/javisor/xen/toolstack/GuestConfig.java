@@ -90,7 +90,8 @@ public record GuestConfig(
           "vfb", "on_watchdog", "localtime", "nomigrate", "seclabel", "device_model_version",
           // Of an HVM domain: what its board has anyway, or a screen, which there is none of.
           "acpi", "apic", "pae", "nx", "hpet", "hap", "viridian", "usb", "usbdevice", "vnc",
-          "vnclisten", "vncconsole", "sdl", "vga", "stdvga", "videoram", "nographic", "gfx_passthru",
+          "vnclisten", "vncconsole", "sdl", "vga", "stdvga", "videoram", "nographic",
+          "gfx_passthru",
           "shadow_memory", "timer_mode");
 
   /**

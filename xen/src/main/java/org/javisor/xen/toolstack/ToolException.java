@@ -19,7 +19,9 @@ public final class ToolException extends Exception {
     /** The host does not give what was asked for. */
     HOST_REFUSED,
     /** There is no such domain. */
-    NO_DOMAIN
+    NO_DOMAIN,
+    /** The domain whose console was shown crashed. */
+    CRASHED
   }
 
   private final Reason reason;

@@ -49,6 +49,7 @@ public final class XenHost implements AutoCloseable {
   private final List<Consumer<GuestDomain>> endListeners = new ArrayList<>();
   private Runnable whenEmpty = () -> {};
   private boolean closed;
+  private Consumer<String> crashes = report -> {};
 
   /**
    * Makes a host without domains.
@@ -111,6 +112,11 @@ public final class XenHost implements AutoCloseable {
   /** Has something run, once, when the last domain has gone. */
   public synchronized void whenEmpty(Runnable action) {
     whenEmpty = action;
+  }
+
+  /** Is given the report of each domain that crashes. */
+  public synchronized void onCrash(Consumer<String> listener) {
+    crashes = listener;
   }
 
   /** Is told of each domain that ends for good. */
@@ -213,6 +219,9 @@ public final class XenHost implements AutoCloseable {
         }
         store.shutDown();
         hypervisor().console().log("(XEN) d" + domain.id() + " shut down: " + reason);
+        if (reason == ShutdownReason.CRASH) {
+          crashes.accept(guest.name() + " crashed: " + domain.report().strip());
+        }
         Action action =
             switch (reason) {
               case POWEROFF -> guest.config().onPoweroff();

@@ -163,11 +163,8 @@ public final class XenServer implements AutoCloseable {
             }
           };
       host.onEnd(onEnd);
-      Thread reader =
-          Thread.ofPlatform()
-              .daemon()
-              .name("javisor-xl-input")
-              .start(() -> type(console));
+      // It ends with the connection; to interrupt it would close that before the last answer.
+      Thread.ofPlatform().daemon().name("javisor-xl-input").start(() -> type(console));
       whenAttached.run();
       try {
         left.await();
@@ -176,7 +173,6 @@ public final class XenServer implements AutoCloseable {
       }
       console.detach(viewer);
       host.forgetOnEnd(onEnd);
-      reader.interrupt();
     }
 
     /** Passes on what is typed, to whichever domain has the console now. */

@@ -52,6 +52,7 @@ final class XlCommands {
         case MEMORY -> 5;
         case HOST_REFUSED -> 9;
         case NO_DOMAIN -> 1;
+        case CRASHED -> 8;
       };
     }
   }
@@ -207,6 +208,10 @@ final class XlCommands {
     Runnable run = paused ? () -> {} : guest.domain()::unpause;
     if (console) {
       s.console(guest.consoles().primary(), run);
+      if (guest.domain().shutdownReason() == ShutdownReason.CRASH) {
+        throw new ToolException(
+            Reason.CRASHED, guest.name() + " crashed: " + guest.domain().report().strip());
+      }
     } else {
       run.run();
     }

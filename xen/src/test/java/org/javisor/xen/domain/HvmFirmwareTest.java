@@ -84,7 +84,8 @@ class HvmFirmwareTest {
       sum += b;
     }
     assertEquals(0, sum & 0xff);
-    assertEquals("XenHVMSeaBIOS", new String(info, 0, 13, java.nio.charset.StandardCharsets.US_ASCII));
+    assertEquals("XenHVMSeaBIOS",
+        new String(info, 0, 13, java.nio.charset.StandardCharsets.US_ASCII));
     assertEquals(0xfff_0000, memory.read32(memory.read32(0x1010)));
     assertEquals(1, memory.read32(0x1014));
     assertEquals(0x9_fc00, memory.read64(memory.read32(0x1018) + 8));

@@ -97,7 +97,8 @@ class GuestConfigTest {
 
   @ParameterizedTest
   @CsvSource({
-    "serial='/dev/ttyS0', serial", "bios='ovmf', bios", "boot='x', boot", "xen_platform_pci=2, xen_platform_pci"
+    "serial='/dev/ttyS0', serial", "bios='ovmf', bios", "boot='x', boot",
+    "xen_platform_pci=2, xen_platform_pci"
   })
   void wrongValuesOfAnHvmDomainAreNamed(String line, String key) {
     ConfigException e =
