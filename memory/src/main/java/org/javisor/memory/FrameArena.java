@@ -1,6 +1,5 @@
 package org.javisor.memory;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -77,9 +76,7 @@ public final class FrameArena {
   }
 
   private void keep(long address, long size, LongConsumer end) {
-    mappings.add(
-        MemorySegment.ofAddress(address)
-            .reinterpret(size, Arena.ofAuto(), gone -> end.accept(gone.address())));
+    mappings.add(HostMemory.whileHeld(address, size, end));
   }
 
   /** Host address of frame 0. */

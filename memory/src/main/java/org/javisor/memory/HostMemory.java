@@ -9,6 +9,7 @@ import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.util.function.LongConsumer;
 
 /**
  * Memory of the host by system call: anonymous mappings and shared memory objects (memfd).
@@ -232,5 +233,15 @@ public final class HostMemory {
     } catch (Throwable e) {
       throw new AssertionError(e);
     }
+  }
+
+  /**
+   * A view of mapped memory whose end is tied to it.
+   *
+   * @param end is called with the address once nobody holds the view any more
+   */
+  static MemorySegment whileHeld(long address, long size, LongConsumer end) {
+    return MemorySegment.ofAddress(address)
+        .reinterpret(size, Arena.ofAuto(), gone -> end.accept(gone.address()));
   }
 }
