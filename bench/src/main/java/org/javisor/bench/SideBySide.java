@@ -186,8 +186,8 @@ final class SideBySide {
     }
     command.addAll(
         List.of(
-            launcher.toString(), "run", "--accel", accelerator, "--memory", MEBIBYTES + "M",
-            "--no-reboot"));
+            launcher.toString(), "run", "--accel", accelerator, "--cpus", "1", "--memory",
+            MEBIBYTES + "M", "--no-reboot"));
     if (initrd == null) {
       command.addAll(List.of("--kernel", kernel.toString()));
     } else {
