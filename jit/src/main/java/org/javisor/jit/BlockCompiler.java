@@ -124,6 +124,11 @@ final class BlockCompiler {
     this.known = new KnownInstructions(decoder, bytes);
   }
 
+  /** Gives back its memory. */
+  void close() {
+    known.close();
+  }
+
   /**
    * Translates the block at an address.
    *

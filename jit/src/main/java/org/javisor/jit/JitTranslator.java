@@ -661,6 +661,7 @@ final class JitTranslator implements Translator {
   @Override
   public void close() {
     blockTrace.close();
+    compiler.close();
     counters.close();
     cache.close();
   }
