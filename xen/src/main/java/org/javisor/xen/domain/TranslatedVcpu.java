@@ -168,8 +168,8 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     }
   }
 
-  /** The state from which it goes on, whatever it waited for. Not while it runs. */
-  void start(CpuState state) {
+  @Override
+  public void start(CpuState state) {
     cpu.setState(state);
     waitsForStartup = false;
   }

@@ -1,6 +1,7 @@
 package org.javisor.xen.domain;
 
 import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.Hypervisor;
 
 /**
@@ -20,12 +21,12 @@ final class XenCpuModel implements CpuModel {
   private static final int TSC_NATIVE = 2;
 
   private final CpuModel base;
-  private final int domid;
+  private final Domain domain;
   private final int tscKilohertz;
 
-  XenCpuModel(CpuModel base, int domid, long tscHertz) {
+  XenCpuModel(CpuModel base, Domain domain, long tscHertz) {
     this.base = base;
-    this.domid = domid;
+    this.domain = domain;
     this.tscKilohertz = (int) (tscHertz / 1000);
   }
 
@@ -37,7 +38,7 @@ final class XenCpuModel implements CpuModel {
   @Override
   public int[] cpuid(int leaf, int subleaf) {
     if (leaf < BASE || leaf >= BASE + 0x1_0000) {
-      return base.cpuid(leaf, subleaf);
+      return domain.restrictCpuid(leaf, subleaf, base.cpuid(leaf, subleaf));
     }
     int[] r = new int[4];
     switch (leaf - BASE) {
@@ -62,7 +63,7 @@ final class XenCpuModel implements CpuModel {
       }
       case 4 -> {
         r[0] = DOMID_PRESENT | UPCALL_VECTOR;
-        r[2] = domid;
+        r[2] = domain.id();
       }
       default -> {}
     }

@@ -12,6 +12,21 @@ final class Call {
     }
   }
 
+  /** The call is not carried out, with the {@link Errno} that says why. */
+  static final class Refused extends Exception {
+    private static final long serialVersionUID = 1L;
+    private final long errno;
+
+    Refused(long errno) {
+      super("refused, errno " + errno, null, false, false);
+      this.errno = errno;
+    }
+
+    long errno() {
+      return errno;
+    }
+  }
+
   final VirtualCpu vcpu;
   final Domain domain;
   long[] arguments = new long[6];
@@ -50,7 +65,7 @@ final class Call {
     return memory().read(arguments[index], size);
   }
 
-  /** Whether a domain number means the caller. There is no privileged domain to mean others. */
+  /** Whether a domain number means the caller; {@link Privilege#target} finds others. */
   boolean isSelf(int domid) {
     return domid == Domain.SELF || domid == domain.id();
   }

@@ -1,9 +1,12 @@
 package org.javisor.xen.hypervisor;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicLongArray;
+import org.javisor.accelerator.CpuModel;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.xen.hypervisor.scheduler.SchedDomain;
@@ -16,11 +19,14 @@ public final class Domain {
   /** Higher numbers are no domains (public/xen.h). */
   static final int FIRST_RESERVED = 0x7ff0;
 
+  private static final int FEATURE_DOM0 = 1 << 11;
+
   private static final int PAGE = FrameArena.FRAME_SIZE;
 
   private final Hypervisor host;
   private final int id;
   private final DomainConfig config;
+  private final boolean privileged;
   private final GuestMemory memory;
   private final SharedInfo sharedInfo;
   private final EventChannels events;
@@ -36,21 +42,26 @@ public final class Domain {
 
   private final long createdNanos;
   private volatile byte[] memoryMap = {};
+  private volatile CpuPolicy cpuPolicy;
   private DomainPort port;
   private DomainListener listener = DomainListener.NONE;
 
   // Under the domain's lock.
+  private final Map<Long, Integer> foreignPages = new HashMap<>();
   private long pages;
   private long maxPages;
   private int pauses;
   private ShutdownReason shutdown;
   private boolean dying;
+  private boolean ends;
+  private volatile boolean gone;
   private String report = "";
 
-  Domain(Hypervisor host, int id, DomainConfig config) {
+  Domain(Hypervisor host, int id, DomainConfig config, boolean privileged) {
     this.host = host;
     this.id = id;
     this.config = config;
+    this.privileged = privileged;
     maxPages = config.maxPages();
     memory = new GuestMemory(host.arena());
     int frame = host.hypervisorFrame();
@@ -72,8 +83,18 @@ public final class Domain {
     return config;
   }
 
+  /** Whether it may act for the host and for other domains; see {@link Privilege}. */
+  public boolean isPrivileged() {
+    return privileged;
+  }
+
   public DomainKind kind() {
     return config.kind();
+  }
+
+  /** The first word of its features (public/features.h). */
+  int features() {
+    return config.kind().features() | (privileged ? FEATURE_DOM0 : 0);
   }
 
   public Hypervisor host() {
@@ -229,6 +250,10 @@ public final class Domain {
         return false;
       }
       memory.unmap(gpa, PAGE);
+      if (foreignPages.remove(gpa) != null) {
+        host.frames().unuseWhenSeen(frame, this);
+        return true;
+      }
       if (host.frames().owner(frame) == id) {
         pages--;
       } else {
@@ -244,6 +269,24 @@ public final class Domain {
   void mapForeign(long gpa, int frame, boolean writable) {
     removePage(gpa);
     memory.map(gpa, PAGE, frame, writable);
+  }
+
+  /** The same for a frame of which a use was counted, which ends when it is not mapped any more. */
+  void mapUsed(long gpa, int frame, boolean writable) {
+    removePage(gpa);
+    synchronized (this) {
+      memory.map(gpa, PAGE, frame, writable);
+      foreignPages.put(gpa, frame);
+    }
+  }
+
+  private synchronized void releaseForeignPages() {
+    foreignPages.forEach(
+        (gpa, frame) -> {
+          memory.unmap(gpa, PAGE);
+          host.frames().unuseWhenSeen(frame, this);
+        });
+    foreignPages.clear();
   }
 
   /** Moves a page of its own to another address; what was there goes. */
@@ -282,6 +325,21 @@ public final class Domain {
 
   public void setMemoryMap(byte[] entries) {
     memoryMap = entries.clone();
+  }
+
+  /** Takes away of CPUID's answer what the toolstack has taken away. */
+  public int[] restrictCpuid(int leaf, int subleaf, int[] registers) {
+    CpuPolicy policy = cpuPolicy;
+    return policy == null ? registers : policy.restrict(leaf, subleaf, registers);
+  }
+
+  /** What CPUID answers to it at most. */
+  CpuModel cpuPolicy() {
+    return cpuPolicy == null ? host.cpuModel() : cpuPolicy;
+  }
+
+  void setCpuPolicy(CpuPolicy policy) {
+    cpuPolicy = policy;
   }
 
   // ---- Life -------------------------------------------------------------------------------
@@ -341,6 +399,19 @@ public final class Domain {
     vcpus.forEach(VirtualCpu::pause);
     vcpus.forEach(VirtualCpu::kick);
     listener.shutDown(this, reason);
+    host.raiseGlobalVirq(EventChannels.VIRQ_DOM_EXC);
+  }
+
+  /** Lets a domain that has shut down go on where it was: one that was suspended and stays here. */
+  void resume() {
+    synchronized (this) {
+      if (shutdown == null || dying) {
+        return;
+      }
+      shutdown = null;
+      pauses--;
+    }
+    vcpus.forEach(VirtualCpu::unpause);
   }
 
   /** With its last vCPU a domain powers off. */
@@ -379,12 +450,26 @@ public final class Domain {
     }
     events.closeAll();
     foreignMaps.releaseAll();
+    releaseForeignPages();
     grants.destroy();
     host.frames().giveUpAll(this, memory);
     host.releaseHypervisorFrame(sharedInfo.frame(), this);
     synchronized (this) {
       pages = 0;
     }
+    gone = true;
+  }
+
+  /** Whether this is the first to want it ended. */
+  synchronized boolean beginEnd() {
+    boolean first = !ends;
+    ends = true;
+    return first;
+  }
+
+  /** Whether nothing is left of it. */
+  boolean isGone() {
+    return gone;
   }
 
   // ---- Figures ----------------------------------------------------------------------------

@@ -8,5 +8,5 @@ interface HypercallFamily {
    *
    * @return what the guest finds in RAX: a result, or a negative {@link Errno}
    */
-  long call(Call call) throws GuestArguments.BadPointer, Call.Continued;
+  long call(Call call) throws GuestArguments.BadPointer, Call.Continued, Call.Refused;
 }

@@ -19,6 +19,7 @@ public final class HypercallTable {
   private final HypercallFamily[] families = new HypercallFamily[NUMBERS];
 
   HypercallTable() {
+    add(7, "platform_op", Privilege.required(new PlatformCalls()));
     add(12, "memory_op", new MemoryCalls());
     add(13, "multicall", new MulticallCalls(this));
     add(15, "set_timer_op", new TimerCalls());
@@ -30,7 +31,11 @@ public final class HypercallTable {
     add(32, "event_channel_op", new EventChannelCalls());
     add(33, "physdev_op", new PhysdevCalls());
     add(34, "hvm_op", new HvmCalls());
+    add(35, "sysctl", Privilege.required(new SysctlCalls()));
+    add(36, "domctl", Privilege.required(new DomctlCalls()));
+    add(48, "mca", Privilege.required(new McaCalls()));
     NAMES[21] = "vm_assist";
+    NAMES[27] = "xsm_op";
     NAMES[40] = "xenpmu_op";
   }
 
@@ -88,6 +93,8 @@ public final class HypercallTable {
       return families[(int) number].call(call);
     } catch (GuestArguments.BadPointer e) {
       return Errno.EFAULT;
+    } catch (Call.Refused e) {
+      return e.errno();
     }
   }
 }

@@ -1,5 +1,6 @@
 package org.javisor.xen.hypervisor;
 
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
 
@@ -18,6 +19,9 @@ public interface VcpuPort {
 
   /** Has the guest interrupted with this vector of its local APIC for events; 0 for no more. */
   void setUpcallVector(int vector);
+
+  /** The state from which it goes on, whatever it waited for. Not while it runs. */
+  void start(CpuState state);
 
   /** Makes a non-maskable interrupt pending. */
   void nmi();

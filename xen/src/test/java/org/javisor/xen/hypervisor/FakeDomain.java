@@ -3,6 +3,7 @@ package org.javisor.xen.hypervisor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
@@ -104,6 +105,11 @@ public final class FakeDomain {
     @Override
     public void setUpcallVector(int newVector) {
       vector = newVector;
+    }
+
+    @Override
+    public void start(CpuState state) {
+      cpu.setState(state);
     }
 
     @Override

@@ -1,0 +1,15 @@
+package org.javisor.xen.hypervisor;
+
+import org.javisor.accelerator.CpuModel;
+
+/** What the hypervisor asks of the code that knows kinds of domains, when domain 0 creates one. */
+public interface DomainMaker {
+  /** The CPU that domains see. */
+  CpuModel cpuModel();
+
+  /** Whether it can equip domains of a kind. */
+  boolean makes(DomainKind kind);
+
+  /** Connects a new domain and its vCPUs with what its kind has; nothing of it runs yet. */
+  void equip(Domain domain);
+}
