@@ -217,7 +217,7 @@ final class XenVerb extends Verb {
 
   private static DefaultGuest.GuestFiles defaultDom0(Messages messages) throws UserError {
     try {
-      return DefaultGuest.withKernel("linux-image-amd64", messages::message).obtain();
+      return DefaultGuest.dom0(messages::message).obtain();
     } catch (PackageException e) {
       throw new UserError(ExitCode.NO_GUEST, e.getMessage(), e);
     } catch (IOException e) {
