@@ -15,6 +15,7 @@ import org.javisor.machine.Dom0Machine;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
 import org.javisor.machine.NetConfig;
+import org.javisor.machine.ShareConfig;
 import org.javisor.machine.console.DetachableTerminal;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
@@ -28,6 +29,9 @@ final class XenVerb extends Verb {
   private static final long WORKING_MEMORY = 256L << 20;
 
   private static final String PVH = "pvh";
+
+  /** By this domain 0 finds the files of the default guest, for a first domain. */
+  private static final String GUEST_TAG = "guest";
 
   private final OptionSpec dom0 =
       option("--dom0", "KIND", String.class, "What domain 0 is: pvh. Default: ${DEFAULT-VALUE}")
@@ -148,11 +152,13 @@ final class XenVerb extends Verb {
     Path image = kernel.getValue();
     Path ramDisk = initrd.getValue();
     Optional<Path> unpacked = Optional.empty();
+    List<ShareConfig> shares = new ArrayList<>();
     if (ramDisk != null) {
       RunVerb.readable("--initrd", ramDisk);
     }
     if (image == null) {
-      DefaultGuest.GuestFiles files = defaultDom0(messages);
+      DefaultGuest.GuestFiles files = obtain(DefaultGuest.dom0(messages::message));
+      shares.add(new ShareConfig(obtain(new DefaultGuest(messages::message)).kernel().getParent(), GUEST_TAG, false));
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
       ramDisk = ramDisk == null ? files.initrd() : ramDisk;
@@ -176,7 +182,7 @@ final class XenVerb extends Verb {
             OptionalInt.empty(),
             disks(),
             nets(),
-            List.of());
+            shares);
     return new Dom0Machine.Config(machine, all, physical);
   }
 
@@ -215,9 +221,9 @@ final class XenVerb extends Verb {
     return texts == null ? List.of() : List.of(texts);
   }
 
-  private static DefaultGuest.GuestFiles defaultDom0(Messages messages) throws UserError {
+  private static DefaultGuest.GuestFiles obtain(DefaultGuest guest) throws UserError {
     try {
-      return DefaultGuest.dom0(messages::message).obtain();
+      return guest.obtain();
     } catch (PackageException e) {
       throw new UserError(ExitCode.NO_GUEST, e.getMessage(), e);
     } catch (IOException e) {

@@ -39,7 +39,8 @@ final class Dom0Tools {
               + "|.*/(oxenstored|xen-kdd|test-[^/]*|readnotes|xenalyze|pygrub|gdbsx)"
               + "|etc/(default|init\\.d|skel)/.*|etc/bash\\.bashrc|var/.*");
 
-  private static final List<String> RESOURCES = List.of("etc/inittab", "etc/rc.dom0");
+  private static final List<String> RESOURCES = 
+      List.of("etc/inittab", "etc/rc.dom0", "root/demo.cfg");
 
   private static final int MOST_BYTES = 32 << 20;
 
@@ -143,7 +144,7 @@ final class Dom0Tools {
           }
         });
     for (String name : RESOURCES) {
-      image.file(name, 0755, InitramfsBuilder.resource("dom0/" + name));
+      image.file(name, name.endsWith(".dom0") ? 0755 : 0644, InitramfsBuilder.resource("dom0/" + name));
     }
   }
 }
