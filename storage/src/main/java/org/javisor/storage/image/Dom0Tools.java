@@ -27,6 +27,11 @@ final class Dom0Tools {
   /** The tools' scripts want this shell. */
   private static final List<String> ROOTS = List.of(UTILS, "bash");
 
+  /** A package of which one file is needed, and nothing that the others depend on. */
+  private static final String UTILITIES = "util-linux";
+
+  private static final String LOCK = "usr/bin/flock";
+
   /** Of what they depend on; the rest is for systems with an init of their own. */
   private static final Pattern NEEDED = Pattern.compile("lib.*|zlib1g|xen-utils-common|xenstore-utils");
 
@@ -56,7 +61,7 @@ final class Dom0Tools {
   /** Everything but the packages that decides what is added. */
   static List<byte[]> recipe() {
     List<byte[]> parts = new ArrayList<>();
-    parts.add(("dom0 1 " + ROOTS + NEEDED + LEFT_OUT).getBytes(
+    parts.add(("dom0 2 " + ROOTS + NEEDED + LEFT_OUT).getBytes(
         StandardCharsets.US_ASCII));
     parts.add(InitramfsBuilder.resource("dom0/modules.list"));
     for (String name : RESOURCES) {
@@ -68,7 +73,8 @@ final class Dom0Tools {
   /** All packages that are needed. */
   static List<AptPackage> packages(AptFetcher apt) throws IOException {
     Map<String, AptPackage> found = new LinkedHashMap<>();
-    List<String> wanted = ROOTS;
+    List<String> wanted = new ArrayList<>(ROOTS);
+    wanted.add(UTILITIES);
     while (!wanted.isEmpty() && found.size() < MOST_PACKAGES) {
       List<AptPackage> offered = apt.find(wanted);
       offered.forEach(each -> found.put(each.name(), each));
@@ -82,6 +88,7 @@ final class Dom0Tools {
       }
       wanted =
           offered.stream()
+              .filter(each -> !each.name().equals(UTILITIES))
               .flatMap(each -> each.dependencies(NEEDED).stream())
               .filter(name -> !found.containsKey(name))
               .distinct()
@@ -94,7 +101,11 @@ final class Dom0Tools {
   void take(PackageArchive archive) throws IOException {
     archive.visit(
         (entry, contents) -> {
-          if (!LEFT_OUT.matcher(entry.path()).matches()) {
+          boolean wanted =
+              archive.name().equals(UTILITIES)
+                  ? entry.path().equals(LOCK)
+                  : !LEFT_OUT.matcher(entry.path()).matches();
+          if (wanted) {
             take(entry, contents);
           }
           return true;

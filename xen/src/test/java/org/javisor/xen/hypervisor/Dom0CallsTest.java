@@ -273,7 +273,9 @@ class Dom0CallsTest {
     assertEquals(0, domctl(2, id));
     assertNotEquals(FrameTable.FREE, host.frames().owner(frame));
     assertEquals(42, dom0.memory().read32(0x400_0000));
+    long free = host.freePages();
     removeForeign();
+    assertEquals(free + 1, host.freePages());
     assertEquals(FrameTable.FREE, host.frames().owner(frame));
   }
 
