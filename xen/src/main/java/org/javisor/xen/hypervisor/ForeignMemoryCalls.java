@@ -86,6 +86,24 @@ final class ForeignMemoryCalls {
     return 0;
   }
 
+  /**
+   * {@code struct xen_pod_target}: target; pages, cached pages, entries; domain. All memory is
+   * populated from the start, so a target is for the guest's balloon alone.
+   */
+  static long populatedOnDemand(Call call) throws GuestArguments.BadPointer, Call.Refused {
+    Structure s = call.structure(1, 40);
+    Privilege.require(call);
+    Domain target = Privilege.target(call, s.u16(32));
+    if (!target.kind().isTranslated()) {
+      return Errno.EINVAL;
+    }
+    s.put64(8, target.pages());
+    s.put64(16, 0);
+    s.put64(24, 0);
+    call.memory().write(call.argument(1), s);
+    return 0;
+  }
+
   /** {@code struct xen_foreign_memory_map}: domain, how many ranges, where they are listed. */
   static long setMemoryMap(Call call) throws GuestArguments.BadPointer, Call.Refused {
     Structure s = call.structure(1, 24);

@@ -42,6 +42,7 @@ final class MemoryCalls implements HypercallFamily {
       case 14 -> maximumGpfn(call);
       case 13 -> ForeignMemoryCalls.setMemoryMap(call);
       case 15 -> removeFromPhysmap(call);
+      case 16, 17 -> ForeignMemoryCalls.populatedOnDemand(call);
       case 23 -> addToPhysmapBatch(call);
       case 28 -> ForeignMemoryCalls.acquireResource(call);
       default -> Errno.ENOSYS;

@@ -42,6 +42,7 @@ final class SysctlCalls implements HypercallFamily {
           case 17 -> numa(call, s);
           case 18 -> pool(call, s);
           case 19 -> scheduler(s);
+          case 22 -> pciTopology(call, s);
           case 25 -> levelling(s);
           case 26 -> featureSet(call, s);
           case 29 -> cpuPolicy(call, s);
@@ -186,6 +187,14 @@ final class SysctlCalls implements HypercallFamily {
       call.memory().write(s.u64(U + 16), distance);
     }
     s.put32(U, 1);
+    return 0;
+  }
+
+  /** {@code struct xen_sysctl_pcitopoinfo}: how many functions, which, their nodes: the one. */
+  private static long pciTopology(Call call, Structure s) throws GuestArguments.BadPointer {
+    int count = (int) Math.min(64, s.u32(U));
+    call.memory().write(s.u64(U + 16), new Structure(4 * count));
+    s.put32(U, count);
     return 0;
   }
 
