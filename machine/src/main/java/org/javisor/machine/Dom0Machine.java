@@ -15,6 +15,8 @@ import org.javisor.interp.CpuModels;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.memory.HostMemory;
 import org.javisor.pc.PcPlatform;
+import org.javisor.xen.control.ControlInterface;
+import org.javisor.xen.control.DomainMaker;
 import org.javisor.xen.domain.BuildException;
 import org.javisor.xen.domain.Dom0Domain;
 import org.javisor.xen.domain.DomainBoot;
@@ -23,7 +25,6 @@ import org.javisor.xen.domain.Machinery;
 import org.javisor.xen.domain.PvhDomain;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainKind;
-import org.javisor.xen.hypervisor.DomainMaker;
 import org.javisor.xen.hypervisor.Hypervisor;
 import org.javisor.xen.hypervisor.ShutdownReason;
 
@@ -101,7 +102,7 @@ public final class Dom0Machine implements AutoCloseable {
             accelerator,
             vcpus -> CpuModels.of(dom0.cpuModel(), vcpus),
             Trace.NONE);
-    hypervisor.setDomainMaker(new Maker(machinery));
+    ControlInterface.install(hypervisor, new Maker(machinery));
     hypervisor.terminal().show(output);
     DomainBoot boot =
         new DomainBoot(

@@ -47,7 +47,7 @@ public final class ConsoleLog {
   }
 
   /** How many characters there were that are not there any more. */
-  synchronized long dropped() {
+  public synchronized long dropped() {
     return dropped;
   }
 

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicLongArray;
-import org.javisor.accelerator.CpuModel;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.xen.hypervisor.scheduler.SchedDomain;
@@ -42,7 +41,7 @@ public final class Domain {
 
   private final long createdNanos;
   private volatile byte[] memoryMap = {};
-  private volatile CpuPolicy cpuPolicy;
+  private volatile CpuidFilter cpuidFilter = CpuidFilter.NONE;
   private DomainPort port;
   private DomainListener listener = DomainListener.NONE;
 
@@ -329,17 +328,15 @@ public final class Domain {
 
   /** Takes away of CPUID's answer what the toolstack has taken away. */
   public int[] restrictCpuid(int leaf, int subleaf, int[] registers) {
-    CpuPolicy policy = cpuPolicy;
-    return policy == null ? registers : policy.restrict(leaf, subleaf, registers);
+    return cpuidFilter.restrict(leaf, subleaf, registers);
   }
 
-  /** What CPUID answers to it at most. */
-  CpuModel cpuPolicy() {
-    return cpuPolicy == null ? host.cpuModel() : cpuPolicy;
+  public CpuidFilter cpuidFilter() {
+    return cpuidFilter;
   }
 
-  void setCpuPolicy(CpuPolicy policy) {
-    cpuPolicy = policy;
+  public void setCpuidFilter(CpuidFilter filter) {
+    cpuidFilter = filter;
   }
 
   // ---- Life -------------------------------------------------------------------------------
@@ -403,7 +400,7 @@ public final class Domain {
   }
 
   /** Lets a domain that has shut down go on where it was: one that was suspended and stays here. */
-  void resume() {
+  public void resume() {
     synchronized (this) {
       if (shutdown == null || dying) {
         return;

@@ -2,7 +2,7 @@ package org.javisor.xen.hypervisor;
 
 /** The operations behind one hypercall number: one method each. */
 @FunctionalInterface
-interface HypercallFamily {
+public interface HypercallFamily {
   /**
    * Carries out a call.
    *

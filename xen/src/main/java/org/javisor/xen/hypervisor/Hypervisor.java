@@ -10,7 +10,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BiConsumer;
-import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.memory.FrameArena;
@@ -44,8 +43,6 @@ public final class Hypervisor implements AutoCloseable {
   private final Map<Integer, Domain> domains = new TreeMap<>();
 
   private int nextId = 1;
-
-  private Optional<DomainMaker> maker = Optional.empty();
 
   /** Does what must not happen on a vCPU's thread. */
   private final ExecutorService undertaker =
@@ -106,6 +103,11 @@ public final class Hypervisor implements AutoCloseable {
     return scheduler.pcpus();
   }
 
+  /** Nanoseconds that a physical CPU had nothing to do. */
+  public long idleNanos(int pcpu) {
+    return scheduler.idle(pcpu);
+  }
+
   TimeScale timeScale() {
     return timeScale;
   }
@@ -144,7 +146,7 @@ public final class Hypervisor implements AutoCloseable {
   }
 
   /** The privileged domain knows better what time it was; all domains are told. */
-  void setWallClockOrigin(long nanosSinceEpoch) {
+  public void setWallClockOrigin(long nanosSinceEpoch) {
     wallClockShift.addAndGet(nanosSinceEpoch - wallClockOrigin());
     domains().forEach(d -> d.sharedInfo().setWallClock(nanosSinceEpoch));
   }
@@ -190,8 +192,22 @@ public final class Hypervisor implements AutoCloseable {
 
   /** Creates a domain, paused and without memory. */
   public Domain createDomain(DomainConfig config) {
+    return createDomain(0, config).orElseThrow();
+  }
+
+  /**
+   * Creates a domain in the same way.
+   *
+   * @param number what it is to have, or no domain's number for any
+   * @return nothing if that number is taken
+   */
+  public Optional<Domain> createDomain(int number, DomainConfig config) {
     synchronized (domains) {
-      int id = nextId;
+      boolean asked = number > 0 && number < Domain.FIRST_RESERVED;
+      if (asked && domains.containsKey(number)) {
+        return Optional.empty();
+      }
+      int id = asked ? number : nextId;
       while (domains.containsKey(id)) {
         id = id + 1 < Domain.FIRST_RESERVED ? id + 1 : 1;
       }
@@ -199,50 +215,7 @@ public final class Hypervisor implements AutoCloseable {
       Domain domain = new Domain(this, id, config, false);
       domain.createdPaused();
       domains.put(id, domain);
-      return domain;
-    }
-  }
-
-  /** Says who equips the domains that domain 0 creates; without that it can create none. */
-  public void setDomainMaker(DomainMaker domainMaker) {
-    maker = Optional.of(domainMaker);
-  }
-
-  boolean canMake(DomainKind kind) {
-    return maker.filter(m -> m.makes(kind)).isPresent();
-  }
-
-  /** The CPU that domains see. */
-  CpuModel cpuModel() {
-    return maker.orElseThrow(() -> new IllegalStateException("nobody makes domains")).cpuModel();
-  }
-
-  /**
-   * Creates a domain for domain 0, with all that its kind has; paused and without memory.
-   *
-   * @param number what it is to have, or no domain's number for any
-   * @return null if that number is taken
-   */
-  Domain makeDomain(int number, DomainConfig config) {
-    Domain domain;
-    synchronized (domains) {
-      if (number > 0 && number < Domain.FIRST_RESERVED) {
-        if (domains.containsKey(number)) {
-          return null;
-        }
-        nextId = number;
-      }
-      domain = createDomain(config);
-    }
-    boolean made = false;
-    try {
-      maker.orElseThrow().equip(domain);
-      made = true;
-      return domain;
-    } finally {
-      if (!made) {
-        endInBackground(domain);
-      }
+      return Optional.of(domain);
     }
   }
 
@@ -251,7 +224,7 @@ public final class Hypervisor implements AutoCloseable {
    *
    * @return whether all of it is gone by now
    */
-  boolean endInBackground(Domain domain) {
+  public boolean endInBackground(Domain domain) {
     if (domain.beginEnd()) {
       undertaker.execute(
           () -> {

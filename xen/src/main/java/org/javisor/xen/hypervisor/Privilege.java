@@ -3,21 +3,21 @@ package org.javisor.xen.hypervisor;
 import java.util.Optional;
 
 /** Who may act for the host and for others: the one place where a domain's privilege counts. */
-final class Privilege {
+public final class Privilege {
   private Privilege() {}
 
   /** Whether the caller has it. */
-  static boolean has(Call call) {
+  public static boolean has(Call call) {
     return call.domain.isPrivileged();
   }
 
   /** A family that only the privileged domain may call. */
-  static HypercallFamily required(HypercallFamily family) {
+  public static HypercallFamily required(HypercallFamily family) {
     return call -> has(call) ? family.call(call) : Errno.EPERM;
   }
 
   /** Refuses an operation to all but the privileged domain. */
-  static void require(Call call) throws Call.Refused {
+  public static void require(Call call) throws Call.Refused {
     if (!has(call)) {
       throw new Call.Refused(Errno.EPERM);
     }
@@ -27,13 +27,13 @@ final class Privilege {
    * The domain that a number means, if the caller may act for it: itself, or any for the privileged
    * domain. Others are not told which numbers exist.
    */
-  static Domain target(Call call, int domid) throws Call.Refused {
+  public static Domain target(Call call, int domid) throws Call.Refused {
     return find(call, domid)
         .orElseThrow(() -> new Call.Refused(has(call) ? Errno.ESRCH : Errno.EPERM));
   }
 
   /** The same, or nothing if there is none or the caller may not act for it. */
-  static Optional<Domain> find(Call call, int domid) {
+  public static Optional<Domain> find(Call call, int domid) {
     if (call.isSelf(domid)) {
       return Optional.of(call.domain);
     }
@@ -41,7 +41,7 @@ final class Privilege {
   }
 
   /** The same for what nobody may do to itself. */
-  static Domain other(Call call, int domid) throws Call.Refused {
+  public static Domain other(Call call, int domid) throws Call.Refused {
     Domain domain = target(call, domid);
     if (domain == call.domain) {
       throw new Call.Refused(Errno.EINVAL);

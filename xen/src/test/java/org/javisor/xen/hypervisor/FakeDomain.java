@@ -10,6 +10,8 @@ import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.GuestMemory;
+import org.javisor.xen.control.ControlInterface;
+import org.javisor.xen.control.DomainMaker;
 
 /** A domain whose kernel is the test: it makes hypercalls and looks at its memory. */
 public final class FakeDomain {
@@ -49,7 +51,8 @@ public final class FakeDomain {
 
   /** Domain 0, of 4 MiB, on a host where it can create others. */
   public static FakeDomain initial(Hypervisor host) {
-    host.setDomainMaker(
+    ControlInterface.install(
+        host,
         new DomainMaker() {
           @Override
           public CpuModel cpuModel() {

@@ -1,4 +1,10 @@
-package org.javisor.xen.hypervisor;
+package org.javisor.xen.control;
+
+import org.javisor.xen.hypervisor.Call;
+import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.GuestArguments;
+import org.javisor.xen.hypervisor.HypercallFamily;
+import org.javisor.xen.hypervisor.Structure;
 
 /**
  * {@code mca} (public/arch-x86/xen-mca.h): machine checks, which the hypervisor's physical CPUs do

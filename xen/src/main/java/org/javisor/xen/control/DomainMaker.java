@@ -1,6 +1,8 @@
-package org.javisor.xen.hypervisor;
+package org.javisor.xen.control;
 
 import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainKind;
 
 /** What the hypervisor asks of the code that knows kinds of domains, when domain 0 creates one. */
 public interface DomainMaker {

@@ -1,7 +1,12 @@
-package org.javisor.xen.hypervisor;
+package org.javisor.xen.control;
 
 import java.io.ByteArrayOutputStream;
+import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
+import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.Structure;
+import org.javisor.xen.hypervisor.VirtualCpu;
 
 /**
  * The state of a translated domain's CPUs as toolstacks read and write it (public/hvm/save.h,
@@ -41,14 +46,14 @@ final class HvmContext {
   private HvmContext() {}
 
   /** All records of a domain, which stands meanwhile. */
-  static byte[] save(Domain domain) {
+  static byte[] save(Domain domain, CpuModel model) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     domain.pause();
     try {
       Structure header = new Structure(HEADER_SIZE);
       header.put32(0, MAGIC);
       header.put32(4, VERSION);
-      header.put32(16, domain.host().cpuModel().cpuid(1, 0)[0]);
+      header.put32(16, model.cpuid(1, 0)[0]);
       header.put32(20, (int) (domain.host().tscHertz() / 1000));
       append(out, HEADER, 0, header);
       for (VirtualCpu vcpu : domain.vcpus()) {
@@ -104,11 +109,11 @@ final class HvmContext {
           case HEADER -> known = length >= 8 && s.i32(body) == MAGIC && s.u32(body + 4) <= VERSION;
           case CPU, MTRR -> {
             if (!known
-                || instance >= domain.vcpuCount()
+                || instance >= domain.vcpus().size()
                 || length != (type == CPU ? CPU_SIZE : MTRR_SIZE)) {
               return Errno.EINVAL;
             }
-            load(domain.vcpu(instance), type, s, body);
+            load(domain.vcpus().get(instance), type, s, body);
           }
           default -> {
             return Errno.EOPNOTSUPP;

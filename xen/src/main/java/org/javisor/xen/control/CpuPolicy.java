@@ -1,17 +1,22 @@
-package org.javisor.xen.hypervisor;
+package org.javisor.xen.control;
 
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.Call;
+import org.javisor.xen.hypervisor.CpuidFilter;
+import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.GuestArguments;
+import org.javisor.xen.hypervisor.Structure;
 
 /**
  * What a domain's CPUID answers at most, as toolstacks read and write it (public/arch-x86/xen.h,
  * {@code xen_cpuid_leaf_t}): features that a toolstack has taken away are not seen. What is no
  * feature stays the accelerator's affair.
  */
-public final class CpuPolicy implements CpuModel {
+final class CpuPolicy implements CpuModel, CpuidFilter {
   /** Stands for a leaf without subleaves. */
   private static final int NO_SUBLEAF = -1;
 
@@ -78,7 +83,8 @@ public final class CpuPolicy implements CpuModel {
     return restrict(leaf, subleaf, base.cpuid(leaf, subleaf));
   }
 
-  int[] restrict(int leaf, int subleaf, int[] registers) {
+  @Override
+  public int[] restrict(int leaf, int subleaf, int[] registers) {
     int[] r = registers.clone();
     int features = features(leaf, subleaf);
     int[] most = allowed.get((long) leaf << 32 | (leaf == 7 || leaf == 0xd ? subleaf : -1L >>> 32));

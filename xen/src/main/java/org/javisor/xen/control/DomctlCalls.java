@@ -1,10 +1,24 @@
-package org.javisor.xen.hypervisor;
+package org.javisor.xen.control;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import org.javisor.accelerator.CpuModel;
 import org.javisor.memory.FrameArena;
+import org.javisor.xen.hypervisor.Call;
+import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainConfig;
+import org.javisor.xen.hypervisor.DomainKind;
+import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.GuestArguments;
+import org.javisor.xen.hypervisor.HypercallFamily;
+import org.javisor.xen.hypervisor.Hypervisor;
+import org.javisor.xen.hypervisor.Privilege;
+import org.javisor.xen.hypervisor.ShutdownReason;
+import org.javisor.xen.hypervisor.Structure;
+import org.javisor.xen.hypervisor.VirtualCpu;
 
 /** {@code domctl} (public/domctl.h): how the privileged domain makes, watches and ends domains. */
 final class DomctlCalls implements HypercallFamily {
@@ -44,6 +58,12 @@ final class DomctlCalls implements HypercallFamily {
   /** What is being ended, by the vCPU whose call waits for that. */
   private final Map<VirtualCpu, Domain> ending = new ConcurrentHashMap<>();
 
+  private final DomainMaker maker;
+
+  DomctlCalls(DomainMaker maker) {
+    this.maker = maker;
+  }
+
   @Override
   public long call(Call call)
       throws GuestArguments.BadPointer, Call.Continued, Call.Refused {
@@ -66,7 +86,7 @@ final class DomctlCalls implements HypercallFamily {
     return result;
   }
 
-  private static long with(Call call, Domain domain, int operation, Structure s)
+  private long with(Call call, Domain domain, int operation, Structure s)
       throws GuestArguments.BadPointer, Call.Refused {
     return switch (operation) {
       case 3 -> pause(call, domain);
@@ -100,7 +120,7 @@ final class DomctlCalls implements HypercallFamily {
    * {@code struct xen_domctl_createdomain}: handle, flags, vCPUs, limits, what is emulated. A number
    * that is given is taken if it is free.
    */
-  private static long create(Call call, Structure s) {
+  private long create(Call call, Structure s) {
     Hypervisor host = call.host();
     long vcpus = s.u32(U + 28);
     int grants = s.i32(U + 36);
@@ -110,7 +130,7 @@ final class DomctlCalls implements HypercallFamily {
         || vcpus > DomainConfig.MAX_VCPUS
         || (s.u32(U + 20) & ~(CREATE_HVM | CREATE_HAP)) != 0
         || s.u32(U + 52) != 0
-        || !host.canMake(kind)
+        || !maker.makes(kind)
         || hvm && s.u32(U + 56) != EMULATED_LOCAL_APIC) {
       return Errno.EINVAL;
     }
@@ -120,19 +140,30 @@ final class DomctlCalls implements HypercallFamily {
             : Math.clamp(grants, 1, DomainConfig.DEFAULT_GRANT_FRAMES);
     UUID uuid =
         new UUID(Long.reverseBytes(s.u64(U + 4)), Long.reverseBytes(s.u64(U + 12)));
-    Domain made;
+    DomainConfig config = new DomainConfig(kind, uuid, (int) vcpus, 1, grantFrames);
     try {
-      made =
-          host.makeDomain(
-              s.u16(8), new DomainConfig(kind, uuid, (int) vcpus, 1, grantFrames));
+      Optional<Domain> made = host.createDomain(s.u16(8), config);
+      if (made.isEmpty()) {
+        return Errno.EEXIST;
+      }
+      equip(host, made.get());
+      s.put16(8, made.get().id());
+      return 0;
     } catch (Hypervisor.OutOfMemory e) {
       return Errno.ENOMEM;
     }
-    if (made == null) {
-      return Errno.EEXIST;
+  }
+
+  private void equip(Hypervisor host, Domain domain) {
+    boolean equipped = false;
+    try {
+      maker.equip(domain);
+      equipped = true;
+    } finally {
+      if (!equipped) {
+        host.endInBackground(domain);
+      }
     }
-    s.put16(8, made.id());
-    return 0;
   }
 
   /** Waiting for other physical CPUs and giving memory back is not done on this one's thread. */
@@ -172,12 +203,12 @@ final class DomctlCalls implements HypercallFamily {
 
   /** {@code struct xen_domctl_sendtrigger}: which, to which vCPU. */
   private static long trigger(Domain domain, Structure s) {
-    if (s.u32(U + 4) >= domain.vcpuCount()) {
+    if (s.u32(U + 4) >= domain.vcpus().size()) {
       return Errno.ESRCH;
     }
     switch (s.i32(U)) {
       case TRIGGER_POWER -> domain.pressPowerButton();
-      case TRIGGER_NMI -> domain.vcpu((int) s.u32(U + 4)).port().nmi();
+      case TRIGGER_NMI -> domain.vcpus().get((int) s.u32(U + 4)).port().nmi();
       default -> {
         return Errno.ENOSYS;
       }
@@ -223,7 +254,7 @@ final class DomctlCalls implements HypercallFamily {
     s.put64(at + 48, -1); // The shared page has no place that all guests would give it.
     s.put64(at + 56, domain.cpuNanos());
     s.put32(at + 64, online.size());
-    s.put32(at + 68, domain.vcpuCount() - 1);
+    s.put32(at + 68, domain.vcpus().size() - 1);
     s.put32(at + 72, 0);
     UUID uuid = domain.config().uuid();
     s.put64(at + 76, Long.reverseBytes(uuid.getMostSignificantBits()));
@@ -235,10 +266,10 @@ final class DomctlCalls implements HypercallFamily {
   }
 
   private static VirtualCpu vcpu(Domain domain, Structure s) throws Call.Refused {
-    if (s.u32(U) >= domain.vcpuCount()) {
+    if (s.u32(U) >= domain.vcpus().size()) {
       throw new Call.Refused(Errno.ESRCH);
     }
-    return domain.vcpu((int) s.u32(U));
+    return domain.vcpus().get((int) s.u32(U));
   }
 
   /** {@code struct xen_domctl_getvcpuinfo}. */
@@ -254,7 +285,7 @@ final class DomctlCalls implements HypercallFamily {
 
   /** All vCPUs were made with the domain. */
   private static long maxVcpus(Domain domain, Structure s) {
-    return s.u32(U) == domain.vcpuCount() ? 0 : Errno.EINVAL;
+    return s.u32(U) == domain.vcpus().size() ? 0 : Errno.EINVAL;
   }
 
   // ---- Scheduling -------------------------------------------------------------------------
@@ -376,12 +407,12 @@ final class DomctlCalls implements HypercallFamily {
   }
 
   /** {@code struct xen_domctl_hvmcontext}: size, buffer; without a buffer, the size alone. */
-  private static long context(Call call, Domain domain, Structure s)
+  private long context(Call call, Domain domain, Structure s)
       throws GuestArguments.BadPointer {
     if (!domain.kind().isTranslated() || domain == call.domain) {
       return Errno.EINVAL;
     }
-    byte[] saved = HvmContext.save(domain);
+    byte[] saved = HvmContext.save(domain, maker.cpuModel());
     if (s.u64(U + 8) != 0) {
       if (s.u32(U) < saved.length) {
         return Errno.ENOSPC;
@@ -403,13 +434,15 @@ final class DomctlCalls implements HypercallFamily {
   }
 
   /** {@code struct xen_domctl_cpu_policy}: leaves, MSRs, where both are, what was wrong. */
-  private static long cpuPolicy(Call call, Domain domain, Structure s)
+  private long cpuPolicy(Call call, Domain domain, Structure s)
       throws GuestArguments.BadPointer {
+    CpuModel policy =
+        domain.cpuidFilter() instanceof CpuPolicy own ? own : maker.cpuModel();
     s.put32(U + 4, s.u64(U + 16) == 0 ? 2 : 0);
-    return CpuPolicy.give(call, s, U, U + 8, CpuPolicy.leaves(domain.cpuPolicy()));
+    return CpuPolicy.give(call, s, U, U + 8, CpuPolicy.leaves(policy));
   }
 
-  private static long setCpuPolicy(Call call, Domain domain, Structure s)
+  private long setCpuPolicy(Call call, Domain domain, Structure s)
       throws GuestArguments.BadPointer {
     if (s.u32(U) > CpuPolicy.MAX_LEAVES) {
       return Errno.E2BIG;
@@ -419,7 +452,7 @@ final class DomctlCalls implements HypercallFamily {
     }
     int count = (int) s.u32(U);
     Structure all = call.memory().read(s.u64(U + 8), CpuPolicy.Leaf.SIZE * count);
-    domain.setCpuPolicy(CpuPolicy.read(call.host().cpuModel(), all, count));
+    domain.setCpuidFilter(CpuPolicy.read(maker.cpuModel(), all, count));
     return 0;
   }
 }

@@ -1,6 +1,15 @@
-package org.javisor.xen.hypervisor;
+package org.javisor.xen.control;
 
 import java.nio.charset.StandardCharsets;
+import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.Call;
+import org.javisor.xen.hypervisor.ConsoleLog;
+import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.GuestArguments;
+import org.javisor.xen.hypervisor.HypercallFamily;
+import org.javisor.xen.hypervisor.Hypervisor;
+import org.javisor.xen.hypervisor.Structure;
 
 /** {@code sysctl} (public/sysctl.h): what the privileged domain's tools ask about the host. */
 final class SysctlCalls implements HypercallFamily {
@@ -22,6 +31,13 @@ final class SysctlCalls implements HypercallFamily {
 
   private static final int FIRST_RESERVED_QUERY = 0x7ff0;
   private static final int MOST_DOMAINS = 1024;
+
+  private final CpuModel model;
+
+  /** Describes a host whose domains see this CPU. */
+  SysctlCalls(CpuModel model) {
+    this.model = model;
+  }
 
   @Override
   public long call(Call call) throws GuestArguments.BadPointer {
@@ -71,7 +87,7 @@ final class SysctlCalls implements HypercallFamily {
     return 0;
   }
 
-  private static long physicalInfo(Call call, Structure s) {
+  private long physicalInfo(Call call, Structure s) {
     Hypervisor host = call.host();
     s.put32(U, 1);
     s.put32(U + 4, host.pcpus());
@@ -88,7 +104,7 @@ final class SysctlCalls implements HypercallFamily {
     s.put64(U + 56, 0);
     s.put64(U + 64, 0);
     s.put64(U + 72, host.totalPages() - 1);
-    int[] features = CpuPolicy.featureSet(host.cpuModel());
+    int[] features = CpuPolicy.featureSet(model);
     for (int i = 0; i < 8; i++) {
       s.put32(U + 80 + 4 * i, features[i]);
     }
@@ -127,7 +143,7 @@ final class SysctlCalls implements HypercallFamily {
         case 'h' -> log.log("(XEN) key 'h': this; 'q': domains; 'r': who runs");
         case 'q' -> call.host().domains().forEach(d -> log.log(
             "(XEN) %s: %s, %d pages of %d, %d vCPUs, %d events sent".formatted(
-                d, d.kind().label(), d.pages(), d.maxPages(), d.vcpuCount(),
+                d, d.kind().label(), d.pages(), d.maxPages(), d.vcpus().size(),
                 d.events().sent())));
         case 'r' -> call.host().domains().forEach(d -> d.vcpus().forEach(v -> log.log(
             "(XEN) %s: on %d, %d ms used".formatted(
@@ -143,7 +159,7 @@ final class SysctlCalls implements HypercallFamily {
     int count = (int) Math.min(s.u32(U), call.host().pcpus());
     Structure idle = new Structure(8 * count);
     for (int i = 0; i < count; i++) {
-      idle.put64(8 * i, call.host().scheduler().idle(i));
+      idle.put64(8 * i, call.host().idleNanos(i));
     }
     call.memory().write(s.u64(U + 8), idle);
     s.put32(U + 16, count);
@@ -255,8 +271,8 @@ final class SysctlCalls implements HypercallFamily {
     return 0;
   }
 
-  private static long featureSet(Call call, Structure s) throws GuestArguments.BadPointer {
-    int[] words = CpuPolicy.featureSet(call.host().cpuModel());
+  private long featureSet(Call call, Structure s) throws GuestArguments.BadPointer {
+    int[] words = CpuPolicy.featureSet(model);
     long room = s.u32(U + 4);
     if (s.u64(U + 8) != 0) {
       Structure all = new Structure(4 * words.length);
@@ -275,12 +291,12 @@ final class SysctlCalls implements HypercallFamily {
   }
 
   /** {@code struct xen_sysctl_cpu_policy}: which, leaves, MSRs, and where both go. */
-  private static long cpuPolicy(Call call, Structure s) throws GuestArguments.BadPointer {
+  private long cpuPolicy(Call call, Structure s) throws GuestArguments.BadPointer {
     if (s.u32(U) > 5) {
       return Errno.EINVAL;
     }
     s.put32(U + 8, s.u64(U + 24) == 0 ? 2 : 0); // No MSR is part of a policy here.
     return CpuPolicy.give(
-        call, s, U + 4, U + 16, CpuPolicy.leaves(call.host().cpuModel()));
+        call, s, U + 4, U + 16, CpuPolicy.leaves(model));
   }
 }
