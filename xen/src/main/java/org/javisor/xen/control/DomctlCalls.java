@@ -53,6 +53,12 @@ final class DomctlCalls implements HypercallFamily {
   /** Longest saved state of a domain's devices and CPUs that is taken. */
   private static final int MOST_CONTEXT = 1 << 20;
 
+  /** Pages whose types are asked for at once. */
+  private static final int MOST_PAGE_TYPES = 1024;
+
+  /** {@code XEN_DOMCTL_PFINFO_XTAB}. */
+  private static final long NO_PAGE = 0xfL << 28;
+
   private static final long PAGE = FrameArena.FRAME_SIZE;
 
   /** What is being ended, by the vCPU whose call waits for that. */
@@ -92,6 +98,7 @@ final class DomctlCalls implements HypercallFamily {
       case 3 -> pause(call, domain);
       case 4 -> unpause(domain);
       case 9 -> setAffinity(call, domain, s);
+      case 10 -> shadow(s);
       case 11 -> setMaxMemory(domain, s);
       case 14 -> vcpuInfo(domain, s);
       case 15 -> maxVcpus(domain, s);
@@ -104,6 +111,7 @@ final class DomctlCalls implements HypercallFamily {
       case 36 -> addressSize(domain, s);
       case 59 -> tscInfo(domain, s);
       case 60 -> setTscInfo(s);
+      case 61 -> pageTypes(call, domain, s);
       case 68 -> setNodeAffinity(call, s);
       case 69 -> nodeAffinity(call, s);
       case 82 -> cpuPolicy(call, domain, s);
@@ -372,6 +380,28 @@ final class DomctlCalls implements HypercallFamily {
       return Errno.EINVAL;
     }
     domain.setMaxPages(kib * 1024 / PAGE);
+    return 0;
+  }
+
+  /** Of what shadow page tables are for, nothing is ever on: so only turning it off succeeds. */
+  private static long shadow(Structure s) {
+    return s.u32(U) == 0 ? 0 : Errno.EOPNOTSUPP;
+  }
+
+  /** {@code struct xen_domctl_getpageframeinfo3}: frame numbers, which are replaced by types. */
+  private static long pageTypes(Call call, Domain domain, Structure s)
+      throws GuestArguments.BadPointer {
+    if (s.u64(U) < 0 || s.u64(U) > MOST_PAGE_TYPES) {
+      return Errno.E2BIG;
+    }
+    if (!domain.kind().isTranslated()) {
+      return Errno.EOPNOTSUPP;
+    }
+    Structure all = call.memory().read(s.u64(U + 8), 8 * (int) s.u64(U));
+    for (int i = 0; i < s.u64(U); i++) {
+      all.put64(8 * i, domain.ownsPage(all.u64(8 * i)) ? 0 : NO_PAGE);
+    }
+    call.memory().write(s.u64(U + 8), all);
     return 0;
   }
 

@@ -1,11 +1,15 @@
 package org.javisor.xen.control;
 
 import java.io.ByteArrayOutputStream;
+import java.util.Arrays;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
+import org.javisor.xen.hypervisor.ApicState;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.Hypervisor;
 import org.javisor.xen.hypervisor.Structure;
+import org.javisor.xen.hypervisor.VcpuPort;
 import org.javisor.xen.hypervisor.VirtualCpu;
 
 /**
@@ -16,11 +20,14 @@ final class HvmContext {
   private static final int END = 0;
   private static final int HEADER = 1;
   private static final int CPU = 2;
+  private static final int LAPIC = 5;
+  private static final int LAPIC_REGISTERS = 6;
   private static final int MTRR = 14;
 
   private static final int DESCRIPTOR_SIZE = 8;
   private static final int HEADER_SIZE = 24;
   private static final int CPU_SIZE = 1032;
+  private static final int LAPIC_SIZE = 24;
   private static final int MTRR_SIZE = 240;
 
   private static final int MAGIC = 0x5438_1286;
@@ -38,6 +45,7 @@ final class HvmContext {
   private static final int BASES = 808;
   private static final int ATTRIBUTES = 888;
   private static final int MSRS = 920;
+  private static final int TSC = 1008;
   private static final int FLAGS = 1024;
 
   /** The first eight registers as the structure has them, by their encoding. */
@@ -58,8 +66,11 @@ final class HvmContext {
       append(out, HEADER, 0, header);
       for (VirtualCpu vcpu : domain.vcpus()) {
         if (vcpu.isOnline()) {
-          append(out, CPU, vcpu.id(), cpu(vcpu.port().cpu().state()));
+          append(out, CPU, vcpu.id(), cpu(vcpu.port().cpu().state(), ticks(domain)));
         }
+      }
+      for (VirtualCpu vcpu : domain.vcpus()) {
+        vcpu.port().apic().ifPresent(apic -> append(out, vcpu.id(), apic));
       }
       for (VirtualCpu vcpu : domain.vcpus()) {
         Structure mtrr = new Structure(MTRR_SIZE);
@@ -71,6 +82,20 @@ final class HvmContext {
     }
     append(out, END, 0, new Structure(0));
     return out.toByteArray();
+  }
+
+  /** What a time-stamp counter shows that is not ahead of the host's clock. */
+  private static long ticks(Domain domain) {
+    Hypervisor host = domain.host();
+    return (long) ((double) host.clock().nanos() * host.tscHertz() / 1e9);
+  }
+
+  private static void append(ByteArrayOutputStream out, int vcpu, ApicState apic) {
+    Structure lapic = new Structure(LAPIC_SIZE);
+    lapic.put64(0, apic.base());
+    lapic.put64(16, apic.deadline());
+    append(out, LAPIC, vcpu, lapic);
+    append(out, LAPIC_REGISTERS, vcpu, new Structure(apic.registers()));
   }
 
   private static void append(ByteArrayOutputStream out, int type, int instance, Structure s) {
@@ -107,10 +132,8 @@ final class HvmContext {
             return known ? 0 : Errno.EINVAL;
           }
           case HEADER -> known = length >= 8 && s.i32(body) == MAGIC && s.u32(body + 4) <= VERSION;
-          case CPU, MTRR -> {
-            if (!known
-                || instance >= domain.vcpus().size()
-                || length != (type == CPU ? CPU_SIZE : MTRR_SIZE)) {
+          case CPU, LAPIC, LAPIC_REGISTERS, MTRR -> {
+            if (!known || instance >= domain.vcpus().size() || length != size(type)) {
               return Errno.EINVAL;
             }
             load(domain.vcpus().get(instance), type, s, body);
@@ -127,20 +150,48 @@ final class HvmContext {
     }
   }
 
+  private static int size(int type) {
+    return switch (type) {
+      case CPU -> CPU_SIZE;
+      case LAPIC -> LAPIC_SIZE;
+      case LAPIC_REGISTERS -> ApicState.SIZE;
+      default -> MTRR_SIZE;
+    };
+  }
+
   private static void load(VirtualCpu vcpu, int type, Structure s, int at) {
-    CpuState state = vcpu.port().cpu().state();
-    if (type == MTRR) {
-      // Of what says how memory is cached, only what a guest can read back has an effect here.
-      state.pat = s.u64(at);
-      vcpu.port().cpu().setState(state);
-    } else {
-      read(state, s, at);
-      vcpu.port().start(state);
-      vcpu.bringUp();
+    VcpuPort port = vcpu.port();
+    CpuState state = port.cpu().state();
+    switch (type) {
+      case CPU -> {
+        read(state, s, at);
+        if (s.u64(at + TSC) != 0) {
+          state.tscOffset = s.u64(at + TSC) - ticks(vcpu.domain());
+        }
+        port.start(state);
+        vcpu.writeTime(state.tscOffset);
+        vcpu.bringUp();
+      }
+      case LAPIC ->
+          port.apic().ifPresent(
+              apic -> port.setApic(
+                  new ApicState(s.u64(at), s.u64(at + 16), apic.registers())));
+      case LAPIC_REGISTERS ->
+          port.apic().ifPresent(
+              apic -> port.setApic(
+                  new ApicState(
+                      apic.base(),
+                      apic.deadline(),
+                      Arrays.copyOfRange(s.bytes(), at, at + ApicState.SIZE))));
+      default -> {
+        // Of what says how memory is cached, only what a guest can read back has an effect here.
+        state.pat = s.u64(at);
+        port.cpu().setState(state);
+      }
     }
   }
 
-  private static Structure cpu(CpuState c) {
+  private static Structure cpu(CpuState c, long ticks) {
     Structure s = new Structure(CPU_SIZE);
     System.arraycopy(c.fxsave, 0, s.bytes(), 0, c.fxsave.length);
     for (int i = 0; i < 8; i++) {
@@ -171,6 +222,7 @@ final class HvmContext {
     for (int i = 0; i < msrs.length; i++) {
       s.put64(MSRS + 8 * i, msrs[i]);
     }
+    s.put64(TSC, ticks + c.tscOffset);
     s.put32(FLAGS, FPU_VALID);
     return s;
   }

@@ -105,6 +105,7 @@ public final class PvhDomain extends TranslatedDomain {
       GuestTsc tsc = new GuestTsc(hypervisor.tscHertz(), tscOffset::get);
       TranslatedVcpu vcpu = vcpus().get(i);
       LocalApic apic = fabric.add(vcpu, () -> -1, timers, tsc);
+      vcpu.hasApic(apic);
       vcpu.wire(new ApicPlatform(apic, tscOffset), apic::request, () -> window.enter(id));
     }
     return bus;

@@ -317,6 +317,12 @@ public final class Domain {
     return host.frames().useOf(frame, id) ? frame : -1;
   }
 
+  /** Whether a page of its own is at a guest frame number. */
+  public boolean ownsPage(long gfn) {
+    int frame = gfn < 0 || gfn >= 1L << 28 ? -1 : memory.frame(gfn << FrameArena.FRAME_SHIFT);
+    return frame >= 0 && host.frames().owner(frame) == id;
+  }
+
   /** What {@code XENMEM_memory_map} answers: entries of 20 bytes; empty if the domain needs none. */
   byte[] memoryMap() {
     return memoryMap;

@@ -1,5 +1,6 @@
 package org.javisor.xen.hypervisor;
 
+import java.util.Optional;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
@@ -22,6 +23,14 @@ public interface VcpuPort {
 
   /** The state from which it goes on, whatever it waited for. Not while it runs. */
   void start(CpuState state);
+
+  /** Its local APIC, where it has one that can be saved; not while it runs. */
+  default Optional<ApicState> apic() {
+    return Optional.empty();
+  }
+
+  /** Puts that into a state; not while it runs. */
+  default void setApic(ApicState state) {}
 
   /** Makes a non-maskable interrupt pending. */
   void nmi();
