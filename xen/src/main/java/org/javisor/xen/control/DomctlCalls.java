@@ -53,6 +53,11 @@ final class DomctlCalls implements HypercallFamily {
   /** Longest saved state of a domain's devices and CPUs that is taken. */
   private static final int MOST_CONTEXT = 1 << 20;
 
+  /** Entries {@code xen_msr_entry_t} of a policy: number, flags, value. */
+  private static final int MOST_MSRS = 16;
+
+  private static final int MSR_SIZE = 16;
+
   /** Pages whose types are asked for at once. */
   private static final int MOST_PAGE_TYPES = 1024;
 
@@ -477,8 +482,16 @@ final class DomctlCalls implements HypercallFamily {
     if (s.u32(U) > CpuPolicy.MAX_LEAVES) {
       return Errno.E2BIG;
     }
-    if (s.u32(U + 4) != 0 || domain == call.domain) {
+    if (s.u32(U + 4) > MOST_MSRS || domain == call.domain) {
       return Errno.EINVAL;
+    }
+    int msrs = (int) s.u32(U + 4);
+    Structure values = call.memory().read(s.u64(U + 16), MSR_SIZE * msrs);
+    for (int i = 0; i < msrs; i++) {
+      // Of features that are told by MSRs there are none, so none can be given.
+      if (values.u64(MSR_SIZE * i + 8) != 0) {
+        return Errno.EINVAL;
+      }
     }
     int count = (int) s.u32(U);
     Structure all = call.memory().read(s.u64(U + 8), CpuPolicy.Leaf.SIZE * count);

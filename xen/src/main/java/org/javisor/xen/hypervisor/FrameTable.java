@@ -18,6 +18,8 @@ final class FrameTable {
   /** The hypervisor's own: shared pages and grant tables. */
   static final int HYPERVISOR = -2;
 
+  private static final int AT_ONCE = 16;
+
   private final FrameArena arena;
   private final short[] owner;
   private final int[] users;
@@ -40,7 +42,7 @@ final class FrameTable {
   }
 
   synchronized int free() {
-    release();
+    release(quarantine.size());
     return free;
   }
 
@@ -54,7 +56,10 @@ final class FrameTable {
    * @return the first, or -1 if there is no such run
    */
   synchronized int allocate(int newOwner, int count) {
-    release();
+    release(AT_ONCE);
+    if (count > free) {
+      release(quarantine.size());
+    }
     if (count > free) {
       return -1;
     }
@@ -98,24 +103,27 @@ final class FrameTable {
   synchronized void unuse(int frame) {
     assert users[frame] > 0;
     users[frame]--;
-    release();
+    release(AT_ONCE);
   }
 
   /** The owner gives a frame up; it is out of the domain's map already. */
   synchronized void giveUp(int frame, Domain domain) {
     quarantine.add(new Waiting(frame, domain, domain.newMapGeneration(), false));
-    release();
+    release(AT_ONCE);
   }
 
   /** One of the users is gone, when no vCPU of its domain can reach the frame any more. */
   synchronized void unuseWhenSeen(int frame, Domain domain) {
     quarantine.add(new Waiting(frame, domain, domain.newMapGeneration(), true));
-    release();
+    release(AT_ONCE);
   }
 
-  /** Frees what nobody can reach any more. */
-  private void release() {
-    for (int n = quarantine.size(); n > 0; n--) {
+  /**
+   * Frees what nobody can reach any more, of so many that wait longest. Each that comes looks at some
+   * of them, so that none waits for ever and no call takes long.
+   */
+  private void release(int most) {
+    for (int n = Math.min(most, quarantine.size()); n > 0; n--) {
       Waiting w = quarantine.poll();
       boolean seen = w.domain.allVcpusHaveSeen(w.generation);
       if (!seen || !w.user && users[w.frame] > 0) {
@@ -152,7 +160,7 @@ final class FrameTable {
       }
     }
     synchronized (this) {
-      release();
+      release(quarantine.size());
     }
   }
 }

@@ -44,6 +44,7 @@ final class MemoryCalls implements HypercallFamily {
       case 15 -> removeFromPhysmap(call);
       case 16, 17 -> ForeignMemoryCalls.populatedOnDemand(call);
       case 23 -> addToPhysmapBatch(call);
+      case 26 -> Errno.EOPNOTSUPP; // No domain has memory on several nodes.
       case 28 -> ForeignMemoryCalls.acquireResource(call);
       default -> Errno.ENOSYS;
     };
