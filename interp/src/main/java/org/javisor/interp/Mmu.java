@@ -96,6 +96,9 @@ final class Mmu {
   /** An access is made for the CPU itself (descriptor tables): supervisor whatever CPL says. */
   private boolean implicit;
 
+  /** A page that may be written whatever its page-table entries say, or 1 for none. */
+  long writtenAnyway = 1;
+
   /** Who wants to know of stores, and that nothing else is reached; or null. */
   Rehearsal rehearsal;
 
@@ -286,7 +289,7 @@ final class Mmu {
   // ---- slow paths of Cpu ------------------------------------------------------------------
 
   private boolean userAccess() {
-    return c.cpl == 3 && !implicit;
+    return c.cpl == 3 && !implicit && !c.deprivilegedKernel;
   }
 
   int currentPart() {
@@ -726,6 +729,10 @@ final class Mmu {
         passedEntry[passed++] = e;
         table = e & PHYSICAL_MASK;
         shift -= 9;
+      }
+      if (c.traps != null) {
+        // The kernel has its pages to itself by page tables of its own, and not by their U bits.
+        rights |= (va & -4096L) == writtenAnyway ? U | W : U;
       }
       if (!permitted(rights, nx, part, write, fetch)) {
         throw pageFault(va, ERR_PRESENT, write, user, fetch);

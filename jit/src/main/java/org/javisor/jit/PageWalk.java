@@ -44,13 +44,21 @@ final class PageWalk {
   private final Emitter e;
   private final int part;
   private final boolean write;
+  private final boolean deprivileged;
   private final int[] bails = new int[64];
   private int bailCount;
 
-  PageWalk(Emitter e, int part, boolean write) {
+  /**
+   * Prepares a walk.
+   *
+   * @param deprivileged whether the kernel has its pages to itself by tables of its own and not by
+   *     their U bits
+   */
+  PageWalk(Emitter e, int part, boolean write, boolean deprivileged) {
     this.e = e;
     this.part = part;
     this.write = write;
+    this.deprivileged = deprivileged;
   }
 
   private void bailIf(int condition) {
@@ -183,7 +191,7 @@ final class PageWalk {
 
   /** RAX: the page's guest-physical address; RDI: its entry; RBX: rights. */
   private void leaf() {
-    if (part == Core.USER) {
+    if (part == Core.USER && !deprivileged) {
       testByte(RBX, U);
       bailIf(ZERO);
     } else if (part == Core.SUPERVISOR) {

@@ -146,7 +146,7 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
     }
   }
 
-  private static BuildException tooLittle(Hypervisor hypervisor, DomainBoot boot) {
+  static BuildException tooLittle(Hypervisor hypervisor, DomainBoot boot) {
     return new BuildException(
         Reason.TOO_LITTLE_MEMORY,
         "domains have %d MiB left, too little for one of %d MiB: give it less memory, destroy"
@@ -198,18 +198,23 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
       domain.memory().write(acpi.address(), acpi.bytes());
       return Optional.of(loaded.state());
     } catch (KernelFormatException e) {
-      Reason reason =
-          switch (e.reason()) {
-            case UNREADABLE -> Reason.UNREADABLE_FILE;
-            case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
-            default -> Reason.NOT_A_KERNEL;
-          };
-      String message = e.getMessage();
-      if (reason == Reason.NOT_A_KERNEL) {
-        message += "; " + possibleKinds(boot.kernel().get());
-      }
-      throw new BuildException(reason, message, e);
+      throw refused(e, boot);
     }
+  }
+
+  /** A kernel cannot be loaded: why, and as what it could be. */
+  static BuildException refused(KernelFormatException e, DomainBoot boot) {
+    Reason reason =
+        switch (e.reason()) {
+          case UNREADABLE -> Reason.UNREADABLE_FILE;
+          case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
+          default -> Reason.NOT_A_KERNEL;
+        };
+    String message = e.getMessage();
+    if (reason == Reason.NOT_A_KERNEL) {
+      message += "; " + possibleKinds(boot.kernel().orElseThrow());
+    }
+    return new BuildException(reason, message, e);
   }
 
   /** What a kernel that cannot be this kind of domain can be, for a person. */
@@ -240,7 +245,8 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
                 domain.memory(),
                 bus,
                 new XenCpuModel(
-                    machinery.cpuModels().apply(count), domain.id(), hypervisor.tscHertz()),
+                    machinery.cpuModels().apply(count), kind(), domain.id(),
+                    hypervisor.tscHertz()),
                 hypervisor.clock(),
                 machinery.trace());
     for (int i = 0; i < count; i++) {

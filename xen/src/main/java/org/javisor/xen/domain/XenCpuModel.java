@@ -1,6 +1,7 @@
 package org.javisor.xen.domain;
 
 import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.Hypervisor;
 
 /**
@@ -19,12 +20,20 @@ final class XenCpuModel implements CpuModel {
   /** The time-stamp counter is never emulated. */
   private static final int TSC_NATIVE = 2;
 
+  /** Leaf +2: PV guests may let page tables keep accessed and dirty bits. */
+  private static final int MMU_PT_UPDATE_PRESERVE_AD = 1;
+
+  /** Of machine addresses; so few that grant tables of version 1 name every frame. */
+  private static final int MACHINE_ADDRESS_BITS = 40;
+
   private final CpuModel base;
+  private final DomainKind kind;
   private final int domid;
   private final int tscKilohertz;
 
-  XenCpuModel(CpuModel base, int domid, long tscHertz) {
+  XenCpuModel(CpuModel base, DomainKind kind, int domid, long tscHertz) {
     this.base = base;
+    this.kind = kind;
     this.domid = domid;
     this.tscKilohertz = (int) (tscHertz / 1000);
   }
@@ -42,7 +51,7 @@ final class XenCpuModel implements CpuModel {
     int[] r = new int[4];
     switch (leaf - BASE) {
       case 0 -> {
-        r[0] = BASE + 4;
+        r[0] = BASE + 5;
         r[1] = 0x566e_6558; // "XenV"
         r[2] = 0x6558_4d4d; // "MMXe"
         r[3] = 0x4d4d_566e; // "nVMM"
@@ -51,6 +60,7 @@ final class XenCpuModel implements CpuModel {
       case 2 -> {
         r[0] = 1; // one hypercall page
         r[1] = HYPERCALL_MSR;
+        r[2] = kind == DomainKind.PV ? MMU_PT_UPDATE_PRESERVE_AD : 0;
       }
       case 3 -> {
         if (subleaf == 0) {
@@ -61,8 +71,15 @@ final class XenCpuModel implements CpuModel {
         }
       }
       case 4 -> {
-        r[0] = DOMID_PRESENT | UPCALL_VECTOR;
-        r[2] = domid;
+        if (kind.isTranslated()) {
+          r[0] = DOMID_PRESENT | UPCALL_VECTOR;
+          r[2] = domid;
+        }
+      }
+      case 5 -> {
+        if (kind == DomainKind.PV) {
+          r[1] = MACHINE_ADDRESS_BITS;
+        }
       }
       default -> {}
     }

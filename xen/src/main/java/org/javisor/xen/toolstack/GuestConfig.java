@@ -169,7 +169,6 @@ public record GuestConfig(
     }
 
     private DomainKind kind() throws ConfigException {
-      int line = line("type");
       Optional<String> type = text("type");
       Optional<String> builder = text("builder");
       if (type.isEmpty() && builder.isPresent()) {
@@ -179,11 +178,7 @@ public record GuestConfig(
       return switch (asked) {
         case "pvh" -> DomainKind.PVH;
         case "hvm" -> DomainKind.HVM;
-        case "pv" ->
-            throw new ConfigException(
-                file + ":" + line + ": type: pv"
-                    + (type.isEmpty() ? " (which no type means)" : "")
-                    + " domains are not there yet: type = \"pvh\" or \"hvm\" expected");
+        case "pv" -> DomainKind.PV;
         default -> throw error("type", "pv, pvh or hvm expected, found '" + asked + "'");
       };
     }

@@ -27,6 +27,7 @@ import org.javisor.xen.domain.BuiltDomain;
 import org.javisor.xen.domain.DomainBoot;
 import org.javisor.xen.domain.EmulatedDevices;
 import org.javisor.xen.domain.HvmDomain;
+import org.javisor.xen.domain.PvDomain;
 import org.javisor.xen.domain.PvhDomain;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainKind;
@@ -150,7 +151,7 @@ public final class GuestDomain {
           switch (config.kind()) {
             case PVH -> PvhDomain.build(host.machinery(), boot, listener);
             case HVM -> HvmDomain.build(host.machinery(), boot, listener);
-            case PV -> throw new AssertionError("refused when the configuration was read");
+            case PV -> PvDomain.build(host.machinery(), boot, listener);
           };
       domain = result.domain();
       introduce(result);
