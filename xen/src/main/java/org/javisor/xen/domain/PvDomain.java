@@ -334,7 +334,7 @@ public final class PvDomain implements DomainPort {
 
   @Override
   public int vcpuContextSize() {
-    return PvVcpu.CONTEXT_SIZE;
+    return PvVcpu.contextSize();
   }
 
   @Override

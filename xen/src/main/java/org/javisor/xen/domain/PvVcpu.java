@@ -48,6 +48,9 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   /** What a handler begins without: TF, NT, RF, VM, AC. */
   private static final long CLEARED_FLAGS = 1 << 8 | 1 << 14 | RESUME_FLAG | 1 << 17 | 1 << 18;
 
+  /** CF, PF, AF, ZF, SF, TF, DF, OF, AC, ID. */
+  private static final long FLAGS_OF_GUEST = 0x24_0dd5;
+
   /** Of a trap: events are masked while its handler runs. */
   private static final int TRAP_MASKS_EVENTS = 4;
 
@@ -163,6 +166,10 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   @Override
   public VmExit run() {
+    if (!vcpu.isOnline() || kernelTop == 0) {
+      vcpu.takeDown(); // It was woken before it was brought up, or without being given a state.
+      return VmExit.Kicked.INSTANCE;
+    }
     if (nmi) {
       nmi = false;
       cpu.nmi();
@@ -805,48 +812,79 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   // ---- A vCPU that another one brings up ------------------------------------------------------
 
-  /** Bytes of {@code struct vcpu_guest_context}. */
-  static final int CONTEXT_SIZE = 5168;
+  /** {@code struct vcpu_guest_context} (public/arch-x86/xen.h): size and offsets. */
+  private static final class Context {
+    static final int SIZE = 5168;
+    static final int FLAGS = 512;
+    static final int SYSCALL_MASKS_EVENTS = 1 << 4;
+
+    /** {@code struct cpu_user_regs}. */
+    static final int REGISTERS = 520;
+
+    static final int RIP = REGISTERS + 128;
+    static final int RFLAGS = REGISTERS + 144;
+    static final int RSP = REGISTERS + 152;
+
+    static final int TRAPS = 720;
+    static final int GDT_FRAMES = 4832;
+    static final int GDT_ENTRIES = 4960;
+    static final int KERNEL_SP = 4976;
+
+    /** CR1 has the programs' page tables, and CR3 the kernel's. */
+    static final int CONTROL_REGISTERS = 4984;
+
+    static final int EVENT_CALLBACK = 5112;
+    static final int FAILSAFE_CALLBACK = 5120;
+    static final int SYSCALL_CALLBACK = 5128;
+    static final int FS_BASE = 5144;
+    static final int KERNEL_GS_BASE = 5152;
+    static final int USER_GS_BASE = 5160;
+  }
+
+  static int contextSize() {
+    return Context.SIZE;
+  }
 
   /** Takes over the state that {@code VCPUOP_initialise} gives; 0 or an {@link Errno}. */
   long initialise(byte[] context) {
     Structure s = new Structure(context);
-    long top = s.u64(4984 + 24) / PAGE;
-    long user = s.u64(4984 + 8) / PAGE;
-    if (!domain.pv().exchangeTop(top, kernelTop) || top == 0) {
-      return Errno.EINVAL;
+    long top = s.u64(Context.CONTROL_REGISTERS + 24) / PAGE;
+    long user = s.u64(Context.CONTROL_REGISTERS + 8) / PAGE;
+    int entries = (int) Math.min(s.u64(Context.GDT_ENTRIES) & 0xffff, 512L * PvMemory.GDT_PAGES);
+    long[] frames = new long[PvMemory.GDT_PAGES];
+    for (int i = 0; i < frames.length; i++) {
+      frames[i] = s.u64(Context.GDT_FRAMES + 8 * i);
     }
-    if (!domain.pv().exchangeTop(user, userTop)) {
+    PvMemory memory = domain.pv();
+    if (!memory.setGdt(vcpu.id(), frames, (entries + 511) / 512)
+        || top == 0
+        || !memory.exchangeTop(top, kernelTop)) {
       return Errno.EINVAL;
     }
     kernelTop = top;
-    userTop = user;
-    int entries = (int) Math.min(s.u64(4960) & 0xffff, 512L * PvMemory.GDT_PAGES);
-    long[] frames = new long[PvMemory.GDT_PAGES];
-    for (int i = 0; i < frames.length; i++) {
-      frames[i] = s.u64(4832 + 8 * i);
-    }
-    if (!domain.pv().setGdt(vcpu.id(), frames, (entries + 511) / 512)) {
+    if (!memory.exchangeTop(user, userTop)) {
       return Errno.EINVAL;
     }
+    userTop = user;
     for (int i = 0; i < traps.length; i++) {
-      int at = 720 + 16 * i;
+      int at = Context.TRAPS + 16 * i;
       setTrap(i, s.u8(at + 1), s.u16(at + 2), s.u64(at + 8));
     }
-    kernelStack = s.u64(4976);
-    setCallback(CALLBACK_EVENT, false, s.u64(5112));
-    setCallback(CALLBACK_FAILSAFE, false, s.u64(5120));
-    setCallback(CALLBACK_SYSCALL, (s.u64(512) & 1 << 4) != 0, s.u64(5128));
+    boolean masks = (s.u64(Context.FLAGS) & Context.SYSCALL_MASKS_EVENTS) != 0;
+    kernelStack = s.u64(Context.KERNEL_SP);
+    setCallback(CALLBACK_EVENT, false, s.u64(Context.EVENT_CALLBACK));
+    setCallback(CALLBACK_FAILSAFE, false, s.u64(Context.FAILSAFE_CALLBACK));
+    setCallback(CALLBACK_SYSCALL, masks, s.u64(Context.SYSCALL_CALLBACK));
     CpuState state = newState();
     for (int i = 0; i < CONTEXT_REGISTERS.length; i++) {
-      state.gpr[CONTEXT_REGISTERS[i]] = s.u64(520 + 8 * i);
+      state.gpr[CONTEXT_REGISTERS[i]] = s.u64(Context.REGISTERS + 8 * i);
     }
-    state.gpr[TrapRegisters.RSP] = s.u64(520 + 160);
-    state.rip = s.u64(520 + 128);
-    state.rflags = s.u64(520 + 152) | INTERRUPT_FLAG | 2;
-    state.fs.base = s.u64(5144);
-    state.gs.base = s.u64(5152);
-    userGs = s.u64(5160);
+    state.gpr[TrapRegisters.RSP] = s.u64(Context.RSP);
+    state.rip = s.u64(Context.RIP);
+    state.rflags = s.u64(Context.RFLAGS) & FLAGS_OF_GUEST | INTERRUPT_FLAG | 2;
+    state.fs.base = s.u64(Context.FS_BASE);
+    state.gs.base = s.u64(Context.KERNEL_GS_BASE);
+    userGs = s.u64(Context.USER_GS_BASE);
     vcpu.maskEvents(true);
     start(state, top);
     return 0;
