@@ -29,6 +29,6 @@ public interface TrapHandler {
    */
   boolean systemCall(TrapRegisters registers);
 
-  /** SYSENTER. */
+  /** SYSENTER; RIP is the instruction's own. */
   void systemEnter(TrapRegisters registers);
 }
