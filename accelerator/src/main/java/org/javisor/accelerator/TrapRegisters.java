@@ -77,6 +77,15 @@ public interface TrapRegisters extends HypercallRegisters {
   /** Forgets all translations. */
   void flush();
 
+  /**
+   * The tables in use are those of another address space: forgets translations of the lower half of
+   * addresses; those of the upper half are the same.
+   *
+   * @param space a number for the address space
+   * @param keep whether nothing has changed in it since it was last in use
+   */
+  void switchLowerHalf(int space, boolean keep);
+
   /** Forgets those of one page. */
   void flushPage(long linear);
 

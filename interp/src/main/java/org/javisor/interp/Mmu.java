@@ -806,7 +806,8 @@ final class Mmu {
 
   private void finish(long va, long e, long rights, int shift, boolean write, boolean user) {
     walkShift = shift;
-    walkGlobal = (e & G) != 0 && (c.cr4 & Cpu.CR4_PGE) != 0;
+    // A kernel without privilege has the upper half to itself, and says when that changes.
+    walkGlobal = c.traps != null ? va < 0 : (e & G) != 0 && (c.cr4 & Cpu.CR4_PGE) != 0;
     boolean mayWrite = (rights & W) != 0 || !user && (c.cr0 & Cpu.CR0_WP) == 0;
     walkWritable = mayWrite && (write || (e & D) != 0);
   }

@@ -139,6 +139,13 @@ final class TrappedCpu implements TrapRegisters {
     c.vcpu.flushCode();
   }
 
+  /** All mappings of the upper half count as global; see {@link Mmu}. */
+  @Override
+  public void switchLowerHalf(int space, boolean keep) {
+    c.mmu.flushNonGlobal();
+    c.vcpu.switchAddressSpace(space, keep);
+  }
+
   @Override
   public void flushPage(long linear) {
     c.vcpu.flushCodePage(linear, c.mmu.flushPage(linear));

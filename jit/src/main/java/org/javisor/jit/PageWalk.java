@@ -340,9 +340,15 @@ final class PageWalk {
   /** Notes the entry as filled, for flushes. RAX: the index. */
   private void note() {
     e.lea(false, RDX, RAX, NONE, 0, part * VcpuBlock.TLB_ENTRIES);
-    e.mov32(RCX, RDI);
-    e.gs(false, 0x23, RCX, VcpuBlock.GLOBAL_BIT);
-    e.shift(false, 5, RCX, 8);
+    if (deprivileged) {
+      // The upper half is the kernel's, and it says when that changes.
+      e.mov(RCX, S2);
+      e.shift(true, 5, RCX, 63);
+    } else {
+      e.mov32(RCX, RDI);
+      e.gs(false, 0x23, RCX, VcpuBlock.GLOBAL_BIT);
+      e.shift(false, 5, RCX, 8);
+    }
     e.b(0x65, 0x88, 0x8a);
     e.i32(VcpuBlock.TLB_GLOBAL); // mov gs:[rdx + TLB_GLOBAL], cl
     e.gsIndexed(false, 0x8b, RAX, RCX, 2, VcpuBlock.TLB_FILLED_COUNT);

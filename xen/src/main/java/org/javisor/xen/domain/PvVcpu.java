@@ -2,6 +2,8 @@ package org.javisor.xen.domain;
 
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
@@ -67,6 +69,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private static final long IN_SYSCALL = 1 << 8;
 
   private static final int IRET_WORDS = 9;
+  private static final int MOST_SPACES = 64;
 
   // MSRs.
   private static final int EFER = 0xc000_0080;
@@ -118,6 +121,20 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   private volatile boolean nmi;
 
+  /** What of {@link PvMemory#changes} its translations know. */
+  private volatile long seenChanges = -1;
+
+  /** Address spaces that it was in: the programs' tables, and what was known of changes. */
+  private final Map<Integer, Space> spaces = new HashMap<>();
+
+  private record Space(long userTop, long changes) {}
+
+  /** The tables in use have changed since its translations were made; and what they were. */
+  private boolean spaceChanged;
+
+  private long spaceKernelTop;
+  private long spaceUserTop;
+
   /** It may use translations; and others want them forgotten. */
   private volatile boolean executing;
 
@@ -139,6 +156,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   /** The state from which it begins, in the kernel. Not while it runs. */
   void start(CpuState state, long top) {
     kernelTop = top;
+    spaceChanged = true;
     state.cr3 = top * PAGE;
     state.deprivilegedKernel = true;
     state.gdtBase = PvMemory.gdt(vcpu.id());
@@ -178,6 +196,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     VarHandle.fullFence();
     if (flushWanted) {
       flushWanted = false;
+      seenChanges = domain.pv().changes();
       cpu.flushTlb();
     }
     try {
@@ -200,6 +219,9 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   @Override
   @SuppressWarnings("ThreadPriorityCheck") // what is waited for may need this host CPU
   public void flushFromOutside() {
+    if (seenChanges == domain.pv().changes()) {
+      return;
+    }
     flushWanted = true;
     VarHandle.fullFence();
     while (executing && flushWanted) {
@@ -313,7 +335,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     }
     kernelTop = frame;
     registers.enter(true, frame * PAGE);
-    registers.flush();
+    spaceChanged = true;
     return 0;
   }
 
@@ -323,18 +345,49 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
       return Errno.EINVAL;
     }
     userTop = frame;
-    registers.flush();
+    spaceChanged = true;
     return 0;
   }
 
   @Override
   public void flush() {
-    registers.flush();
+    long changes = domain.pv().changes();
+    if (seenChanges != changes) {
+      seenChanges = changes;
+      registers.flush();
+    }
   }
 
   @Override
   public void flushPage(long linear) {
-    registers.flushPage(linear);
+    if (seenChanges != domain.pv().changes()) {
+      registers.flushPage(linear);
+    }
+  }
+
+  /** Goes on in another address space with what is known of it, and of what all have. */
+  private void switchSpace() {
+    spaceChanged = false;
+    PvMemory memory = domain.pv();
+    long changes = memory.changes();
+    boolean plain =
+        seenChanges == changes
+            && memory.sameUpperHalf(kernelTop, spaceKernelTop)
+            && memory.sameUpperHalf(userTop, spaceUserTop);
+    if (spaces.size() > MOST_SPACES) {
+      spaces.clear();
+    }
+    if (plain) {
+      spaces.put((int) spaceKernelTop, new Space(spaceUserTop, changes));
+      Space before = spaces.get((int) kernelTop);
+      registers.switchLowerHalf(
+          (int) kernelTop, before != null && before.equals(new Space(userTop, changes)));
+    } else {
+      seenChanges = changes;
+      registers.flush();
+    }
+    spaceKernelTop = kernelTop;
+    spaceUserTop = userTop;
   }
 
   // ---- What the CPU asks of its platform ----------------------------------------------------
@@ -393,11 +446,14 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   /** Back to the guest: what others have wanted meanwhile comes first. */
   private void end() {
+    if (spaceChanged) {
+      switchSpace();
+    }
     executing = true;
     VarHandle.fullFence();
     if (flushWanted) {
       flushWanted = false;
-      registers.flush();
+      flush();
     }
     if (hasInterrupt()) {
       cpu.interruptPending();
@@ -429,7 +485,11 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
         && (errorCode & FAULT_RESERVED_FETCH) == 0) {
       long machine = cpu.translate(address);
       if (machine >= 0 && domain.pv().isTable(machine)) {
-        registers.executeWriting(address);
+        try {
+          registers.executeWriting(address);
+        } finally {
+          domain.pv().wroteTable();
+        }
         return true;
       }
     }

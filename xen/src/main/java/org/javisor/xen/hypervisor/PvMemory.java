@@ -29,6 +29,7 @@ public final class PvMemory {
   private static final long W = 2;
   private static final long ACCESSED_DIRTY = 0x60;
   private static final long LARGE = 1 << 7;
+  private static final long NO_EXECUTE = Long.MIN_VALUE;
   private static final long ADDRESS = (1L << 52) - 1 & -PAGE;
 
   /** Each vCPU has 2 MiB: 16 pages of GDT, 16 of LDT. */
@@ -44,6 +45,12 @@ public final class PvMemory {
   private final FrameArena arena;
   private final TableKinds kinds;
   private final MachineToPhysical m2p;
+
+  /**
+   * Counts what makes a translation wrong that was right before. All page tables in use are known, so
+   * whoever has seen the present count has nothing to forget.
+   */
+  private volatile long changes;
 
   /** The tables that map descriptor tables: level 3, level 2, then a level 1 for each vCPU. */
   private final int own;
@@ -158,6 +165,29 @@ public final class PvMemory {
     return true;
   }
 
+  /** How often translations have become wrong; see {@link #wroteTable}. */
+  public long changes() {
+    return changes;
+  }
+
+  /** The guest has written a table of its own directly. */
+  public synchronized void wroteTable() {
+    changes++;
+  }
+
+  /** Whether two top tables lead to the same in their upper halves. */
+  public boolean sameUpperHalf(long first, long second) {
+    if (first <= 0 || second <= 0) {
+      return first == second;
+    }
+    for (int i = FIRST_RESERVED_SLOT; i < ENTRIES; i++) {
+      if (((get((int) first, i) ^ get((int) second, i)) & ~ACCESSED_DIRTY) != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   private static boolean isReserved(int level, int index) {
     return level == TOP && index >= FIRST_RESERVED_SLOT && index <= LAST_RESERVED_SLOT;
   }
@@ -202,8 +232,11 @@ public final class PvMemory {
     if (frame < 0 || !isOwn(frame) || kinds.level(frame) != level) {
       return;
     }
-    if (kinds.unuse(frame) && level > 1) {
-      unuseBelow(frame, level, ENTRIES);
+    if (kinds.unuse(frame)) {
+      changes++;
+      if (level > 1) {
+        unuseBelow(frame, level, ENTRIES);
+      }
     }
   }
 
@@ -274,10 +307,20 @@ public final class PvMemory {
       RawMemory.put64(at, value);
     }
     changed(table, machine);
+    if (level != 0 && restricts(old, value)) {
+      changes++;
+    }
     if (level > 1 && (old & P) != 0) {
       unuse(frameOf(old), level - 1);
     }
     return 0;
+  }
+
+  /** Whether a translation by the old entry may be wrong by the new one. */
+  private static boolean restricts(long old, long value) {
+    long same = ADDRESS | NO_EXECUTE;
+    return (old & P) != 0
+        && (((old ^ value) & same) != 0 || (old & ~value & (P | W)) != 0);
   }
 
   /** The frame may have held code before. */
