@@ -6,15 +6,19 @@ import java.util.Arrays;
 import java.util.List;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.EmptyBus;
 import org.javisor.accelerator.TrapRegisters;
 import org.javisor.accelerator.Vm;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
+import org.javisor.pc.bus.Bus;
+import org.javisor.pc.bus.IrqLine;
+import org.javisor.pc.legacy.SystemPorts;
 import org.javisor.pc.loader.Blob;
 import org.javisor.pc.loader.KernelFormatException;
 import org.javisor.pc.loader.KernelImage;
 import org.javisor.pc.loader.PvKernel;
+import org.javisor.pc.time.DeviceTimers;
+import org.javisor.pc.timer.Pit;
 import org.javisor.xen.domain.BuildException.Reason;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainConfig;
@@ -138,14 +142,18 @@ public final class PvDomain implements DomainPort {
         new XenCpuModel(
             new PvCpuModel(machinery.cpuModels().apply(count)), DomainKind.PV, domain.id(),
             hypervisor.tscHertz());
-    // A machine address that is not the domain's has nothing behind it.
+    // A machine address that is not the domain's has nothing behind it. Of a board it finds what
+    // Xen shows: the timer that clocks are measured with.
+    Bus bus = new Bus(machinery.trace());
+    Pit pit = new Pit(DeviceTimers.of(hypervisor.timers()), IrqLine.NONE);
+    bus.claimPorts(0x40, 4, pit);
+    bus.claimPorts(0x61, 1, new SystemPorts(pit, () -> {}).controlB());
     vm =
         machinery
             .accelerator()
-            .createVm(
-                domain.memory(), new EmptyBus() {}, model, hypervisor.clock(), machinery.trace());
+            .createVm(domain.memory(), bus, model, hypervisor.clock(), machinery.trace());
     for (int i = 0; i < count; i++) {
-      vcpus.get(i).attach(vm.createVcpu(i, vcpus.get(i)), model);
+      vcpus.get(i).attach(vm.createVcpu(i, vcpus.get(i)), model, bus);
     }
   }
 

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.TrapHandler;
 import org.javisor.accelerator.TrapRegisters;
 import org.javisor.accelerator.Vcpu;
@@ -107,6 +108,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private final Callback[] callbacks = new Callback[CALLBACKS];
   private final byte[] code = new byte[15];
   private CpuModel model;
+  private GuestBus bus;
   private Vcpu cpu;
 
   /** Of the trap under way. */
@@ -121,13 +123,15 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   private volatile boolean nmi;
 
-  /** What of {@link PvMemory#changes} its translations know. */
-  private volatile long seenChanges = -1;
+  /** Which changes of page tables its translations know. */
+  private volatile long seenUpper = -1;
+
+  private volatile long seenLower = -1;
 
   /** Address spaces that it was in: the programs' tables, and what was known of changes. */
   private final Map<Integer, Space> spaces = new HashMap<>();
 
-  private record Space(long userTop, long changes) {}
+  private record Space(long userTop, long lowerChanges) {}
 
   /** The tables in use have changed since its translations were made; and what they were. */
   private boolean spaceChanged;
@@ -147,8 +151,9 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     Arrays.fill(callbacks, Callback.NONE);
   }
 
-  void attach(Vcpu executed, CpuModel cpuModel) {
+  void attach(Vcpu executed, CpuModel cpuModel, GuestBus board) {
     cpu = executed;
+    bus = board;
     model = cpuModel;
     vcpu.attach(this);
   }
@@ -196,7 +201,8 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     VarHandle.fullFence();
     if (flushWanted) {
       flushWanted = false;
-      seenChanges = domain.pv().changes();
+      seenUpper = domain.pv().upperChanges();
+      seenLower = domain.pv().lowerChanges();
       cpu.flushTlb();
     }
     try {
@@ -219,7 +225,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   @Override
   @SuppressWarnings("ThreadPriorityCheck") // what is waited for may need this host CPU
   public void flushFromOutside() {
-    if (seenChanges == domain.pv().changes()) {
+    if (isUpToDate()) {
       return;
     }
     flushWanted = true;
@@ -351,16 +357,28 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   @Override
   public void flush() {
-    long changes = domain.pv().changes();
-    if (seenChanges != changes) {
-      seenChanges = changes;
+    PvMemory memory = domain.pv();
+    long upper = memory.upperChanges();
+    long lower = memory.lowerChanges();
+    if (seenUpper != upper) {
+      seenUpper = upper;
+      seenLower = lower;
       registers.flush();
+    } else if (seenLower != lower) {
+      seenLower = lower;
+      registers.switchLowerHalf((int) kernelTop, false);
     }
+  }
+
+  /** Whether no translation that it has is wrong. */
+  private boolean isUpToDate() {
+    PvMemory memory = domain.pv();
+    return seenUpper == memory.upperChanges() && seenLower == memory.lowerChanges();
   }
 
   @Override
   public void flushPage(long linear) {
-    if (seenChanges != domain.pv().changes()) {
+    if (!isUpToDate()) {
       registers.flushPage(linear);
     }
   }
@@ -369,23 +387,26 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private void switchSpace() {
     spaceChanged = false;
     PvMemory memory = domain.pv();
-    long changes = memory.changes();
-    boolean plain =
-        seenChanges == changes
+    long upper = memory.upperChanges();
+    long lower = memory.lowerChanges();
+    boolean sameUpper =
+        seenUpper == upper
             && memory.sameUpperHalf(kernelTop, spaceKernelTop)
             && memory.sameUpperHalf(userTop, spaceUserTop);
     if (spaces.size() > MOST_SPACES) {
       spaces.clear();
     }
-    if (plain) {
-      spaces.put((int) spaceKernelTop, new Space(spaceUserTop, changes));
+    if (sameUpper) {
+      spaces.put((int) spaceKernelTop, new Space(spaceUserTop, seenLower));
       Space before = spaces.get((int) kernelTop);
       registers.switchLowerHalf(
-          (int) kernelTop, before != null && before.equals(new Space(userTop, changes)));
+          (int) kernelTop, before != null && before.equals(new Space(userTop, lower)));
     } else {
-      seenChanges = changes;
+      spaces.clear();
       registers.flush();
     }
+    seenUpper = upper;
+    seenLower = lower;
     spaceKernelTop = kernelTop;
     spaceUserTop = userTop;
   }
@@ -488,7 +509,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
         try {
           registers.executeWriting(address);
         } finally {
-          domain.pv().wroteTable();
+          domain.pv().wroteTable(machine);
         }
         return true;
       }
@@ -777,8 +798,15 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
                   && r.setXcr0(
                       r.get(TrapRegisters.RDX) << 32
                           | r.get(TrapRegisters.RAX) & 0xffff_ffffL);
-          case IN -> readNothing(in.register());
-          case OUT -> true; // No domain has ports.
+          case IN -> {
+            readPort(port(in), in.register());
+            yield true;
+          }
+          case OUT -> {
+            long mask = (1L << 8 * in.register()) - 1;
+            bus.writePort(port(in), in.register(), (int) (r.get(TrapRegisters.RAX) & mask));
+            yield true;
+          }
         };
     if (done) {
       r.setRip(rip + in.length());
@@ -863,11 +891,16 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     }
   }
 
-  private boolean readNothing(int size) {
-    long all = size == 1 ? 0xff : size == 2 ? 0xffff : 0xffff_ffffL;
+  private int port(PrivilegedInstruction in) {
+    return in.operand() < 0
+        ? (int) registers.get(TrapRegisters.RDX) & 0xffff
+        : in.operand();
+  }
+
+  private void readPort(int port, int size) {
+    long all = (1L << 8 * size) - 1;
     long kept = size == 4 ? 0 : registers.get(TrapRegisters.RAX) & ~all;
-    registers.set(TrapRegisters.RAX, kept | all);
-    return true;
+    registers.set(TrapRegisters.RAX, kept | bus.readPort(port, size) & all);
   }
 
   // ---- A vCPU that another one brings up ------------------------------------------------------

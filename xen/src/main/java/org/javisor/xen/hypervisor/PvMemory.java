@@ -50,7 +50,9 @@ public final class PvMemory {
    * Counts what makes a translation wrong that was right before. All page tables in use are known, so
    * whoever has seen the present count has nothing to forget.
    */
-  private volatile long changes;
+  private volatile long upperChanges;
+
+  private volatile long lowerChanges;
 
   /** The tables that map descriptor tables: level 3, level 2, then a level 1 for each vCPU. */
   private final int own;
@@ -146,18 +148,19 @@ public final class PvMemory {
   // ---- Tables in use ------------------------------------------------------------------------
 
   /** Takes a frame into use as a table of a level, with all below it; returns whether it is one. */
-  private boolean use(int frame, int level) {
+  private boolean use(int frame, int level, int halves) {
     if (!isOwn(frame)) {
       return false;
     }
     int now = kinds.level(frame);
-    if (now == 0 && level > 1 && !useBelow(frame, level)) {
+    if (now == 0 && level > 1 && !useBelow(frame, level, halves)) {
       return false;
     }
     if (now != 0 && now != level) {
       return false;
     }
     kinds.use(frame, level);
+    addHalves(frame, level, halves);
     if (level == TOP) {
       put(frame, MachineToPhysical.SLOT, m2p.slotEntry());
       put(frame, DOMAIN_SLOT, MachineToPhysical.entry(own));
@@ -165,14 +168,39 @@ public final class PvMemory {
     return true;
   }
 
-  /** How often translations have become wrong; see {@link #wroteTable}. */
-  public long changes() {
-    return changes;
+  /** How often translations of the upper half of addresses have become wrong. */
+  public long upperChanges() {
+    return upperChanges;
   }
 
-  /** The guest has written a table of its own directly. */
-  public synchronized void wroteTable() {
-    changes++;
+  /** The same for the lower half, of all address spaces together. */
+  public long lowerChanges() {
+    return lowerChanges;
+  }
+
+  /** The guest has written to a table of its own directly, at a machine address. */
+  public synchronized void wroteTable(long machine) {
+    int frame = memory.frame(machine);
+    if (frame >= 0) {
+      countChange(halves(frame, (int) (machine & PAGE - 1) >>> 3));
+    }
+  }
+
+  private void countChange(int halves) {
+    if ((halves & TableKinds.LOWER) != 0) {
+      lowerChanges++;
+    }
+    if ((halves & TableKinds.UPPER) != 0) {
+      upperChanges++;
+    }
+  }
+
+  /** Which addresses an entry of a table in use has a part in. */
+  private int halves(int table, int index) {
+    if (kinds.level(table) != TOP) {
+      return kinds.halves(table);
+    }
+    return index < FIRST_RESERVED_SLOT ? TableKinds.LOWER : TableKinds.UPPER;
   }
 
   /** Whether two top tables lead to the same in their upper halves. */
@@ -192,7 +220,21 @@ public final class PvMemory {
     return level == TOP && index >= FIRST_RESERVED_SLOT && index <= LAST_RESERVED_SLOT;
   }
 
-  private boolean useBelow(int frame, int level) {
+  /** A table is reached from more addresses than before, and so is all below it. */
+  private void addHalves(int frame, int level, int halves) {
+    if (level == TOP || (halves & ~kinds.halves(frame)) == 0) {
+      return;
+    }
+    kinds.addHalves(frame, halves);
+    for (int i = 0; level > 1 && i < ENTRIES; i++) {
+      int below = frameOf(get(frame, i));
+      if ((get(frame, i) & P) != 0 && below >= 0 && kinds.level(below) == level - 1) {
+        addHalves(below, level - 1, halves);
+      }
+    }
+  }
+
+  private boolean useBelow(int frame, int level, int halves) {
     // Tables in a circle end here: the one above counts as what it is already.
     kinds.use(frame, level);
     int done = 0;
@@ -200,7 +242,8 @@ public final class PvMemory {
     for (; done < ENTRIES; done++) {
       long entry = get(frame, done);
       if ((entry & P) != 0 && !isReserved(level, done)) {
-        all = (entry & LARGE) == 0 && use(frameOf(entry), level - 1);
+        int below = level == TOP ? halves(frame, done) : halves;
+        all = (entry & LARGE) == 0 && use(frameOf(entry), level - 1, below);
         if (!all) {
           break;
         }
@@ -232,8 +275,9 @@ public final class PvMemory {
     if (frame < 0 || !isOwn(frame) || kinds.level(frame) != level) {
       return;
     }
+    int halves = level == TOP ? TableKinds.LOWER | TableKinds.UPPER : kinds.halves(frame);
     if (kinds.unuse(frame)) {
-      changes++;
+      countChange(halves);
       if (level > 1) {
         unuseBelow(frame, level, ENTRIES);
       }
@@ -242,7 +286,7 @@ public final class PvMemory {
 
   /** {@code MMUEXT_PIN_L1_TABLE} and the others. */
   synchronized long pin(long frame, int level) {
-    if (!isOwn(frame) || kinds.pinned((int) frame) || !use((int) frame, level)) {
+    if (!isOwn(frame) || kinds.pinned((int) frame) || !use((int) frame, level, 0)) {
       return Errno.EINVAL;
     }
     kinds.setPinned((int) frame, true);
@@ -265,7 +309,7 @@ public final class PvMemory {
 
   /** A vCPU goes on with another top table; returns whether it is one. */
   public synchronized boolean exchangeTop(long now, long before) {
-    if (now != 0 && (now >= arena.frames() || !use((int) now, TOP))) {
+    if (now != 0 && (now >= arena.frames() || !use((int) now, TOP, 0))) {
       return false;
     }
     if (before != 0) {
@@ -296,7 +340,9 @@ public final class PvMemory {
     if (level != 0 && (isReserved(level, index) || !permitted(value, level))) {
       return Errno.EINVAL;
     }
-    if (level > 1 && (value & P) != 0 && !use(frameOf(value), level - 1)) {
+    if (level > 1
+        && (value & P) != 0
+        && !use(frameOf(value), level - 1, halves(table, index))) {
       return Errno.EINVAL;
     }
     if (keep) {
@@ -308,7 +354,7 @@ public final class PvMemory {
     }
     changed(table, machine);
     if (level != 0 && restricts(old, value)) {
-      changes++;
+      countChange(halves(table, index));
     }
     if (level > 1 && (old & P) != 0) {
       unuse(frameOf(old), level - 1);

@@ -9,12 +9,19 @@ package org.javisor.xen.hypervisor;
  * pages are meant to be carried out.
  */
 final class TableKinds {
+  /** Halves of the addresses: as bits, where a table is reached from. */
+  static final int LOWER = 1;
+
+  static final int UPPER = 2;
+
   private final byte[] levels;
+  private final byte[] halves;
   private final int[] uses;
   private final boolean[] pinned;
 
   TableKinds(int frames) {
     levels = new byte[frames];
+    halves = new byte[frames];
     uses = new int[frames];
     pinned = new boolean[frames];
   }
@@ -41,6 +48,15 @@ final class TableKinds {
     uses[frame]++;
   }
 
+  /** Which addresses it has a part in, as far as it is reached from a top table. */
+  int halves(int frame) {
+    return halves[frame];
+  }
+
+  void addHalves(int frame, int more) {
+    halves[frame] |= (byte) more;
+  }
+
   /** Returns whether that was the last use. */
   boolean unuse(int frame) {
     if (uses[frame] > 0) {
@@ -50,12 +66,14 @@ final class TableKinds {
       return false;
     }
     levels[frame] = 0;
+    halves[frame] = 0;
     return true;
   }
 
   /** The frame is another's from now on. */
   void forget(int frame) {
     levels[frame] = 0;
+    halves[frame] = 0;
     uses[frame] = 0;
     pinned[frame] = false;
   }
