@@ -139,6 +139,11 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private long spaceKernelTop;
   private long spaceUserTop;
 
+  /** The upper halves of the top tables that translations were made by. */
+  private final long[] kernelUpper = new long[PvMemory.UPPER_ENTRIES];
+
+  private final long[] userUpper = new long[PvMemory.UPPER_ENTRIES];
+
   /** It may use translations; and others want them forgotten. */
   private volatile boolean executing;
 
@@ -389,10 +394,10 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     PvMemory memory = domain.pv();
     long upper = memory.upperChanges();
     long lower = memory.lowerChanges();
-    boolean sameUpper =
-        seenUpper == upper
-            && memory.sameUpperHalf(kernelTop, spaceKernelTop)
-            && memory.sameUpperHalf(userTop, spaceUserTop);
+    boolean sameKernel = memory.sameUpperHalf(kernelTop, kernelUpper);
+    // Without tables there are no programs that could use what is known of others.
+    boolean sameUser = userTop == 0 || memory.sameUpperHalf(userTop, userUpper);
+    boolean sameUpper = seenUpper == upper && sameKernel && sameUser;
     if (spaces.size() > MOST_SPACES) {
       spaces.clear();
     }

@@ -18,6 +18,9 @@ public final class PvMemory {
   /** The part of the top table that is the hypervisor's. */
   static final int FIRST_RESERVED_SLOT = MachineToPhysical.SLOT;
 
+  /** So many entries of the top table are of the upper half of addresses. */
+  public static final int UPPER_ENTRIES = 256;
+
   static final int LAST_RESERVED_SLOT = FIRST_RESERVED_SLOT + 15;
 
   /** Where the tables of this domain's own are: descriptor tables of its vCPUs. */
@@ -203,17 +206,19 @@ public final class PvMemory {
     return index < FIRST_RESERVED_SLOT ? TableKinds.LOWER : TableKinds.UPPER;
   }
 
-  /** Whether two top tables lead to the same in their upper halves. */
-  public boolean sameUpperHalf(long first, long second) {
-    if (first <= 0 || second <= 0) {
-      return first == second;
+  /**
+   * Whether a top table leads to the same as another did in its upper half.
+   *
+   * @param known that half of the other's entries; then of this one's
+   */
+  public boolean sameUpperHalf(long top, long[] known) {
+    boolean same = true;
+    for (int i = 0; i < UPPER_ENTRIES; i++) {
+      long entry = get((int) top, FIRST_RESERVED_SLOT + i) & ~ACCESSED_DIRTY;
+      same &= entry == known[i];
+      known[i] = entry;
     }
-    for (int i = FIRST_RESERVED_SLOT; i < ENTRIES; i++) {
-      if (((get((int) first, i) ^ get((int) second, i)) & ~ACCESSED_DIRTY) != 0) {
-        return false;
-      }
-    }
-    return true;
+    return same;
   }
 
   private static boolean isReserved(int level, int index) {
@@ -275,7 +280,8 @@ public final class PvMemory {
     if (frame < 0 || !isOwn(frame) || kinds.level(frame) != level) {
       return;
     }
-    int halves = level == TOP ? TableKinds.LOWER | TableKinds.UPPER : kinds.halves(frame);
+    // What is known of upper halves is compared with the tables that are used next.
+    int halves = level == TOP ? TableKinds.LOWER : kinds.halves(frame);
     if (kinds.unuse(frame)) {
       countChange(halves);
       if (level > 1) {
