@@ -25,14 +25,16 @@ public final class PvKernel {
   private final long virtualBase;
   private final long physicalOffset;
   private final OptionalLong p2mAddress;
+  private final OptionalLong hypercallPage;
   private final boolean ramdiskByFrame;
   private final long end;
 
   private PvKernel(String name, ElfFile elf, XenNotes notes) throws KernelFormatException {
     this.name = name;
     this.elf = elf;
-    entry = required(notes, XenNotes.ENTRY);
-    virtualBase = required(notes, "VIRT_BASE");
+    entry = number(notes, XenNotes.ENTRY).orElse(elf.entry());
+    virtualBase = number(notes, "VIRT_BASE").orElse(0);
+    hypercallPage = number(notes, "HYPERCALL_PAGE");
     physicalOffset = number(notes, "PADDR_OFFSET").orElse(0);
     p2mAddress = number(notes, "INIT_P2M");
     ramdiskByFrame = number(notes, "MOD_START_PFN").orElse(0) != 0;
@@ -51,6 +53,13 @@ public final class PvKernel {
       last = Math.max(last, from + segment.memorySize());
     }
     end = last + PAGE - 1 & -PAGE;
+    long page = hypercallPage.orElse(virtualBase);
+    if (page < virtualBase || page > virtualBase + end - PAGE || (page & PAGE - 1) != 0) {
+      throw new KernelFormatException(
+          Reason.DAMAGED,
+          "%s has a hypercall page at %#x, outside what it loads: it is damaged"
+              .formatted(name, page));
+    }
     if (entry < virtualBase || entry >= virtualBase + end) {
       throw new KernelFormatException(
           Reason.DAMAGED,
@@ -73,10 +82,10 @@ public final class PvKernel {
                 () -> new KernelFormatException(
                     Reason.UNSUPPORTED, name + " holds no ELF file: a PV kernel is one"));
     XenNotes notes = XenNotes.read(elf, image.notes(elf));
-    if (!elf.is64() || !notes.has(XenNotes.ENTRY) || !notes.has("VIRT_BASE")) {
+    if (!elf.is64() || !notes.has("GUEST_OS") || !notes.has(XenNotes.XEN_VERSION)) {
       throw new KernelFormatException(
           Reason.UNSUPPORTED,
-          name + " has no PV entry: a 64-bit kernel with Xen's ELF notes 1 and 3 expected");
+          name + " is no PV kernel: a 64-bit one with Xen's ELF notes 5 and 6 expected");
     }
     return new PvKernel(name, elf, notes);
   }
@@ -93,14 +102,6 @@ public final class PvKernel {
     }
   }
 
-  private long required(XenNotes notes, String note) throws KernelFormatException {
-    return number(notes, note)
-        .orElseThrow(
-            () -> new KernelFormatException(
-                Reason.DAMAGED,
-                name + " has a note " + note + " that is no number: it is damaged"));
-  }
-
   private List<ElfFile.Segment> loaded() {
     return elf.segments().stream()
         .filter(s -> s.type() == ElfFile.PT_LOAD && s.memorySize() != 0)
@@ -115,6 +116,11 @@ public final class PvKernel {
   /** Where pseudo-physical address 0 is mapped when it begins. */
   public long virtualBase() {
     return virtualBase;
+  }
+
+  /** The linear address of a page that it wants its hypercalls in. */
+  public OptionalLong hypercallPage() {
+    return hypercallPage;
   }
 
   /** Where it wants the list of its machine frames; else behind itself. */

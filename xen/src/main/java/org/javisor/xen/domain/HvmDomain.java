@@ -93,7 +93,7 @@ public final class HvmDomain extends TranslatedDomain {
 
   @Override
   BootProtocol protocol() {
-    return BootProtocol.LINUX_64;
+    return BootProtocol.AUTO;
   }
 
   @Override

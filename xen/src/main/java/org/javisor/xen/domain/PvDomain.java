@@ -161,7 +161,8 @@ public final class PvDomain implements DomainPort {
 
   /**
    * By pseudo-physical frames: {@code start_info}, and behind it the pages of xenstore and console;
-   * page tables; the stack; ramdisk; and the list of machine frames.
+   * page tables; the stack; ramdisk; and the list of machine frames. The last two are in front of
+   * all where a kernel wants them mapped.
    *
    * @param mappedEnd the first frame that is not mapped when the kernel begins
    */
@@ -179,17 +180,12 @@ public final class PvDomain implements DomainPort {
 
   private Layout layOut(PvKernel kernel, DomainBoot boot)
       throws KernelFormatException, BuildException {
-    if (kernel.p2mAddress().isEmpty() || !kernel.ramdiskByFrame()) {
-      throw new KernelFormatException(
-          KernelFormatException.Reason.UNSUPPORTED,
-          boot.kernel().orElseThrow()
-              + " wants its frame list or ramdisk within its first mapping: a kernel with Xen's ELF"
-              + " notes 15 and 16 expected");
-    }
     long ramdiskSize =
         boot.ramdisk().isEmpty() ? 0 : PvKernel.copy(Blob.file(boot.ramdisk().get()), null, 0);
     int listFrames = pages(8L * frames.length);
-    int info = (int) (kernel.end() / PAGE);
+    int ramdisk = (int) (kernel.end() / PAGE);
+    int list = ramdisk + (kernel.ramdiskByFrame() ? 0 : pages(ramdiskSize));
+    int info = list + (kernel.p2mAddress().isPresent() ? 0 : listFrames);
     int tables = info + 3;
     int tableCount = 0;
     int mappedEnd = 0;
@@ -199,19 +195,26 @@ public final class PvDomain implements DomainPort {
       long end = (long) (tables + tableCount + 1) * PAGE + ROOM;
       mappedEnd = (int) ((end + ALIGNMENT - 1) / ALIGNMENT * (ALIGNMENT / PAGE));
       long base = kernel.virtualBase();
-      needed =
-          1
-              + tables(base, mappedEnd)
-              + tables(kernel.p2mAddress().getAsLong(), listFrames);
+      needed = 1 + tables(base, mappedEnd);
+      if (kernel.p2mAddress().isPresent()) {
+        needed += tables(kernel.p2mAddress().getAsLong(), listFrames);
+      }
     }
-    int ramdisk = mappedEnd;
-    int list = ramdisk + pages(ramdiskSize);
-    if (list + listFrames > frames.length) {
+    int end = mappedEnd;
+    if (kernel.ramdiskByFrame()) {
+      ramdisk = end;
+      end += pages(ramdiskSize);
+    }
+    if (kernel.p2mAddress().isPresent()) {
+      list = end;
+      end += listFrames;
+    }
+    // Of what is mapped the end may be room only.
+    if (Math.max(tables + tableCount + 1, end == mappedEnd ? 0 : end) > frames.length) {
       throw new BuildException(
           Reason.TOO_LITTLE_MEMORY,
           "kernel and ramdisk need %d MiB, and the domain has %d MiB: give it more memory"
-              .formatted((list + listFrames) * (long) PAGE + (1 << 20) - 1 >> 20,
-                  boot.memoryBytes() >> 20),
+              .formatted(end * (long) PAGE + (1 << 20) - 1 >> 20, boot.memoryBytes() >> 20),
           null);
     }
     return new Layout(
@@ -249,9 +252,14 @@ public final class PvDomain implements DomainPort {
         tables.map(base + (long) i * PAGE, i, table ? READ_ONLY : WRITABLE);
       }
     }
-    long list = layout.kernel.p2mAddress().orElseThrow();
-    for (int i = 0; i < layout.listFrames; i++) {
-      tables.map(list + (long) i * PAGE, layout.list + i, WRITABLE);
+    if (layout.kernel.p2mAddress().isPresent()) {
+      long list = layout.kernel.p2mAddress().getAsLong();
+      for (int i = 0; i < layout.listFrames; i++) {
+        tables.map(list + (long) i * PAGE, layout.list + i, WRITABLE);
+      }
+    }
+    if (layout.kernel.hypercallPage().isPresent()) {
+      contents.write(layout.kernel.hypercallPage().getAsLong() - base, PvVcpu.hypercallPage());
     }
     startInfo(layout, boot, storePort, consolePort);
   }
@@ -303,20 +311,28 @@ public final class PvDomain implements DomainPort {
     contents.write(info, MAGIC.getBytes(StandardCharsets.US_ASCII));
     contents.write64(info + 32, frames.length);
     contents.write64(info + 40, (long) domain.sharedInfoFrame() * PAGE);
-    contents.write32(info + 48, boot.ramdisk().isPresent() ? RAMDISK_BY_FRAME : 0);
+    long base = layout.kernel.virtualBase();
+    boolean ramdisk = boot.ramdisk().isPresent();
+    boolean byFrame = ramdisk && layout.kernel.ramdiskByFrame();
+    contents.write32(info + 48, byFrame ? RAMDISK_BY_FRAME : 0);
     contents.write64(info + 56, frames[layout.info + 1]);
     contents.write32(info + 64, storePort);
     contents.write64(info + 72, frames[layout.info + 2]);
     contents.write32(info + 80, consolePort);
-    contents.write64(info + 88, layout.kernel.virtualBase() + (long) layout.tables * PAGE);
+    contents.write64(info + 88, base + (long) layout.tables * PAGE);
     contents.write64(info + 96, layout.tableCount);
-    contents.write64(info + 104, layout.kernel.p2mAddress().orElseThrow());
-    contents.write64(info + 112, boot.ramdisk().isPresent() ? layout.ramdisk : 0);
+    contents.write64(
+        info + 104, layout.kernel.p2mAddress().orElse(base + (long) layout.list * PAGE));
+    contents.write64(
+        info + 112,
+        byFrame ? layout.ramdisk : ramdisk ? base + (long) layout.ramdisk * PAGE : 0);
     contents.write64(info + 120, layout.ramdiskSize);
     byte[] line = boot.commandLine().getBytes(StandardCharsets.UTF_8);
     contents.write(info + 128, Arrays.copyOf(line, Math.min(line.length, COMMAND_LINE - 1)));
-    contents.write64(info + 1152, layout.list);
-    contents.write64(info + 1160, layout.listFrames);
+    if (layout.kernel.p2mAddress().isPresent()) {
+      contents.write64(info + 1152, layout.list);
+      contents.write64(info + 1160, layout.listFrames);
+    }
   }
 
   /** Pins the page tables and puts the first vCPU at the kernel's entry. */

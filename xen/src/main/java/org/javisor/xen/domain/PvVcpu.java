@@ -3,6 +3,7 @@ package org.javisor.xen.domain;
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import org.javisor.accelerator.CpuModel;
@@ -906,6 +907,25 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     long all = (1L << 8 * size) - 1;
     long kept = size == 4 ? 0 : registers.get(TrapRegisters.RAX) & ~all;
     registers.set(TrapRegisters.RAX, kept | bus.readPort(port, size) & all);
+  }
+
+  /**
+   * A page of hypercalls, 32 bytes each: PUSH RCX, PUSH R11, MOV EAX with the number, SYSCALL, POP
+   * R11, POP RCX, RET. Of IRET, which does not come back, RAX is kept, too.
+   */
+  static byte[] hypercallPage() {
+    byte[] page = new byte[(int) PAGE];
+    for (int n = 0; n < page.length / 32; n++) {
+      boolean iret = n == HypercallTable.IRET;
+      String text =
+          (iret ? "51415350b8" : "514153b8")
+              + "%02x000000".formatted(n)
+              + "0f05"
+              + (iret ? "" : "415b59c3");
+      byte[] code = HexFormat.of().parseHex(text);
+      System.arraycopy(code, 0, page, 32 * n, code.length);
+    }
+    return page;
   }
 
   // ---- A vCPU that another one brings up ------------------------------------------------------

@@ -133,6 +133,11 @@ public record GuestConfig(
       long vcpus = number("vcpus", 1, DomainConfig.MAX_VCPUS).orElse(1L);
       number("maxvcpus", vcpus, DomainConfig.MAX_VCPUS);
       Optional<Path> kernel = text("kernel").map(base::resolve);
+      if (kind == DomainKind.HVM) {
+        // What stands in for the firmware that would begin: an ELF file with a PVH entry.
+        Optional<Path> instead = text("firmware_override").map(base::resolve);
+        kernel = instead.isPresent() ? instead : kernel;
+      }
       if (kernel.isEmpty() && kind != DomainKind.HVM) {
         throw missing("kernel", "the path of a kernel");
       }
