@@ -8,6 +8,13 @@ import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.TrapRegisters;
 import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
+import org.javisor.accelerator.state.StateReader;
+import org.javisor.accelerator.state.StateWriter;
+import org.javisor.accelerator.state.VcpuState;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.bus.Bus;
@@ -34,7 +41,7 @@ import org.javisor.xen.hypervisor.VirtualCpu;
  * and a {@code start_info} that says the rest. Source: public/xen.h, {@code struct start_info} and
  * the notes above it on the order of what a domain begins with.
  */
-public final class PvDomain implements DomainPort {
+public final class PvDomain implements DomainPort, Savable {
   private static final int PAGE = FrameArena.FRAME_SIZE;
   private static final int PER_TABLE = 512;
 
@@ -54,6 +61,9 @@ public final class PvDomain implements DomainPort {
   private final Domain domain;
   private final List<PvVcpu> vcpus = new ArrayList<>();
   private Vm vm;
+
+  /** Nanoseconds that its clock is ahead of the host's: it has been saved on another one. */
+  private long ahead;
 
   /** By pseudo-physical frame. */
   private int[] frames = {};
@@ -120,7 +130,7 @@ public final class PvDomain implements DomainPort {
     contents = null;
     domain.vcpus().forEach(v -> v.maskEvents(true));
     domain.vcpus().getFirst().bringUp();
-    return new BuiltDomain(domain, storePort, consolePort);
+    return new BuiltDomain(domain, this, storePort, consolePort);
   }
 
   /** Maps runs of neighbours at once. */
@@ -145,13 +155,13 @@ public final class PvDomain implements DomainPort {
     // A machine address that is not the domain's has nothing behind it. Of a board it finds what
     // Xen shows: the timer that clocks are measured with.
     Bus bus = new Bus(machinery.trace());
-    Pit pit = new Pit(DeviceTimers.of(hypervisor.timers()), IrqLine.NONE);
+    Pit pit = new Pit(DeviceTimers.ahead(hypervisor.timers(), ahead), IrqLine.NONE);
     bus.claimPorts(0x40, 4, pit);
     bus.claimPorts(0x61, 1, new SystemPorts(pit, () -> {}).controlB());
     vm =
         machinery
             .accelerator()
-            .createVm(domain.memory(), bus, model, hypervisor.clock(), machinery.trace());
+            .createVm(domain.memory(), bus, model, clock(), machinery.trace());
     for (int i = 0; i < count; i++) {
       vcpus.get(i).attach(vm.createVcpu(i, vcpus.get(i)), model, bus);
     }
@@ -338,7 +348,7 @@ public final class PvDomain implements DomainPort {
   /** Pins the page tables and puts the first vCPU at the kernel's entry. */
   private void enter(Layout layout) {
     int top = frames[layout.tables];
-    boolean done = domain.pv().pinTop(top) && domain.pv().exchangeTop(top, 0);
+    boolean done = domain.pv().pin(top, 4) == 0 && domain.pv().exchangeTop(top, 0);
     assert done : "page tables of our own are refused";
     long base = layout.kernel.virtualBase();
     PvVcpu first = vcpus.getFirst();
@@ -347,6 +357,132 @@ public final class PvDomain implements DomainPort {
     state.gpr[TrapRegisters.RSI] = base + (long) layout.info * PAGE;
     state.gpr[TrapRegisters.RSP] = base + (long) (layout.stack + 1) * PAGE;
     first.start(state, top);
+  }
+
+  // ---- Saved and restored ---------------------------------------------------------------------
+
+  /**
+   * What else is saved.
+   *
+   * @param clock what the domain's clock showed, in nanoseconds
+   * @param startInfo the page of {@code start_info}
+   */
+  private record Saved(long clock, int startInfo) {
+    static final StateFormat<Saved> FORMAT = StateFormat.of("pv-domain", 1, Saved.class);
+
+    Saved {
+      StateCheck.range("the clock", clock, 0, Long.MAX_VALUE / 2);
+    }
+  }
+
+  private Clock clock() {
+    return Clock.ahead(domain.host().clock(), ahead);
+  }
+
+  @Override
+  public int pages() {
+    return (int) new PvPages(domain).saved().count();
+  }
+
+  @Override
+  public void save(StateWriter writer, FrameArena copies) {
+    PvPages pages = new PvPages(domain);
+    SavedPages saved = pages.saved();
+    // A kernel that suspends itself names this page in its third argument.
+    long info = vcpus.getFirst().cpu().state().gpr[TrapRegisters.RDX];
+    writer.section("pages", SavedPages.FORMAT, saved);
+    writer.section("tables", PvPages.Tables.FORMAT, pages.copyOut(saved, copies));
+    writer.section("start-info", Saved.FORMAT, new Saved(clock().nanos(), pages.page(info)));
+    for (int i = 0; i < vcpus.size(); i++) {
+      writer.section("vcpu." + i, VcpuState.FORMAT, vcpus.get(i).saveRegisters());
+      writer.section("pv-vcpu." + i, PvVcpuState.FORMAT, vcpus.get(i).saveState(pages));
+    }
+  }
+
+  /** Builds one from what was saved; see {@link #build}. */
+  public static BuiltDomain restore(
+      Machinery machinery, DomainBoot boot, DomainListener listener, StateReader reader,
+      FrameArena copies) throws BuildException, StateException {
+    PvDomain pv = new PvDomain(TranslatedDomain.create(machinery, boot, DomainKind.PV));
+    boolean built = false;
+    try {
+      BuiltDomain result = pv.rebuild(machinery, boot, listener, reader, copies);
+      reader.requireAllTaken();
+      built = true;
+      return result;
+    } catch (IllegalArgumentException e) {
+      throw new StateException(e.getMessage(), e);
+    } finally {
+      if (!built) {
+        machinery.hypervisor().destroyDomain(pv.domain);
+      }
+    }
+  }
+
+  private BuiltDomain rebuild(
+      Machinery machinery, DomainBoot boot, DomainListener listener, StateReader reader,
+      FrameArena copies) throws BuildException, StateException {
+    SavedPages saved = reader.take("pages", SavedPages.FORMAT);
+    if (saved.count() > copies.frames() || saved.count() > domain.maxPages()) {
+      throw new StateException("it has not the pages that it says");
+    }
+    int[] given = domain.populateMachine((int) saved.count());
+    if (given == null) {
+      throw TranslatedDomain.tooLittle(domain.host(), boot);
+    }
+    long[] runs = saved.runs();
+    int end = runs.length == 0 ? 0 : (int) (runs[runs.length - 2] + runs[runs.length - 1]);
+    int[] byPage = new int[end];
+    Arrays.fill(byPage, -1);
+    int[] next = new int[1];
+    saved.each(
+        copies,
+        (pfn, copy) -> {
+          int frame = given[next[0]++];
+          byPage[(int) pfn] = frame;
+          domain.pv().setPfn(frame, pfn);
+        });
+    PvPages pages = new PvPages(domain, byPage);
+    pages.copyIn(saved, copies, reader.take("tables", PvPages.Tables.FORMAT));
+    Saved rest = reader.take("start-info", Saved.FORMAT);
+    ahead = rest.clock - domain.host().clock().nanos();
+    start(machinery);
+    domain.attach(this, listener);
+    int storePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
+    int consolePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
+    int info = pages.frame(rest.startInfo);
+    if (info < 0) {
+      throw new StateException("it has no start_info");
+    }
+    tellAgain((long) info * PAGE, pages, storePort, consolePort);
+    for (int i = 0; i < vcpus.size(); i++) {
+      CpuState state = reader.take("vcpu." + i, VcpuState.FORMAT).registers();
+      if (i == 0) {
+        state.gpr[TrapRegisters.RDX] = info;
+      }
+      vcpus.get(i).restoreState(
+          reader.take("pv-vcpu." + i, PvVcpuState.FORMAT), state, pages, ahead);
+    }
+    domain.vcpus().forEach(v -> v.maskEvents(true));
+    return new BuiltDomain(domain, this, storePort, consolePort);
+  }
+
+  /** What {@code start_info} says is another now; its pages the kernel has named by its own numbers. */
+  private void tellAgain(long info, PvPages pages, int storePort, int consolePort)
+      throws StateException {
+    GuestMemory memory = domain.memory();
+    int store = pages.frame(memory.read64(info + 56));
+    int console = pages.frame(memory.read64(info + 72));
+    if (store < 0 || console < 0) {
+      throw new StateException("it has no pages for xenstore and console");
+    }
+    memory.write64(info + 40, (long) domain.sharedInfoFrame() * PAGE);
+    memory.write64(info + 56, store);
+    memory.write32(info + 64, storePort);
+    memory.write64(info + 72, console);
+    memory.write32(info + 80, consolePort);
+    domain.grants().permit(BuiltDomain.CONSOLE_REFERENCE, 0, console);
+    domain.grants().permit(BuiltDomain.STORE_REFERENCE, 0, store);
   }
 
   // ---- What the hypervisor asks ---------------------------------------------------------------

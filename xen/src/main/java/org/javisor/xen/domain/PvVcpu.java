@@ -14,6 +14,8 @@ import org.javisor.accelerator.TrapRegisters;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.VcpuState;
 import org.javisor.memory.FrameArena;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.Errno;
@@ -121,6 +123,9 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private long kernelGs;
   private long userGs;
   private int ldtEntries;
+
+  /** Nanoseconds that the domain's clock is ahead of the host's. */
+  private long ahead;
 
   private volatile boolean nmi;
 
@@ -461,7 +466,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   @Override
   public void setTscOffset(long ticks) {
-    vcpu.writeTime(ticks);
+    vcpu.writeTime(ticks + ahead);
   }
 
   // ---- Traps ----------------------------------------------------------------------------------
@@ -926,6 +931,73 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
       System.arraycopy(code, 0, page, 32 * n, code.length);
     }
     return page;
+  }
+
+  // ---- Saved and restored ---------------------------------------------------------------------
+
+  VcpuState saveRegisters() {
+    return VcpuState.of(cpu.state(), false, false, false, false, new int[0]);
+  }
+
+  PvVcpuState saveState(PvPages pages) {
+    int masking = 0;
+    long[] addresses = new long[CALLBACKS];
+    for (int i = 0; i < CALLBACKS; i++) {
+      addresses[i] = callbacks[i].address;
+      masking |= callbacks[i].masksEvents ? 1 << i : 0;
+    }
+    return new PvVcpuState(
+        vcpu.isOnline(),
+        cpu.state().deprivilegedKernel,
+        kernelTop == 0 ? -1 : pages.page(kernelTop),
+        userTop == 0 ? -1 : pages.page(userTop),
+        kernelStack,
+        new long[] {kernelGs, userGs},
+        Arrays.stream(traps).mapToInt(Trap::flags).toArray(),
+        Arrays.stream(traps).mapToInt(Trap::cs).toArray(),
+        Arrays.stream(traps).mapToLong(Trap::address).toArray(),
+        addresses,
+        masking,
+        pages.pages(domain.pv().descriptorFrames(vcpu.id())),
+        ldtEntries);
+  }
+
+  /** Takes over what {@link #saveState} gave; it does not run yet. */
+  void restoreState(PvVcpuState s, CpuState state, PvPages pages, long nanos)
+      throws StateException {
+    ahead = nanos;
+    vcpu.writeTime(state.tscOffset + ahead);
+    PvMemory memory = domain.pv();
+    int top = pages.frame(s.kernelTop());
+    int user = pages.frame(s.userTop());
+    if (top < 0) {
+      return; // It was never brought up.
+    }
+    if (!memory.exchangeTop(top, 0) || user >= 0 && !memory.exchangeTop(user, 0)
+        || !memory.setDescriptorFrames(vcpu.id(), pages.framesOf(s.descriptorPages()))) {
+      throw new StateException("the tables of vCPU " + vcpu.id() + " are none");
+    }
+    userTop = Math.max(user, 0);
+    kernelStack = s.kernelStack();
+    kernelGs = s.gs()[0];
+    userGs = s.gs()[1];
+    ldtEntries = s.ldtEntries();
+    for (int i = 0; i < traps.length; i++) {
+      traps[i] = new Trap(s.trapFlags()[i], s.trapSelectors()[i] | 3, s.trapAddresses()[i]);
+    }
+    for (int i = 0; i < CALLBACKS; i++) {
+      callbacks[i] =
+          new Callback((s.maskingCallbacks() >> i & 1) != 0, s.callbacks()[i]);
+    }
+    start(state, top);
+    if (!s.kernel()) {
+      state.deprivilegedKernel = false;
+      state.cr3 = userTop * PAGE;
+      cpu.setState(state);
+    }
+    if (s.online()) {
+      vcpu.bringUp();
+    }
   }
 
   // ---- A vCPU that another one brings up ------------------------------------------------------

@@ -302,6 +302,17 @@ public final class Domain {
     memory.map(gpa, PAGE, frame, writable);
   }
 
+  /** Whether a page is there and the domain's own. */
+  public boolean owns(long gpa) {
+    int frame = memory.frame(gpa);
+    return frame >= 0 && host.frames().owner(frame) == id;
+  }
+
+  /** Gives up a page; returns whether there was one. */
+  public boolean release(long gpa) {
+    return removePage(gpa);
+  }
+
   /** Moves a page of its own to another address; what was there goes. */
   boolean movePage(long from, long to) {
     int frame;

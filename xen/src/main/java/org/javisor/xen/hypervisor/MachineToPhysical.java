@@ -91,6 +91,12 @@ public final class MachineToPhysical {
     return VIRTUAL + 8L * arena.frames();
   }
 
+  /** The pseudo-physical frame number of a machine frame, as its domain has said. */
+  long get(int frame) {
+    return RawMemory.get64(
+        arena.address(table + frame / (PAGE / 8)) + frame % (PAGE / 8) * 8L);
+  }
+
   /** Says which pseudo-physical frame a machine frame is; the domain that owns it says so. */
   void set(int frame, long pfn) {
     RawMemory.put64(

@@ -128,6 +128,71 @@ public final class PvMemory {
     m2p.set(frame, pfn);
   }
 
+  /** Which page of the guest's a frame of its own is, as it has said. */
+  public long pfn(int frame) {
+    return m2p.get(frame);
+  }
+
+  /** The level of the page table that a frame is, or 0. */
+  public int level(int frame) {
+    return kinds.level(frame);
+  }
+
+  public boolean isPinned(int frame) {
+    return kinds.pinned(frame);
+  }
+
+  /** Whether an entry of a table is the hypervisor's affair. */
+  public static boolean isHypervisors(int level, int index) {
+    return isReserved(level, index);
+  }
+
+  /** The frames of a vCPU's descriptor tables, GDT and LDT, with -1 for what is not there. */
+  public int[] descriptorFrames(int vcpu) {
+    int[] frames = new int[2 * DESCRIPTOR_PAGES];
+    for (int i = 0; i < frames.length; i++) {
+      long entry = get(own + 2 + vcpu, i);
+      frames[i] = (entry & P) != 0 && isOwn(frameOf(entry)) ? frameOf(entry) : -1;
+    }
+    return frames;
+  }
+
+  /** Maps such frames again; returns whether they are all the guest's own. */
+  public synchronized boolean setDescriptorFrames(int vcpu, int[] frames) {
+    for (int i = 0; i < 2 * DESCRIPTOR_PAGES; i++) {
+      if (frames[i] >= 0 && (!isOwn(frames[i]) || i >= GDT_PAGES && i < DESCRIPTOR_PAGES)) {
+        return false;
+      }
+      if (i < GDT_PAGES || i >= DESCRIPTOR_PAGES) {
+        put(own + 2 + vcpu, i, frames[i] < 0 ? 0 : MachineToPhysical.entry(frames[i]));
+      }
+      for (int d = 0; frames[i] >= 0 && d < ENTRIES; d++) {
+        put(frames[i], d, Descriptor.sanitise(get(frames[i], d)));
+      }
+    }
+    return true;
+  }
+
+  /**
+   * The frames in which the guest has the list of its frames, by its own page tables; -1 where there
+   * is none. Empty if it has not said where the list is.
+   */
+  public int[] frameListFrames() {
+    long[] where = domain.sharedInfo().frameList();
+    long pages = (where[0] * 8 + PAGE - 1) / PAGE;
+    if (where[1] == 0 || where[2] == 0 || where[0] <= 0 || where[0] > arena.frames() * 64L) {
+      return new int[0];
+    }
+    int[] frames = new int[(int) pages];
+    for (int i = 0; i < pages; i++) {
+      long at = entryAddress(where[1] / PAGE, where[2] + (long) i * PAGE);
+      int table = at < 0 ? -1 : memory.frame(at);
+      long entry = table < 0 ? 0 : RawMemory.get64(arena.address(table) + (at & PAGE - 1));
+      frames[i] = (entry & P) != 0 && isOwn(frameOf(entry)) ? frameOf(entry) : -1;
+    }
+    return frames;
+  }
+
   boolean isOwn(long frame) {
     return frame >= 0
         && frame < arena.frames()
@@ -291,17 +356,12 @@ public final class PvMemory {
   }
 
   /** {@code MMUEXT_PIN_L1_TABLE} and the others. */
-  synchronized long pin(long frame, int level) {
+  public synchronized long pin(long frame, int level) {
     if (!isOwn(frame) || kinds.pinned((int) frame) || !use((int) frame, level, 0)) {
       return Errno.EINVAL;
     }
     kinds.setPinned((int) frame, true);
     return 0;
-  }
-
-  /** Pins the top table that a domain begins with. */
-  public boolean pinTop(int frame) {
-    return pin(frame, TOP) == 0;
   }
 
   synchronized long unpin(long frame) {
