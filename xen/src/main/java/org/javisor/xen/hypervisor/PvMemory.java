@@ -1,5 +1,6 @@
 package org.javisor.xen.hypervisor;
 
+import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.memory.RawMemory;
@@ -53,9 +54,9 @@ public final class PvMemory {
    * Counts what makes a translation wrong that was right before. All page tables in use are known, so
    * whoever has seen the present count has nothing to forget.
    */
-  private volatile long upperChanges;
+  private final AtomicLong upperChanges = new AtomicLong();
 
-  private volatile long lowerChanges;
+  private final AtomicLong lowerChanges = new AtomicLong();
 
   /** The tables that map descriptor tables: level 3, level 2, then a level 1 for each vCPU. */
   private final int own;
@@ -238,12 +239,12 @@ public final class PvMemory {
 
   /** How often translations of the upper half of addresses have become wrong. */
   public long upperChanges() {
-    return upperChanges;
+    return upperChanges.get();
   }
 
   /** The same for the lower half, of all address spaces together. */
   public long lowerChanges() {
-    return lowerChanges;
+    return lowerChanges.get();
   }
 
   /** The guest has written to a table of its own directly, at a machine address. */
@@ -256,10 +257,10 @@ public final class PvMemory {
 
   private void countChange(int halves) {
     if ((halves & TableKinds.LOWER) != 0) {
-      lowerChanges++;
+      lowerChanges.incrementAndGet();
     }
     if ((halves & TableKinds.UPPER) != 0) {
-      upperChanges++;
+      upperChanges.incrementAndGet();
     }
   }
 
