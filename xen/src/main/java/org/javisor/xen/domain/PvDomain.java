@@ -150,8 +150,7 @@ public final class PvDomain implements DomainPort, Savable {
     int count = vcpus.size();
     CpuModel model =
         new XenCpuModel(
-            new PvCpuModel(machinery.cpuModels().apply(count)), DomainKind.PV, domain.id(),
-            hypervisor.tscHertz());
+            new PvCpuModel(machinery.cpuModels().apply(count)), domain, hypervisor.tscHertz());
     // A machine address that is not the domain's has nothing behind it. Of a board it finds what
     // Xen shows: the timer that clocks are measured with.
     Bus bus = new Bus(machinery.trace());

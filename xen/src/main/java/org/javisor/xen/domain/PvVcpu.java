@@ -169,6 +169,11 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     vcpu.attach(this);
   }
 
+  @Override
+  public void start(CpuState state) {
+    start(state, state.cr3 / PAGE);
+  }
+
   /** The state from which it begins, in the kernel. Not while it runs. */
   void start(CpuState state, long top) {
     kernelTop = top;

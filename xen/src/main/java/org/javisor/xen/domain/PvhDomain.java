@@ -72,6 +72,12 @@ public final class PvhDomain extends TranslatedDomain {
     return parts;
   }
 
+  /** Connects a domain that domain 0 has created, and will fill and start. */
+  public static void equip(Machinery machinery, Domain domain) {
+    PvhDomain made = new PvhDomain(domain);
+    made.equip(machinery, made.wire(machinery));
+  }
+
   @Override
   List<E820Entry> layOut(DomainBoot boot) throws BuildException {
     long low = Math.min(boot.memoryBytes(), LOW_RAM_LIMIT);
@@ -103,6 +109,10 @@ public final class PvhDomain extends TranslatedDomain {
   /** Local APICs and the sleep registers. */
   @Override
   GuestBus wire(Machinery machinery, DomainBoot boot) {
+    return wire(machinery);
+  }
+
+  private GuestBus wire(Machinery machinery) {
     Hypervisor hypervisor = machinery.hypervisor();
     Bus bus = new Bus(machinery.trace());
     ApicFabric fabric = new ApicFabric();
@@ -120,6 +130,7 @@ public final class PvhDomain extends TranslatedDomain {
       TranslatedVcpu vcpu = vcpus().get(i);
       LocalApic apic = fabric.add(vcpu, () -> -1, timers, tsc);
       apics.add(apic);
+      vcpu.hasApic(apic);
       vcpu.wire(new ApicPlatform(apic, tscOffset), apic::request, () -> window.enter(id));
     }
     return bus;

@@ -45,7 +45,8 @@ import org.javisor.xen.hypervisor.VirtualCpu;
  * What PVH and HVM domains have in common: memory by guest-physical addresses, a kernel placed by a
  * boot protocol, vCPUs of the accelerator, and the pages of console and xenstore.
  */
-abstract sealed class TranslatedDomain implements DomainPort, Savable permits PvhDomain, HvmDomain {
+abstract sealed class TranslatedDomain implements DomainPort, Savable
+    permits PvhDomain, HvmDomain, Dom0Domain {
   static final long PAGE = FrameArena.FRAME_SIZE;
   static final long FOUR_GIB = 1L << 32;
 
@@ -144,8 +145,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable permits Pv
     boolean built = false;
     try {
       List<E820Entry> e820 = layOut(boot);
-      populate(STORE_PAGE, PAGE, boot);
-      populate(CONSOLE_PAGE, PAGE, boot);
+      populateRings(boot);
       domain.setMemoryMap(entries(e820));
       Optional<CpuState> entry = load(boot, e820);
       start(machinery, wire(machinery, boot));
@@ -160,6 +160,23 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable permits Pv
         machinery.hypervisor().destroyDomain(domain);
       }
     }
+  }
+
+  /** The pages of console and xenstore. */
+  void populateRings(DomainBoot boot) throws BuildException {
+    populate(STORE_PAGE, PAGE, boot);
+    populate(CONSOLE_PAGE, PAGE, boot);
+  }
+
+  /** Connects a domain that domain 0 builds, without anything in it. */
+  final void equip(Machinery machinery, GuestBus bus) {
+    start(machinery, bus);
+    domain.attach(this, DomainListener.NONE);
+  }
+
+  /** What a kernel is told to be (public/xen.h, SIF_*). */
+  int startFlags() {
+    return 0;
   }
 
   final void populate(long gpa, long size, DomainBoot boot) throws BuildException {
@@ -210,6 +227,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable permits Pv
         BootConfig.of(e820)
             .withProtocol(protocol())
             .withRsdp(acpi.rsdp())
+            .withStartFlags(startFlags())
             .withCommandLine(boot.commandLine());
     if (boot.ramdisk().isPresent()) {
       config = config.withInitrd(boot.ramdisk().get());
@@ -267,8 +285,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable permits Pv
                 domain.memory(),
                 bus,
                 new XenCpuModel(
-                    machinery.cpuModels().apply(count), kind(), domain.id(),
-                    hypervisor.tscHertz()),
+                    machinery.cpuModels().apply(count), domain, hypervisor.tscHertz()),
                 clock(),
                 machinery.trace());
     for (int i = 0; i < count; i++) {
@@ -276,7 +293,8 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable permits Pv
     }
   }
 
-  private BuiltDomain publish() {
+  /** Lets the domain find xenstore and console. */
+  BuiltDomain publish() {
     int storePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
     int consolePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
     domain.params().set(HvmParams.STORE_PFN, STORE_PAGE / PAGE);

@@ -1,5 +1,6 @@
 package org.javisor.xen.domain;
 
+import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.IntConsumer;
 import org.javisor.accelerator.CpuState;
@@ -10,7 +11,9 @@ import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.state.VcpuState;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
+import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.interrupt.VcpuControl;
+import org.javisor.xen.hypervisor.ApicState;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.VcpuPort;
 import org.javisor.xen.hypervisor.VirtualCpu;
@@ -42,6 +45,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   private VcpuPlatform board;
   private IntConsumer request;
   private Runnable enter;
+  private Optional<LocalApic> apic = Optional.empty();
   private Vcpu cpu;
 
   /** The domain's vector for events, or 0. */
@@ -77,6 +81,21 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     board = platform;
     request = requestInterrupt;
     enter = onEnter;
+  }
+
+  /** Says which local APIC it is that can be saved with it. */
+  void hasApic(LocalApic local) {
+    apic = Optional.of(local);
+  }
+
+  @Override
+  public Optional<ApicState> apic() {
+    return apic.map(ApicRegisters::save);
+  }
+
+  @Override
+  public void setApic(ApicState state) {
+    apic.ifPresent(local -> ApicRegisters.load(local, state));
   }
 
   void attach(Vcpu executed) {
@@ -170,8 +189,8 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     }
   }
 
-  /** The state from which it goes on, whatever it waited for. Not while it runs. */
-  void start(CpuState state) {
+  @Override
+  public void start(CpuState state) {
     cpu.setState(state);
     waitsForStartup = false;
   }

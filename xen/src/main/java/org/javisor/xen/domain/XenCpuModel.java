@@ -1,6 +1,7 @@
 package org.javisor.xen.domain;
 
 import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.Hypervisor;
 
@@ -27,14 +28,12 @@ final class XenCpuModel implements CpuModel {
   private static final int MACHINE_ADDRESS_BITS = 40;
 
   private final CpuModel base;
-  private final DomainKind kind;
-  private final int domid;
+  private final Domain domain;
   private final int tscKilohertz;
 
-  XenCpuModel(CpuModel base, DomainKind kind, int domid, long tscHertz) {
+  XenCpuModel(CpuModel base, Domain domain, long tscHertz) {
     this.base = base;
-    this.kind = kind;
-    this.domid = domid;
+    this.domain = domain;
     this.tscKilohertz = (int) (tscHertz / 1000);
   }
 
@@ -46,7 +45,7 @@ final class XenCpuModel implements CpuModel {
   @Override
   public int[] cpuid(int leaf, int subleaf) {
     if (leaf < BASE || leaf >= BASE + 0x1_0000) {
-      return base.cpuid(leaf, subleaf);
+      return domain.restrictCpuid(leaf, subleaf, base.cpuid(leaf, subleaf));
     }
     int[] r = new int[4];
     switch (leaf - BASE) {
@@ -60,7 +59,7 @@ final class XenCpuModel implements CpuModel {
       case 2 -> {
         r[0] = 1; // one hypercall page
         r[1] = HYPERCALL_MSR;
-        r[2] = kind == DomainKind.PV ? MMU_PT_UPDATE_PRESERVE_AD : 0;
+        r[2] = domain.kind() == DomainKind.PV ? MMU_PT_UPDATE_PRESERVE_AD : 0;
       }
       case 3 -> {
         if (subleaf == 0) {
@@ -71,13 +70,13 @@ final class XenCpuModel implements CpuModel {
         }
       }
       case 4 -> {
-        if (kind.isTranslated()) {
+        if (domain.kind().isTranslated()) {
           r[0] = DOMID_PRESENT | UPCALL_VECTOR;
-          r[2] = domid;
+          r[2] = domain.id();
         }
       }
       case 5 -> {
-        if (kind == DomainKind.PV) {
+        if (domain.kind() == DomainKind.PV) {
           r[1] = MACHINE_ADDRESS_BITS;
         }
       }

@@ -49,10 +49,12 @@ public final class HypercallTable {
     add(34, "hvm_op", new HvmCalls());
     NAMES[IRET] = "iret";
     NAMES[21] = "vm_assist";
+    NAMES[27] = "xsm_op";
     NAMES[40] = "xenpmu_op";
   }
 
-  private void add(int number, String name, HypercallFamily family) {
+  /** Has calls of a number served; before any domain runs. */
+  public void add(int number, String name, HypercallFamily family) {
     families[number] = family;
     NAMES[number] = name;
   }
@@ -111,6 +113,8 @@ public final class HypercallTable {
       return families[(int) number].call(call);
     } catch (GuestArguments.BadPointer | GuestMemory.BadAddress e) {
       return Errno.EFAULT; // The latter if another vCPU took the page away meanwhile.
+    } catch (Call.Refused e) {
+      return e.errno();
     }
   }
 }

@@ -81,7 +81,7 @@ final class SharedInfo {
   }
 
   /** Says what wall-clock time it was when the system time was zero. */
-  void setWallClock(long nanosSinceEpoch) {
+  synchronized void setWallClock(long nanosSinceEpoch) {
     int version = RawMemory.get32(base + WC_VERSION) | 1;
     RawMemory.putVolatile32(base + WC_VERSION, version);
     VarHandle.fullFence();
