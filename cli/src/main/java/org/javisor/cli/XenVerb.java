@@ -158,7 +158,8 @@ final class XenVerb extends Verb {
     }
     if (image == null) {
       DefaultGuest.GuestFiles files = obtain(DefaultGuest.dom0(messages::message));
-      shares.add(new ShareConfig(obtain(new DefaultGuest(messages::message)).kernel().getParent(), GUEST_TAG, false));
+      shares.add(new ShareConfig(obtain(new DefaultGuest(messages::message)).kernel().getParent(),
+          GUEST_TAG, false));
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
       ramDisk = ramDisk == null ? files.initrd() : ramDisk;

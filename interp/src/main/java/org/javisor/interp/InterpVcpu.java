@@ -76,8 +76,8 @@ final class InterpVcpu implements Vcpu {
   /** The instruction under way runs alone, so its stores may hit its own block. */
   private boolean alone;
 
-  /** An instruction has run alone since it was last looked what may come between two. */
-  private boolean ranAlone;
+  /** An instruction has run alone, or something was delivered: look what may come before the next. */
+  private boolean lookAgain;
 
   private volatile long instructions;
   private long executed;
@@ -380,9 +380,8 @@ final class InterpVcpu implements Vcpu {
         if (exit != null) {
           return exit;
         }
-        if (ranAlone) {
-          // What that instruction changed may come before the next one.
-          ranAlone = false;
+        if (lookAgain) {
+          lookAgain = false;
           continue;
         }
       }
@@ -497,6 +496,7 @@ final class InterpVcpu implements Vcpu {
         c.delivery.nmiBlocked = true;
         c.delivery.interrupt(2, false, c.rip);
         request(EVENT);
+        lookAgain = true;
         return null;
       }
     }
@@ -514,6 +514,7 @@ final class InterpVcpu implements Vcpu {
           trace.line(IRQ, "vcpu %d vector %#x at %#x", c.id, vector, c.rip);
         }
         c.delivery.interrupt(vector, false, c.rip);
+        lookAgain = true;
         return null;
       }
     }
@@ -535,7 +536,7 @@ final class InterpVcpu implements Vcpu {
 
   /** Runs one instruction, and raises the single-step trap if TF was set before it. */
   private void runStepped() {
-    ranAlone = true;
+    lookAgain = true;
     boolean step = (c.flags() & Cpu.TF) != 0;
     c.flags(c.flags() & ~Cpu.RF);
     c.stackShadow = false;
@@ -600,6 +601,7 @@ final class InterpVcpu implements Vcpu {
     pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     c.stackShadow = false;
+    c.deprivilegedKernel = false;
     VcpuBlock.clear(c.block);
     c.setReg(Cpu.RDX, 0x600);
     c.setRflags(2);
@@ -655,6 +657,7 @@ final class InterpVcpu implements Vcpu {
     s.pendingInterrupt = pendingInterrupt;
     s.halted = halted;
     s.interruptShadow = c.shadow;
+    s.deprivilegedKernel = c.deprivilegedKernel;
     s.nmiPending = (RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) & NMI) != 0;
     s.nmiBlocked = c.delivery.nmiBlocked;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
@@ -672,6 +675,7 @@ final class InterpVcpu implements Vcpu {
   public void setState(CpuState s) {
     halted = s.halted;
     c.shadow = s.interruptShadow;
+    c.deprivilegedKernel = c.traps != null && s.deprivilegedKernel;
     c.stackShadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);

@@ -33,7 +33,8 @@ final class Dom0Tools {
   private static final String LOCK = "usr/bin/flock";
 
   /** Of what they depend on; the rest is for systems with an init of their own. */
-  private static final Pattern NEEDED = Pattern.compile("lib.*|zlib1g|xen-utils-common|xenstore-utils");
+  private static final Pattern NEEDED =
+      Pattern.compile("lib.*|zlib1g|xen-utils-common|xenstore-utils");
 
   private static final int MOST_PACKAGES = 100;
 
@@ -44,7 +45,7 @@ final class Dom0Tools {
               + "|.*/(oxenstored|xen-kdd|test-[^/]*|readnotes|xenalyze|pygrub|gdbsx)"
               + "|etc/(default|init\\.d|skel)/.*|etc/bash\\.bashrc|var/.*");
 
-  private static final List<String> RESOURCES = 
+  private static final List<String> RESOURCES =
       List.of("etc/inittab", "etc/rc.dom0", "root/demo.cfg");
 
   private static final int MOST_BYTES = 32 << 20;
@@ -155,7 +156,8 @@ final class Dom0Tools {
           }
         });
     for (String name : RESOURCES) {
-      image.file(name, name.endsWith(".dom0") ? 0755 : 0644, InitramfsBuilder.resource("dom0/" + name));
+      image.file(name, name.endsWith(".dom0") ? 0755 : 0644,
+          InitramfsBuilder.resource("dom0/" + name));
     }
   }
 }

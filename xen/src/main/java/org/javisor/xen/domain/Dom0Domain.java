@@ -2,9 +2,11 @@ package org.javisor.xen.domain;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.state.Pausable;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
@@ -115,7 +117,12 @@ public final class Dom0Domain extends TranslatedDomain {
 
   @Override
   BuiltDomain publish() {
-    return new BuiltDomain(domain(), 0, 0);
+    return new BuiltDomain(domain(), this, 0, 0);
+  }
+
+  @Override
+  Map<String, Snapshottable<?>> parts() {
+    return pc.parts();
   }
 
   @Override

@@ -8,6 +8,7 @@ import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
+import org.javisor.accelerator.state.VcpuState;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.pc.interrupt.LocalApic;
@@ -60,6 +61,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   private volatile boolean deaf;
 
   private boolean waitsForStartup;
+  private long ahead;
 
   TranslatedVcpu(Domain domain, VirtualCpu vcpu) {
     this.domain = domain;
@@ -193,6 +195,43 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     waitsForStartup = false;
   }
 
+  // ---- Saved and restored ---------------------------------------------------------------------
+
+  VcpuState saveState() {
+    int[] waiting =
+        requests.stream()
+            .mapToInt(
+                r -> switch (r) {
+                  case Request.Init() -> VcpuState.INIT;
+                  case Request.Startup(int vector) -> vector;
+                })
+            .toArray();
+    return VcpuState.of(cpu.state(), false, deaf, unhalted, waitsForStartup, waiting);
+  }
+
+  /** Takes over what {@link #saveState} gave, of a domain whose clock is ahead of the host's. */
+  void restoreState(VcpuState state, long nanos) {
+    ahead = nanos;
+    CpuState registers = state.registers();
+    cpu.setState(registers);
+    vcpu.writeTime(registers.tscOffset + ahead);
+    deaf = state.deaf();
+    unhalted = state.unhalted();
+    waitsForStartup = state.waitsForStartup();
+    for (int request : state.requests()) {
+      requests.add(
+          request == VcpuState.INIT ? new Request.Init() : new Request.Startup(request));
+    }
+    if (!waitsForStartup) {
+      vcpu.bringUp();
+    }
+  }
+
+  /** How the guest is told of events here: a vector of its local APIC, or 0. */
+  int upcallVector() {
+    return upcallVector;
+  }
+
   // ---- What the machine asks of the vCPU ------------------------------------------------------
 
   @Override
@@ -277,7 +316,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   @Override
   public void setTscOffset(long ticks) {
     board.setTscOffset(ticks);
-    vcpu.writeTime(ticks);
+    vcpu.writeTime(ticks + ahead);
   }
 
   @Override

@@ -2,6 +2,7 @@ package org.javisor.xen.domain;
 
 import org.javisor.accelerator.CpuModel;
 import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.Hypervisor;
 
 /**
@@ -19,6 +20,12 @@ final class XenCpuModel implements CpuModel {
 
   /** The time-stamp counter is never emulated. */
   private static final int TSC_NATIVE = 2;
+
+  /** Leaf +2: PV guests may let page tables keep accessed and dirty bits. */
+  private static final int MMU_PT_UPDATE_PRESERVE_AD = 1;
+
+  /** Of machine addresses; so few that grant tables of version 1 name every frame. */
+  private static final int MACHINE_ADDRESS_BITS = 40;
 
   private final CpuModel base;
   private final Domain domain;
@@ -43,7 +50,7 @@ final class XenCpuModel implements CpuModel {
     int[] r = new int[4];
     switch (leaf - BASE) {
       case 0 -> {
-        r[0] = BASE + 4;
+        r[0] = BASE + 5;
         r[1] = 0x566e_6558; // "XenV"
         r[2] = 0x6558_4d4d; // "MMXe"
         r[3] = 0x4d4d_566e; // "nVMM"
@@ -52,6 +59,7 @@ final class XenCpuModel implements CpuModel {
       case 2 -> {
         r[0] = 1; // one hypercall page
         r[1] = HYPERCALL_MSR;
+        r[2] = domain.kind() == DomainKind.PV ? MMU_PT_UPDATE_PRESERVE_AD : 0;
       }
       case 3 -> {
         if (subleaf == 0) {
@@ -62,8 +70,15 @@ final class XenCpuModel implements CpuModel {
         }
       }
       case 4 -> {
-        r[0] = DOMID_PRESENT | UPCALL_VECTOR;
-        r[2] = domain.id();
+        if (domain.kind().isTranslated()) {
+          r[0] = DOMID_PRESENT | UPCALL_VECTOR;
+          r[2] = domain.id();
+        }
+      }
+      case 5 -> {
+        if (domain.kind() == DomainKind.PV) {
+          r[1] = MACHINE_ADDRESS_BITS;
+        }
       }
       default -> {}
     }

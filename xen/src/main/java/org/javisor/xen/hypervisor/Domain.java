@@ -39,6 +39,7 @@ public final class Domain {
   /** Hypercalls by number, and in its last element those without one. */
   private final AtomicLongArray hypercalls = new AtomicLongArray(HypercallTable.NUMBERS + 1);
 
+  private final PvMemory pv;
   private final long createdNanos;
   private volatile byte[] memoryMap = {};
   private volatile CpuidFilter cpuidFilter = CpuidFilter.NONE;
@@ -72,6 +73,10 @@ public final class Domain {
     for (int i = 0; i < config.vcpus(); i++) {
       vcpus.add(new VirtualCpu(host, this, i));
     }
+    pv = kind() == DomainKind.PV ? PvMemory.make(this) : null;
+    if (kind() == DomainKind.PV && pv == null) {
+      throw new Hypervisor.OutOfMemory();
+    }
   }
 
   public int id() {
@@ -103,6 +108,16 @@ public final class Domain {
   /** The guest-physical map. Change it with the methods here, which count. */
   public GuestMemory memory() {
     return memory;
+  }
+
+  /** What is special of a PV domain's memory, or null of others. */
+  public PvMemory pv() {
+    return pv;
+  }
+
+  /** The frame of the shared page, which PV guests map themselves. */
+  public int sharedInfoFrame() {
+    return sharedInfo.frame();
   }
 
   SharedInfo sharedInfo() {
@@ -237,6 +252,44 @@ public final class Domain {
   }
 
   /**
+   * Gives a PV domain frames of its own, wherever they are.
+   *
+   * @return them, or null if they are not there to be given
+   */
+  public int[] populateMachine(int count) {
+    synchronized (this) {
+      if (dying || pages + count > maxPages) {
+        return null;
+      }
+      pages += count;
+    }
+    int[] given = new int[count];
+    int done = 0;
+    for (int run = Math.min(count, 512); done < count && run > 0;) {
+      int frame = host.frames().allocate(id, Math.min(run, count - done));
+      if (frame < 0) {
+        run /= 2;
+        continue;
+      }
+      int size = Math.min(run, count - done);
+      memory.map((long) frame * PAGE, (long) size * PAGE, frame, true);
+      for (int i = 0; i < size; i++) {
+        given[done++] = frame + i;
+      }
+    }
+    if (done == count) {
+      return given;
+    }
+    synchronized (this) {
+      pages -= count - done;
+    }
+    for (int i = 0; i < done; i++) {
+      removePage((long) given[i] * PAGE);
+    }
+    return null;
+  }
+
+  /**
    * Takes a page out of the domain's map; it is given up if it was the domain's own.
    *
    * @return whether there was one
@@ -255,6 +308,9 @@ public final class Domain {
       }
       if (host.frames().owner(frame) == id) {
         pages--;
+        if (pv != null) {
+          pv.forget(frame);
+        }
       } else {
         newMapGeneration();
         return true;
@@ -268,6 +324,17 @@ public final class Domain {
   void mapForeign(long gpa, int frame, boolean writable) {
     removePage(gpa);
     memory.map(gpa, PAGE, frame, writable);
+  }
+
+  /** Whether a page is there and the domain's own. */
+  public boolean owns(long gpa) {
+    int frame = memory.frame(gpa);
+    return frame >= 0 && host.frames().owner(frame) == id;
+  }
+
+  /** Gives up a page; returns whether there was one. */
+  public boolean release(long gpa) {
+    return removePage(gpa);
   }
 
   /** The same for a frame of which a use was counted, which ends when it is not mapped any more. */
@@ -455,6 +522,9 @@ public final class Domain {
     foreignMaps.releaseAll();
     releaseForeignPages();
     grants.destroy();
+    if (pv != null) {
+      pv.destroy();
+    }
     host.frames().giveUpAll(this, memory);
     host.releaseHypervisorFrame(sharedInfo.frame(), this);
     synchronized (this) {

@@ -13,6 +13,7 @@ import java.util.function.BiConsumer;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.memory.FrameArena;
+import org.javisor.memory.RawMemory;
 import org.javisor.xen.hypervisor.scheduler.Scheduler;
 
 /** The host: its memory, its physical CPUs and its domains. */
@@ -38,6 +39,11 @@ public final class Hypervisor implements AutoCloseable {
   private final Object eventLock = new Object();
   private final long placeholder;
   private final BiConsumer<Domain, Throwable> bugs;
+
+  // Made for the first PV domain; under this object's lock.
+  private TableKinds tableKinds;
+  private MachineToPhysical machineToPhysical;
+  private int descriptorFrame = -1;
 
   /** By number; under this lock. */
   private final Map<Integer, Domain> domains = new TreeMap<>();
@@ -165,6 +171,33 @@ public final class Hypervisor implements AutoCloseable {
 
   public long totalPages() {
     return frames.total();
+  }
+
+  synchronized TableKinds tableKinds() {
+    if (tableKinds == null) {
+      tableKinds = new TableKinds(arena.frames());
+    }
+    return tableKinds;
+  }
+
+  /** The table of all PV domains, or null if there is no memory for it. */
+  synchronized MachineToPhysical machineToPhysical() {
+    if (machineToPhysical == null) {
+      machineToPhysical = MachineToPhysical.make(frames);
+    }
+    return machineToPhysical;
+  }
+
+  /** The page of descriptors behind every PV guest's own. */
+  synchronized int descriptorFrame() {
+    if (descriptorFrame < 0) {
+      descriptorFrame = hypervisorFrame();
+      long[] own = Descriptor.own();
+      for (int i = 0; i < own.length; i++) {
+        RawMemory.put64(arena.address(descriptorFrame) + 8L * i, own[i]);
+      }
+    }
+    return descriptorFrame;
   }
 
   /** Takes a zeroed frame for the hypervisor's own use. */

@@ -39,6 +39,7 @@ final class MemoryCalls implements HypercallFamily {
       case 6 -> populate(call, false);
       case 7 -> addToPhysmap(call);
       case 9 -> memoryMap(call);
+      case 12 -> machineToPhysical(call);
       case 14 -> maximumGpfn(call);
       case 13 -> ForeignMemoryCalls.setMemoryMap(call);
       case 15 -> removeFromPhysmap(call);
@@ -77,13 +78,20 @@ final class MemoryCalls implements HypercallFamily {
     if (target.isEmpty() || s.u64(8) < 0 || start > count) {
       return start;
     }
+    PvMemory pv = call.domain.pv();
     // Translated guests name the frame numbers that are to be filled; increasing is the PV way.
-    if (order > MAX_ORDER || increase) {
+    if (order > MAX_ORDER || increase && pv == null || pv != null && order != 0) {
       return start;
     }
     for (long i = start; i < count; i++) {
       if (i - start == AT_ONCE) {
         proceed(call, i);
+      }
+      if (pv != null) {
+        if (!give(call, pv, s.u64(0) + 8 * i, increase)) {
+          return i;
+        }
+        continue;
       }
       long gfn = call.memory().read(s.u64(0) + 8 * i, 8).u64(0);
       if (gfn < 0
@@ -93,6 +101,38 @@ final class MemoryCalls implements HypercallFamily {
       }
     }
     return count;
+  }
+
+  /**
+   * Gives a PV guest a frame: its number goes into the list, where the guest has said which page of
+   * its own it will be, unless it leaves that for later.
+   */
+  private static boolean give(Call call, PvMemory pv, long at, boolean increase)
+      throws GuestArguments.BadPointer {
+    Structure entry = call.memory().read(at, 8);
+    int[] frame = call.domain.populateMachine(1);
+    if (frame == null) {
+      return false;
+    }
+    if (!increase) {
+      pv.setPfn(frame[0], entry.u64(0));
+    }
+    entry.put64(0, frame[0]);
+    call.memory().write(at, entry);
+    return true;
+  }
+
+  /** {@code struct xen_machphys_mapping}: start, end, last frame of the table. */
+  private static long machineToPhysical(Call call) throws GuestArguments.BadPointer {
+    if (call.domain.pv() == null) {
+      return Errno.ENOSYS;
+    }
+    Structure s = new Structure(24);
+    s.put64(0, MachineToPhysical.VIRTUAL);
+    s.put64(8, call.host().machineToPhysical().end());
+    s.put64(16, call.host().arena().frames() - 1);
+    call.memory().write(call.argument(1), s);
+    return 0;
   }
 
   /** Takes pages back; returns how many extents were there to be taken. */
