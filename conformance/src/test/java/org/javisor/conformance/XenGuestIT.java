@@ -150,8 +150,11 @@ class XenGuestIT {
                   + "     [r-][b-]---- +\\d+\\.\\d\\n"),
           list);
       String top = guest.xl("top");
-      String own = type.equals("pv") ? "mmu_update" : "hvm_op";
-      for (String call : new String[] {"event_channel_op", own, "vcpu_op", "memory_op"}) {
+      String[] calls =
+          type.equals("pv")
+              ? new String[] {"event_channel_op", "mmu_update", "iret", "vcpu_op"}
+              : new String[] {"event_channel_op", "hvm_op", "memory_op", "vcpu_op"};
+      for (String call : calls) {
         assertTrue(top.contains(call), top);
       }
       assertTrue(guest.xl("block-list", "guest").contains("51712 0   1      4 "));
