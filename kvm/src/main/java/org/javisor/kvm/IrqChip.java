@@ -6,6 +6,6 @@ public enum IrqChip {
   USER,
   /** The kernel has the local APICs, this process the IOAPIC and the 8259 pair. */
   SPLIT,
-  /** The kernel has all of them. */
+  /** The kernel has all of them, and the 8254. */
   KERNEL
 }

@@ -4,7 +4,6 @@ import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
-import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.kvm.host.KvmAbi;
 import org.javisor.kvm.host.KvmDevice;
@@ -19,9 +18,11 @@ import org.javisor.memory.GuestMemory;
  */
 public final class KvmAccelerator implements Accelerator {
   private final long tscHertz;
+  private final IrqChip irqChip;
 
-  private KvmAccelerator(long tscHertz) {
+  private KvmAccelerator(long tscHertz, IrqChip irqChip) {
     this.tscHertz = tscHertz;
+    this.irqChip = irqChip;
   }
 
   /**
@@ -35,11 +36,21 @@ public final class KvmAccelerator implements Accelerator {
         KvmFd vm = device.createVm();
         KvmFd vcpu = new KvmFd(vm.must("KVM_CREATE_VCPU", KvmAbi.CREATE_VCPU, 0))) {
       int khz = vcpu.must("KVM_GET_TSC_KHZ", KvmAbi.GET_TSC_KHZ, 0);
-      return new KvmAccelerator(khz * 1000L);
+      return new KvmAccelerator(khz * 1000L, IrqChip.USER);
     } catch (KvmException e) {
       throw new KvmUnavailable(
           KvmUnavailable.Reason.BROKEN, e.getMessage(), "see the kernel's log (dmesg)");
     }
+  }
+
+  /** The same, whose machines have their interrupt controllers there. */
+  public KvmAccelerator with(IrqChip chip) {
+    return new KvmAccelerator(tscHertz, chip);
+  }
+
+  /** Who has the interrupt controllers of its machines. */
+  public IrqChip irqChip() {
+    return irqChip;
   }
 
   @Override
@@ -53,19 +64,8 @@ public final class KvmAccelerator implements Accelerator {
   }
 
   @Override
-  public Vm createVm(
-      GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
-    return createVm(memory, bus, model, clock, trace, IrqChip.USER);
-  }
-
-  /** As the other, with a choice of interrupt controllers and with what only KVM has. */
   public KvmVm createVm(
-      GuestMemory memory,
-      GuestBus bus,
-      CpuModel model,
-      Clock clock,
-      Trace trace,
-      IrqChip irqChip) {
+      GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
     try (KvmDevice device = KvmDevice.open()) {
       return new KvmVm(device, memory, bus, model, clock, trace, irqChip, tscHertz);
     } catch (KvmUnavailable e) {

@@ -1,5 +1,6 @@
 package org.javisor.kvm;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
@@ -7,8 +8,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.function.IntConsumer;
+import org.javisor.kvm.host.Errno;
 import org.javisor.kvm.host.EventFd;
 import org.javisor.kvm.host.KvmAbi;
+import org.javisor.kvm.host.KvmException;
 import org.javisor.kvm.host.KvmFd;
 
 /**
@@ -37,6 +40,12 @@ public final class KvmInterrupts {
     SLAVE_8259,
     IOAPIC
   }
+
+  /** Bytes of a controller's registers. */
+  public static final int CHIP_REGISTERS = KvmAbi.IRQCHIP_SIZE - KvmAbi.IRQCHIP_REGISTERS;
+
+  /** Bytes of the 8254's state. */
+  public static final int PIT_STATE = KvmAbi.PIT_SIZE;
 
   private static final int ROUTE_SIZE = 48;
   private static final int ROUTE_TO_CHIP = 1;
@@ -87,7 +96,12 @@ public final class KvmInterrupts {
       message.set(JAVA_INT, 0, (int) address);
       message.set(JAVA_INT, 4, (int) (address >>> 32));
       message.set(JAVA_INT, 8, data);
-      return vm.must("KVM_SIGNAL_MSI", KvmAbi.SIGNAL_MSI, message) > 0;
+      int result = vm.ioctl(KvmAbi.SIGNAL_MSI, message);
+      // What the kernel says if there is no such local APIC: its -1 comes out as this number.
+      if (result < 0 && result != -Errno.EPERM) {
+        throw new KvmException("KVM_SIGNAL_MSI", -result);
+      }
+      return result > 0;
     }
   }
 
@@ -151,13 +165,71 @@ public final class KvmInterrupts {
     }
   }
 
-  /** Adds the kernel's 8254, on interrupt 0. Before the first vCPU runs. */
-  public void createPit() {
-    need(irqChip == IrqChip.KERNEL, "no 8259 pair in the kernel");
+  /** Adds the kernel's 8254, on interrupt 0. Before the first vCPU is created. */
+  void createPit() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment configuration = arena.allocate(64, 8);
       configuration.set(JAVA_LONG, 0, 1L); // the speaker's port is the kernel's as well
       vm.must("KVM_CREATE_PIT2", KvmAbi.CREATE_PIT2, configuration);
+    }
+  }
+
+  // ---- State of the controllers in the kernel -------------------------------------------------
+
+  /** The registers of a controller, as {@link #setChip} takes them back: 512 bytes. */
+  public byte[] chip(Chip chip) {
+    need(irqChip == IrqChip.KERNEL, "no 8259 pair and IOAPIC in the kernel");
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = arena.allocate(KvmAbi.IRQCHIP_SIZE, 8);
+      image.set(JAVA_INT, 0, chip.ordinal());
+      vm.must("KVM_GET_IRQCHIP", KvmAbi.GET_IRQCHIP, image);
+      return image.asSlice(KvmAbi.IRQCHIP_REGISTERS).toArray(JAVA_BYTE);
+    }
+  }
+
+  public void setChip(Chip chip, byte[] registers) {
+    need(irqChip == IrqChip.KERNEL, "no 8259 pair and IOAPIC in the kernel");
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = arena.allocate(KvmAbi.IRQCHIP_SIZE, 8);
+      image.set(JAVA_INT, 0, chip.ordinal());
+      MemorySegment.copy(
+          registers, 0, image, JAVA_BYTE, KvmAbi.IRQCHIP_REGISTERS, CHIP_REGISTERS);
+      vm.must("KVM_SET_IRQCHIP", KvmAbi.SET_IRQCHIP, image);
+    }
+  }
+
+  /** The state of the 8254, as {@link #setPit} takes it back: 112 bytes. */
+  public byte[] pit() {
+    try (Arena arena = Arena.ofConfined()) {
+      return readPit(arena).toArray(JAVA_BYTE);
+    }
+  }
+
+  private MemorySegment readPit(Arena arena) {
+    MemorySegment image = arena.allocate(KvmAbi.PIT_SIZE, 8);
+    vm.must("KVM_GET_PIT2", KvmAbi.GET_PIT2, image);
+    return image;
+  }
+
+  /** Sets the state of the 8254. What counts begins a period anew. */
+  public void setPit(byte[] state) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = arena.allocate(KvmAbi.PIT_SIZE, 8);
+      MemorySegment.copy(state, 0, image, JAVA_BYTE, 0, KvmAbi.PIT_SIZE);
+      vm.must("KVM_SET_PIT2", KvmAbi.SET_PIT2, image);
+    }
+  }
+
+  /** Whether the 8254 is cut off from interrupt 0, because an HPET drives that. */
+  public void cutPitOff(boolean off) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = readPit(arena);
+      int flags = image.get(JAVA_INT, KvmAbi.PIT_FLAGS);
+      image.set(
+          JAVA_INT,
+          KvmAbi.PIT_FLAGS,
+          off ? flags | KvmAbi.PIT_HPET_LEGACY : flags & ~KvmAbi.PIT_HPET_LEGACY);
+      vm.must("KVM_SET_PIT2", KvmAbi.SET_PIT2, image);
     }
   }
 

@@ -274,8 +274,8 @@ public final class KvmVcpu implements Vcpu {
       case KvmAbi.EXIT_IRQ_WINDOW_OPEN, KvmAbi.EXIT_SET_TPR, KvmAbi.EXIT_INTR -> {}
       case KvmAbi.EXIT_IOAPIC_EOI -> vm.interrupts().endOfInterrupt(page.eoiVector());
       case KvmAbi.EXIT_DEBUG -> {
-        if (!kernelApic && page.debugAddress() == haltAhead) {
-          halted = true;
+        if (page.debugAddress() == haltAhead) {
+          halt();
         } else if (debug.stopped(page.debugAddress()) == GuestDebug.Verdict.STOP) {
           return VmExit.Debug.INSTANCE;
         }
@@ -303,6 +303,15 @@ public final class KvmVcpu implements Vcpu {
       }
     }
     return null;
+  }
+
+  /** A step executed a HLT. */
+  private void halt() {
+    if (kernelApic) {
+      setMpState(KvmAbi.MP_HALTED);
+    } else {
+      halted = true;
+    }
   }
 
   /** The address behind the HLT at which the vCPU stands, or {@link #NO_HALT}. */
@@ -369,8 +378,10 @@ public final class KvmVcpu implements Vcpu {
 
   @Override
   public CpuState state() {
+    // Before the registers: the kernel carries out a start-up that waits when it is asked this.
+    boolean haltedInKernel = kernelApic && mpState() == KvmAbi.MP_HALTED;
     CpuState state = registers.read();
-    state.halted = halted;
+    state.halted = halted || haltedInKernel;
     state.nmiPending |= (requests & NMI) != 0;
     state.tscOffset = tscOffset();
     return state;
@@ -392,7 +403,13 @@ public final class KvmVcpu implements Vcpu {
 
   @Override
   public void setState(CpuState state) {
-    halted = state.halted;
+    if (kernelApic) {
+      if ((mpState() == KvmAbi.MP_HALTED) != state.halted) {
+        setMpState(state.halted ? KvmAbi.MP_HALTED : KvmAbi.MP_RUNNABLE);
+      }
+    } else {
+      halted = state.halted;
+    }
     unfinished = false;
     long base = apicBase();
     registers.write(state, kernelApic ? registers.taskPriority() : platform.taskPriority(), base);
@@ -436,6 +453,29 @@ public final class KvmVcpu implements Vcpu {
   public void setMpState(int state) {
     mpState.set(ValueLayout.JAVA_INT, 0, state);
     fd.must("KVM_SET_MP_STATE", KvmAbi.SET_MP_STATE, mpState);
+  }
+
+  @Override
+  public boolean waits() {
+    return kernelApic && mpState() != KvmAbi.MP_RUNNABLE;
+  }
+
+  /** IA32_APIC_BASE, where the local APIC is in the kernel. */
+  public long localApicBase() {
+    return registers.readMsr(VcpuRegisters.MSR_APIC_BASE);
+  }
+
+  public void setLocalApicBase(long base) {
+    registers.writeMsr(VcpuRegisters.MSR_APIC_BASE, base);
+  }
+
+  /** IA32_TSC_DEADLINE, where the local APIC is in the kernel. */
+  public long tscDeadline() {
+    return registers.readMsr(VcpuRegisters.MSR_TSC_DEADLINE);
+  }
+
+  public void setTscDeadline(long ticks) {
+    registers.writeMsr(VcpuRegisters.MSR_TSC_DEADLINE, ticks);
   }
 
   /** The register page of the local APIC in the kernel, 1024 bytes. */

@@ -7,13 +7,14 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
-import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.kvm.host.KvmAbi;
 import org.javisor.kvm.host.KvmDevice;
@@ -62,6 +63,7 @@ public final class KvmVm implements Vm {
   private final List<KvmVcpu> vcpus = new CopyOnWriteArrayList<>();
   private final Arena arena = Arena.ofShared();
   private final GuestMemory.MapListener mapListener;
+  private final KernelState kernelState;
 
   KvmVm(
       KvmDevice device,
@@ -99,7 +101,11 @@ public final class KvmVm implements Vm {
       }
       msrExits = enableMsrExits();
       interrupts = new KvmInterrupts(fd, irqChip);
+      if (irqChip == IrqChip.KERNEL) {
+        interrupts.createPit();
+      }
       doorbells = new KvmDoorbells(fd);
+      kernelState = new KernelState(this);
       memory.addMapListener(mapListener);
     } catch (RuntimeException e) {
       memory.removeMapListener(mapListener);
@@ -161,7 +167,8 @@ public final class KvmVm implements Vm {
     return bus;
   }
 
-  IrqChip irqChip() {
+  /** Who has its interrupt controllers. */
+  public IrqChip irqChip() {
     return irqChip;
   }
 
@@ -189,12 +196,7 @@ public final class KvmVm implements Vm {
   }
 
   @Override
-  public Vcpu createVcpu(int id, VcpuPlatform platform) {
-    return createKvmVcpu(id, platform);
-  }
-
-  /** As {@link #createVcpu}, with what only KVM has. */
-  public KvmVcpu createKvmVcpu(int id, VcpuPlatform platform) {
+  public KvmVcpu createVcpu(int id, VcpuPlatform platform) {
     KvmFd vcpuFd = new KvmFd(fd.must("KVM_CREATE_VCPU", KvmAbi.CREATE_VCPU, id));
     try (Arena local = Arena.ofConfined()) {
       List<CpuidEntry> table =
@@ -210,6 +212,11 @@ public final class KvmVm implements Vm {
       vcpuFd.close();
       throw e;
     }
+  }
+
+  /** Those that were created, in that order. */
+  public List<KvmVcpu> vcpus() {
+    return List.copyOf(vcpus);
   }
 
   /** Interrupts by line, message and event file descriptor. */
@@ -256,6 +263,21 @@ public final class KvmVm implements Vm {
       data.set(JAVA_LONG, 0, nanos);
       fd.must("KVM_SET_CLOCK", KvmAbi.SET_CLOCK, data);
     }
+  }
+
+  @Override
+  public void pause() {
+    kernelState.pause();
+  }
+
+  @Override
+  public void resume() {
+    kernelState.resume();
+  }
+
+  @Override
+  public void addParts(Map<String, Snapshottable<?>> parts) {
+    kernelState.addParts(parts);
   }
 
   @Override

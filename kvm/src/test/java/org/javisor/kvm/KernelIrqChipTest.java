@@ -115,7 +115,6 @@ class KernelIrqChipTest {
   @Test
   void theKernelsTimerTicks() throws InterruptedException {
     try (TestMachine m = new TestMachine(IrqChip.KERNEL, 1)) {
-      m.vm.interrupts().createPit();
       m.realModeHandler(0x20, "b020e620b077e610cf"); // EOI, then as SERVE
       m.guest.code(
           TestMachine.CODE,
@@ -190,7 +189,7 @@ class KernelIrqChipTest {
     try (TestMachine m = new TestMachine()) {
       assertThrows(IllegalStateException.class, () -> m.vm.interrupts().signal(MESSAGE, 1));
       assertThrows(IllegalStateException.class, () -> m.vm.interrupts().setLine(1, true));
-      assertThrows(IllegalStateException.class, () -> m.vm.interrupts().createPit());
+      assertThrows(IllegalStateException.class, () -> m.vm.interrupts().chip(Chip.IOAPIC));
     }
     try (TestMachine m = new TestMachine(IrqChip.SPLIT, 1)) {
       assertThrows(IllegalStateException.class, () -> m.vm.interrupts().setLine(1, true));

@@ -28,12 +28,16 @@ public final class KvmAbi {
   public static final long SET_IDENTITY_MAP_ADDR = 0x4008_ae48L;
   public static final long CREATE_IRQCHIP = 0xae60;
   public static final long IRQ_LINE = 0x4008_ae61L;
+  public static final long GET_IRQCHIP = 0xc208_ae62L;
+  public static final long SET_IRQCHIP = 0x8208_ae63L;
   public static final long SET_GSI_ROUTING = 0x4008_ae6aL;
   public static final long IRQFD = 0x4020_ae76L;
   public static final long CREATE_PIT2 = 0x4040_ae77L;
   public static final long IOEVENTFD = 0x4040_ae79L;
   public static final long SET_CLOCK = 0x4030_ae7bL;
   public static final long GET_CLOCK = 0x8030_ae7cL;
+  public static final long GET_PIT2 = 0x8070_ae9fL;
+  public static final long SET_PIT2 = 0x4070_aea0L;
   public static final long ENABLE_CAP = 0x4068_aea3L;
   public static final long SIGNAL_MSI = 0x4020_aea5L;
   public static final long X86_SET_MSR_FILTER = 0x4188_aec6L;
@@ -80,6 +84,7 @@ public final class KvmAbi {
   public static final int CAP_IRQ_ROUTING = 25;
   public static final int CAP_IRQFD = 32;
   public static final int CAP_PIT2 = 33;
+  public static final int CAP_PIT_STATE2 = 35;
   public static final int CAP_IOEVENTFD = 36;
   public static final int CAP_ADJUST_CLOCK = 39;
   public static final int CAP_VCPU_EVENTS = 41;
@@ -92,6 +97,7 @@ public final class KvmAbi {
   public static final int CAP_READONLY_MEM = 81;
   public static final int CAP_IRQFD_RESAMPLE = 82;
   public static final int CAP_SPLIT_IRQCHIP = 121;
+  public static final int CAP_IOEVENTFD_ANY_LENGTH = 122;
   public static final int CAP_IMMEDIATE_EXIT = 136;
   public static final int CAP_X86_USER_SPACE_MSR = 188;
   public static final int CAP_X86_MSR_FILTER = 189;
@@ -202,6 +208,17 @@ public final class KvmAbi {
   public static final int MSR_ENTRY = 16;
 
   public static final int LAPIC_SIZE = 1024;
+
+  /** struct kvm_irqchip: chip, padding, and the chip's registers. */
+  public static final int IRQCHIP_SIZE = 520;
+
+  public static final int IRQCHIP_REGISTERS = 8;
+
+  /** struct kvm_pit_state2: three channels, flags. */
+  public static final int PIT_SIZE = 112;
+
+  public static final int PIT_FLAGS = 72;
+  public static final int PIT_HPET_LEGACY = 1;
 
   public static final int MEMORY_LOG_DIRTY = 1;
   public static final int MEMORY_READONLY = 2;
