@@ -33,6 +33,9 @@ final class DoctorVerb extends Verb {
     kvm.put("usable", r.kvm().usable());
     kvm.put("failed_probe", r.kvm().usable() ? null : r.kvm().failedProbe());
     kvm.put("reason", r.kvm().usable() ? null : r.kvm().reason());
+    kvm.put("irqchip", r.kvm().irqChip());
+    kvm.put(
+        "irqchip_reason", r.kvm().whyNotKernel().isEmpty() ? null : r.kvm().whyNotKernel());
     Map<String, Object> cpu = new LinkedHashMap<>();
     cpu.put("model", r.cpu().model());
     cpu.put("count", r.cpu().count());
@@ -60,6 +63,12 @@ final class DoctorVerb extends Verb {
 
   private static void text(HostReport r, PrintWriter out) {
     line(out, "kvm", r.kvm().usable() ? "usable" : "not usable: " + r.kvm().reason());
+    line(
+        out,
+        "irqchip",
+        r.kvm().whyNotKernel().isEmpty()
+            ? "the kernel's, with --accel kvm"
+            : "this process's: " + r.kvm().whyNotKernel());
     line(
         out,
         "cpu",

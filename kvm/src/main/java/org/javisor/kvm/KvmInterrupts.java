@@ -47,6 +47,16 @@ public final class KvmInterrupts {
   /** Bytes of the 8254's state. */
   public static final int PIT_STATE = KvmAbi.PIT_SIZE;
 
+  // struct kvm_pic_state: members that are set, a byte each.
+  private static final int PIC_MASK = 2;
+  private static final int PIC_VECTORS = 5;
+  private static final int PIC_WORD_4 = 13;
+
+  // struct kvm_pit_channel_state of counter 0: a count of up to 65,536 in 4 bytes, modes in one.
+  private static final int PIT_COUNT = 0;
+  private static final int PIT_ACCESS = 12;
+  private static final int PIT_MODE = 13;
+
   private static final int ROUTE_SIZE = 48;
   private static final int ROUTE_TO_CHIP = 1;
   private static final int ROUTE_TO_MESSAGE = 2;
@@ -218,6 +228,31 @@ public final class KvmInterrupts {
       MemorySegment.copy(state, 0, image, JAVA_BYTE, 0, KvmAbi.PIT_SIZE);
       vm.must("KVM_SET_PIT2", KvmAbi.SET_PIT2, image);
     }
+  }
+
+  /**
+   * Sets up a chip of the 8259 pair as its initialisation words would. Before the first vCPU runs.
+   *
+   * @param vectors its first vector
+   * @param mask the inputs that do not interrupt, a bit each
+   */
+  public void presetPic(Chip chip, int vectors, int mask) {
+    byte[] registers = chip(chip);
+    registers[PIC_MASK] = (byte) mask;
+    registers[PIC_VECTORS] = (byte) vectors;
+    registers[PIC_WORD_4] = 1;
+    setChip(chip, registers);
+  }
+
+  /** Has counter 0 of the 8254 count 65,536 ticks again and again, as a square wave. */
+  public void presetPit() {
+    byte[] state = pit();
+    state[PIT_ACCESS] = 3;
+    state[PIT_MODE] = 3;
+    state[PIT_COUNT] = 0;
+    state[PIT_COUNT + 1] = 0;
+    state[PIT_COUNT + 2] = 1;
+    setPit(state);
   }
 
   /** Whether the 8254 is cut off from interrupt 0, because an HPET drives that. */

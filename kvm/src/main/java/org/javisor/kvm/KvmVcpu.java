@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.List;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
@@ -12,6 +13,7 @@ import org.javisor.accelerator.VmExit;
 import org.javisor.kvm.host.Errno;
 import org.javisor.kvm.host.KickSignal;
 import org.javisor.kvm.host.KvmAbi;
+import org.javisor.kvm.host.KvmDevice.CpuidEntry;
 import org.javisor.kvm.host.KvmFd;
 
 /**
@@ -206,6 +208,10 @@ public final class KvmVcpu implements Vcpu {
       interrupts.prepare();
     }
     haltAhead = debug.stepping() ? behindHalt() : NO_HALT;
+    if (kernelApic && haltAhead != NO_HALT) {
+      leave();
+      return steppedOverHalt();
+    }
     int result = fd.ioctlExclusive(KvmAbi.RUN, 0);
     unfinished = false;
     leave();
@@ -275,7 +281,7 @@ public final class KvmVcpu implements Vcpu {
       case KvmAbi.EXIT_IOAPIC_EOI -> vm.interrupts().endOfInterrupt(page.eoiVector());
       case KvmAbi.EXIT_DEBUG -> {
         if (page.debugAddress() == haltAhead) {
-          halt();
+          halted = true;
         } else if (debug.stopped(page.debugAddress()) == GuestDebug.Verdict.STOP) {
           return VmExit.Debug.INSTANCE;
         }
@@ -284,9 +290,7 @@ public final class KvmVcpu implements Vcpu {
         return new VmExit.Shutdown(report("triple fault on vCPU " + id));
       }
       case KvmAbi.EXIT_SYSTEM_EVENT -> {
-        return new VmExit.Shutdown(
-            report("the guest on vCPU %d asked KVM for system event %d".formatted(
-                id, page.systemEvent())));
+        return new VmExit.Shutdown(report(systemEvent(page.systemEvent())));
       }
       case KvmAbi.EXIT_INTERNAL_ERROR -> {
         return new VmExit.Shutdown(internalError());
@@ -305,18 +309,23 @@ public final class KvmVcpu implements Vcpu {
     return null;
   }
 
-  /** A step executed a HLT. */
-  private void halt() {
-    if (kernelApic) {
-      setMpState(KvmAbi.MP_HALTED);
-    } else {
-      halted = true;
-    }
+  /**
+   * Does as a step does that executes HLT. The kernel would not come back from it before the next
+   * interrupt.
+   */
+  private VmExit steppedOverHalt() {
+    registers.skip(1);
+    setMpState(KvmAbi.MP_HALTED);
+    return debug.stopped(haltAhead) == GuestDebug.Verdict.STOP ? VmExit.Debug.INSTANCE : null;
   }
 
-  /** The address behind the HLT at which the vCPU stands, or {@link #NO_HALT}. */
+  /** The address behind the HLT at which the vCPU stands and may execute it, or {@link #NO_HALT}. */
   private long behindHalt() {
     CpuState s = registers.readBrief();
+    boolean privileged = (s.cr0 & 1) == 0 || (s.cs.selector & 3) == 0;
+    if (!privileged) {
+      return NO_HALT;
+    }
     long linear = KvmReport.linearRip(s);
     long gpa = PageWalk.translate(vm.memory(), s, linear);
     boolean readable = gpa >= 0 && vm.memory().hostAddress(gpa) != -1;
@@ -327,6 +336,18 @@ public final class KvmVcpu implements Vcpu {
 
   private String report(String what) {
     return KvmReport.of(what, registers.readBrief(), vm.memory());
+  }
+
+  /** The guest asked the kernel for something that concerns the whole machine. */
+  private String systemEvent(int type) {
+    String what =
+        switch (type) {
+          case KvmAbi.SYSTEM_EVENT_SHUTDOWN -> "to be shut down";
+          case KvmAbi.SYSTEM_EVENT_RESET -> "to be reset";
+          case KvmAbi.SYSTEM_EVENT_CRASH -> "to report its crash";
+          default -> "for system event " + type;
+        };
+    return "the guest on vCPU %d asked KVM %s".formatted(id, what);
   }
 
   /** KVM gave up: usually an instruction that its emulator does not know. */
@@ -476,6 +497,11 @@ public final class KvmVcpu implements Vcpu {
 
   public void setTscDeadline(long ticks) {
     registers.writeMsr(VcpuRegisters.MSR_TSC_DEADLINE, ticks);
+  }
+
+  /** Other answers of CPUID than the machine's CPU model gives; before it runs. */
+  void setCpuid(List<CpuidEntry> table) {
+    KvmVm.setCpuid(fd, table);
   }
 
   /** The register page of the local APIC in the kernel, 1024 bytes. */

@@ -198,12 +198,8 @@ public final class KvmVm implements Vm {
   @Override
   public KvmVcpu createVcpu(int id, VcpuPlatform platform) {
     KvmFd vcpuFd = new KvmFd(fd.must("KVM_CREATE_VCPU", KvmAbi.CREATE_VCPU, id));
-    try (Arena local = Arena.ofConfined()) {
-      List<CpuidEntry> table =
-          new KvmCpuid(
-              model, supportedCpuid, tscHertz, irqChip != IrqChip.USER, msrExits)
-              .table(id);
-      vcpuFd.must("KVM_SET_CPUID2", KvmAbi.SET_CPUID2, KvmCpuid.structure(table, local));
+    try {
+      setCpuid(vcpuFd, cpuid(id));
       KvmVcpu vcpu = new KvmVcpu(this, id, platform, vcpuFd, sharedSize, arena);
       vcpu.reset();
       vcpus.add(vcpu);
@@ -211,6 +207,19 @@ public final class KvmVm implements Vm {
     } catch (RuntimeException e) {
       vcpuFd.close();
       throw e;
+    }
+  }
+
+  /** The CPUID answers of a vCPU. */
+  List<CpuidEntry> cpuid(int id) {
+    return new KvmCpuid(model, supportedCpuid, tscHertz, irqChip != IrqChip.USER, msrExits)
+        .table(id);
+  }
+
+  /** Gives a vCPU its CPUID answers; before it runs. */
+  static void setCpuid(KvmFd vcpu, List<CpuidEntry> table) {
+    try (Arena local = Arena.ofConfined()) {
+      vcpu.must("KVM_SET_CPUID2", KvmAbi.SET_CPUID2, KvmCpuid.structure(table, local));
     }
   }
 

@@ -194,6 +194,16 @@ final class VcpuRegisters {
     return s;
   }
 
+  /** Goes on behind an instruction of so many bytes, which has been carried out otherwise. */
+  void skip(int bytes) {
+    fd.must("KVM_GET_REGS", KvmAbi.GET_REGS, regs);
+    regs.set(JAVA_LONG, KvmAbi.REGS_RIP, regs.get(JAVA_LONG, KvmAbi.REGS_RIP) + bytes);
+    fd.must("KVM_SET_REGS", KvmAbi.SET_REGS, regs);
+    fd.must("KVM_GET_VCPU_EVENTS", KvmAbi.GET_VCPU_EVENTS, events);
+    events.set(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_SHADOW, (byte) 0);
+    fd.must("KVM_SET_VCPU_EVENTS", KvmAbi.SET_VCPU_EVENTS, events);
+  }
+
   /** Has the kernel forget translations, as a guest does that turns global pages off and on again. */
   void flushTlb() {
     fd.must("KVM_GET_SREGS", KvmAbi.GET_SREGS, sregs);

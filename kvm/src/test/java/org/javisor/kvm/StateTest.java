@@ -168,6 +168,28 @@ class StateTest {
     }
   }
 
+  /**
+   * Breaks if what a guest chose of kvm-clock, memory types and the like is lost on the way, or what
+   * another accelerator has besides is not passed over.
+   */
+  @Test
+  void otherRegistersTravelToo() {
+    CpuState s = m.guest.longMode(0);
+    s.tscAdjust = 0x1234;
+    s.otherMsrs.put(0x2ff, 0xc06L);
+    s.otherMsrs.put(0x200, 0x8000_0006L);
+    s.otherMsrs.put(0x4b56_4d01, 0x3001L); // kvm-clock in the page at 0x3000
+    s.otherMsrs.put(0xc001_0015, 0x10L); // HWCR: stays behind
+    m.vcpu().setState(s);
+    CpuState t = m.vcpu().state();
+    assertEquals(0x1234, t.tscAdjust);
+    for (int msr : new int[] {0x2ff, 0x200, 0x4b56_4d01}) {
+      assertEquals(s.otherMsrs.get(msr), t.otherMsrs.get(msr), () -> "MSR %x".formatted(msr));
+    }
+    m.vcpu().setState(t);
+    assertEquals(t.otherMsrs, m.vcpu().state().otherMsrs);
+  }
+
   /** Breaks if a linear address leads elsewhere than the CPU's own walk. */
   @Test
   void translation() {

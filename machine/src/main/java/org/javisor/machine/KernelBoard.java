@@ -88,6 +88,13 @@ final class KernelBoard implements KernelChips, Doorbells, AutoCloseable {
   }
 
   @Override
+  public void presetByBios() {
+    interrupts.presetPic(Chip.MASTER_8259, 0x08, 0xfa);
+    interrupts.presetPic(Chip.SLAVE_8259, 0x70, 0xff);
+    interrupts.presetPit();
+  }
+
+  @Override
   public void replaceTimer(boolean on) {
     interrupts.cutPitOff(on);
   }

@@ -260,6 +260,9 @@ public final class Machine implements AutoCloseable {
       Firmware.configure(pc);
     } else {
       new BiosServices(memory, e820, debugOutput).install(pc.devices(), saved.isEmpty());
+      if (saved.isEmpty()) {
+        pc.presetByBios();
+      }
     }
     devices.attach(pc, memory, trace, ports);
     pc.hotplug().onEject(slot -> devices.ejected(pc, slot, id -> deviceGone.accept(id)));

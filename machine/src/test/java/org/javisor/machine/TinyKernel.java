@@ -46,24 +46,26 @@ public final class TinyKernel {
 
   /** Writes the kernel (Multiboot specification 0.6.96, address fields) into a folder. */
   static Path write(Path folder) throws IOException {
-    byte[] code = HexFormat.of().parseHex(CODE);
+    return Files.write(folder.resolve("tiny"), multiboot(HexFormat.of().parseHex(CODE)));
+  }
+
+  /** A kernel of this code, which is put at 1 MiB and 32 bytes. */
+  static byte[] multiboot(byte[] code) {
     int flags = 1 << 16;
     int magic = 0x1BAD_B002;
     int end = LOAD + HEADER + code.length;
-    return Files.write(
-        folder.resolve("tiny"),
-        ByteBuffer.allocate(HEADER + code.length)
-            .order(ByteOrder.LITTLE_ENDIAN)
-            .putInt(magic)
-            .putInt(flags)
-            .putInt(-(magic + flags))
-            .putInt(LOAD)
-            .putInt(LOAD)
-            .putInt(end)
-            .putInt(end)
-            .putInt(LOAD + HEADER)
-            .put(code)
-            .array());
+    return ByteBuffer.allocate(HEADER + code.length)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putInt(magic)
+        .putInt(flags)
+        .putInt(-(magic + flags))
+        .putInt(LOAD)
+        .putInt(LOAD)
+        .putInt(end)
+        .putInt(end)
+        .putInt(LOAD + HEADER)
+        .put(code)
+        .array();
   }
 
   /** A machine with it. */

@@ -24,6 +24,7 @@ import org.javisor.pc.timer.SpeakerTimer;
 
 /** The board's own interrupt controllers and 8254, on the bus. */
 final class BoardChips implements Chips {
+  private final Bus bus;
   private final ApicFabric fabric = new ApicFabric();
   private final List<PcVcpuPlatform> platforms = new ArrayList<>();
   private final ApicWindow apicWindow;
@@ -34,6 +35,7 @@ final class BoardChips implements Chips {
   private final Pit pit;
 
   BoardChips(PcConfig config, PcPlatform.Environment env, Bus bus) {
+    this.bus = bus;
     DeviceTimers timers = env.timers();
 
     // The 8259 pair's INTR goes to the first CPU's LINT0 and, as on boards since the Pentium, to
@@ -121,6 +123,21 @@ final class BoardChips implements Chips {
     pic.reset();
     ioApic.reset();
     platforms.forEach(PcVcpuPlatform::reset);
+  }
+
+  @Override
+  public void presetByBios() {
+    int[][] controllers = {{0x20, 0x08, 1 << 2, 0xfa}, {0xa0, 0x70, 2, 0xff}};
+    for (int[] controller : controllers) {
+      bus.writePort(controller[0], 1, 0x11); // ICW1: edge triggered, cascade, ICW4 follows
+      bus.writePort(controller[0] + 1, 1, controller[1]); // ICW2: vectors
+      bus.writePort(controller[0] + 1, 1, controller[2]); // ICW3: the cascade
+      bus.writePort(controller[0] + 1, 1, 1); // ICW4: 8086
+      bus.writePort(controller[0] + 1, 1, controller[3]); // OCW1: only tick and cascade pass
+    }
+    bus.writePort(0x43, 1, 0x36); // counter 0, both bytes, square wave
+    bus.writePort(0x40, 1, 0); // 65,536 ticks: 18.2 Hz
+    bus.writePort(0x40, 1, 0);
   }
 
   @Override

@@ -40,6 +40,9 @@ sealed interface Chips permits BoardChips, HostChips {
 
   void reset();
 
+  /** Sets them up as a BIOS leaves them: vectors 0x08 and 0x70, only the tick passes, 18.2 a second. */
+  void presetByBios();
+
   /** Adds every part of the board that has state, in the order in which they are restored. */
   void addParts(Map<String, Snapshottable<?>> parts);
 

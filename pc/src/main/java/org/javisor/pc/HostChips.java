@@ -83,6 +83,11 @@ final class HostChips implements Chips {
   @Override
   public void reset() {}
 
+  @Override
+  public void presetByBios() {
+    kernel.presetByBios();
+  }
+
   /** They are saved with the rest of what the kernel has. */
   @Override
   public void addParts(Map<String, Snapshottable<?>> parts) {}

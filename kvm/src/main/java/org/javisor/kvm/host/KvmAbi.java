@@ -88,6 +88,7 @@ public final class KvmAbi {
   public static final int CAP_IOEVENTFD = 36;
   public static final int CAP_ADJUST_CLOCK = 39;
   public static final int CAP_VCPU_EVENTS = 41;
+  public static final int CAP_HYPERV = 44;
   public static final int CAP_DEBUGREGS = 50;
   public static final int CAP_XSAVE = 55;
   public static final int CAP_XCRS = 56;
@@ -121,6 +122,10 @@ public final class KvmAbi {
   public static final int EXIT_X86_WRMSR = 30;
 
   public static final int INTERNAL_ERROR_EMULATION = 1;
+
+  public static final int SYSTEM_EVENT_SHUTDOWN = 1;
+  public static final int SYSTEM_EVENT_RESET = 2;
+  public static final int SYSTEM_EVENT_CRASH = 3;
 
   // ---- struct kvm_regs: rax rbx rcx rdx rsi rdi rsp rbp r8-r15 rip rflags --------------------
 

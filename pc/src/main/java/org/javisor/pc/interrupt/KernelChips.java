@@ -18,6 +18,12 @@ public interface KernelChips {
   /** Raises a non-maskable interrupt on every CPU. */
   void nmi();
 
+  /**
+   * Sets up the 8259 pair and the 8254 as a BIOS leaves them: vectors 0x08 and 0x70, only the tick
+   * passes, 18.2 a second. Before the first vCPU runs.
+   */
+  void presetByBios();
+
   /** Whether the 8254 is cut off from interrupt 0, because an HPET has taken its place. */
   void replaceTimer(boolean on);
 }
