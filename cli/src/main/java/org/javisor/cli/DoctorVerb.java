@@ -19,13 +19,18 @@ final class DoctorVerb extends Verb {
   public Integer call() {
     HostReport report = HostReport.ofThisHost();
     PrintWriter out = spec().commandLine().getOut();
-    if (json()) {
+    print(report, json(), out);
+    return ExitCode.OK.code();
+  }
+
+  /** Prints a report for a person, or for a program. */
+  static void print(HostReport report, boolean json, PrintWriter out) {
+    if (json) {
       out.println(Messages.json(structure(report)));
     } else {
       text(report, out);
     }
     out.flush();
-    return ExitCode.OK.code();
   }
 
   private static Map<String, ?> structure(HostReport r) {
@@ -63,12 +68,14 @@ final class DoctorVerb extends Verb {
 
   private static void text(HostReport r, PrintWriter out) {
     line(out, "kvm", r.kvm().usable() ? "usable" : "not usable: " + r.kvm().reason());
-    line(
-        out,
-        "irqchip",
-        r.kvm().whyNotKernel().isEmpty()
-            ? "the kernel's, with --accel kvm"
-            : "this process's: " + r.kvm().whyNotKernel());
+    if (!r.kvm().whyNotKernel().equals(r.kvm().reason()) || r.kvm().usable()) {
+      line(
+          out,
+          "irqchip",
+          r.kvm().whyNotKernel().isEmpty()
+              ? "the kernel's, with --accel kvm"
+              : "this process's: " + r.kvm().whyNotKernel());
+    }
     line(
         out,
         "cpu",

@@ -7,6 +7,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Optional;
 import org.javisor.kvm.KvmSelfTest.Failure;
+import org.javisor.kvm.host.KvmDevice;
 import org.javisor.kvm.host.KvmUnavailable;
 
 /**
@@ -63,17 +64,22 @@ public final class KvmProbe {
 
   /** Looks at the device, and at what is remembered of its guests or else at them. */
   public static Result remembered(Path cacheFolder) {
-    return look(cacheFolder, true);
+    return look(KvmDevice.PATH, cacheFolder, true);
   }
 
   /** As {@link #remembered}, but tests the guests in any case. */
   public static Result afresh(Path cacheFolder) {
-    return look(cacheFolder, false);
+    return look(KvmDevice.PATH, cacheFolder, false);
   }
 
-  private static Result look(Path cacheFolder, boolean fromMemory) {
+  /** As {@link #afresh}, of a device elsewhere: for tests of what is no KVM. */
+  public static Result afresh(Path device, Path cacheFolder) {
+    return look(device, cacheFolder, false);
+  }
+
+  private static Result look(Path device, Path cacheFolder, boolean fromMemory) {
     try {
-      KvmAccelerator accelerator = KvmAccelerator.open();
+      KvmAccelerator accelerator = KvmAccelerator.open(device);
       String host = host();
       Optional<Result> known = fromMemory ? recall(cacheFolder, host) : Optional.empty();
       if (known.isPresent()) {

@@ -1,5 +1,6 @@
 package org.javisor.machine;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -10,6 +11,7 @@ import org.javisor.jit.JitAccelerator;
 import org.javisor.kvm.IrqChip;
 import org.javisor.kvm.KvmAccelerator;
 import org.javisor.kvm.KvmProbe;
+import org.javisor.kvm.host.KvmDevice;
 import org.javisor.kvm.host.KvmUnavailable;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.storage.image.DefaultGuest;
@@ -43,9 +45,9 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
       case INTERP -> new AcceleratorChoice(new InterpAccelerator(), "asked for", Optional.empty());
       case JIT -> jit();
       case CHECK -> check(cpus, report);
-      case KVM -> kvm(Optional.empty());
-      case KERNEL_CHIPS -> kvm(Optional.of(IrqChip.KERNEL));
-      case USER_CHIPS -> kvm(Optional.of(IrqChip.USER));
+      case KVM -> kvm(KvmDevice.PATH, Optional.empty());
+      case KERNEL_CHIPS -> kvm(KvmDevice.PATH, Optional.of(IrqChip.KERNEL));
+      case USER_CHIPS -> kvm(KvmDevice.PATH, Optional.of(IrqChip.USER));
       default ->
           throw new MachineException(
               Reason.HOST_REFUSED,
@@ -170,9 +172,9 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
    *
    * @param asked who is to have the interrupt controllers; empty for the kernel if its own work
    */
-  private static AcceleratorChoice kvm(Optional<IrqChip> asked) throws MachineException {
+  static AcceleratorChoice kvm(Path device, Optional<IrqChip> asked) throws MachineException {
     try {
-      KvmAccelerator accelerator = KvmAccelerator.open();
+      KvmAccelerator accelerator = KvmAccelerator.open(device);
       KvmProbe.Result probe = KvmProbe.remembered(DefaultGuest.cacheFolder());
       List<String> doubts = new ArrayList<>();
       if (!probe.usable()) {

@@ -134,7 +134,10 @@ public final class KvmDevice implements AutoCloseable {
           path + (version < 0
               ? " is no KVM: KVM_GET_API_VERSION gives " + Errno.text(-version)
               : " is of interface version " + version + ", 12 expected"),
-          "see the kernel's log (dmesg)");
+          version < 0
+              ? "load the module kvm_intel or kvm_amd and make it the device that it should be, mknod "
+                  + path + " c 10 232"
+              : "use a host whose kernel is 4.13 or newer");
     }
     for (Map.Entry<Integer, String> capability : NEEDED.entrySet()) {
       if (extension(capability.getKey()) == 0) {
