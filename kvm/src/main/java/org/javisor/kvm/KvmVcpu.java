@@ -6,6 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.List;
+import java.util.OptionalLong;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
@@ -410,16 +411,36 @@ public final class KvmVcpu implements Vcpu {
 
   @Override
   public long tscOffset() {
-    return registers.readTsc() - vm.hostTicks();
+    OptionalLong own = registers.tscAheadOfHost();
+    return own.isPresent() ? own.getAsLong() + hostAhead() : ticksAhead();
   }
 
   @Override
   public void setTscOffset(long ticks) {
-    if (Math.abs(tscOffset() - ticks) > vm.tscHertz() / DRIFT_FRACTION) {
-      registers.writeTsc(vm.hostTicks() + ticks);
+    if (registers.tscAheadOfHost().isPresent()) {
+      registers.setTscAheadOfHost(ticks - hostAhead());
+    } else if (Math.abs(ticksAhead() - ticks) > vm.tscHertz() / DRIFT_FRACTION) {
+      registers.writeTsc(vm.tscReference().clockTicks() + ticks);
     }
-    tscOffset = ticks;
-    platform.setTscOffset(ticks);
+    // There are KVMs whose guests have the host's counter, whatever they are told.
+    tscOffset = tscOffset();
+    platform.setTscOffset(tscOffset);
+  }
+
+  /** How far the host's time-stamp counter is ahead of the machine's clock. */
+  private long hostAhead() {
+    return vm.tscReference()
+        .ahead(() -> registers.readTsc() - registers.tscAheadOfHost().orElseThrow());
+  }
+
+  /** How far the guest's is, of now. */
+  private long ticksAhead() {
+    return registers.readTsc() - vm.tscReference().clockTicks();
+  }
+
+  /** The guest's time-stamp counter. */
+  long readTsc() {
+    return registers.readTsc();
   }
 
   @Override
@@ -455,7 +476,7 @@ public final class KvmVcpu implements Vcpu {
    * its counter is not, so they drift apart even if the guest leaves the counter alone.
    */
   private void refreshTscOffset() {
-    long offset = registers.readTsc() - vm.hostTicks();
+    long offset = ticksAhead();
     if (Math.abs(offset - tscOffset) > vm.tscHertz() / DRIFT_FRACTION) {
       tscOffset = offset;
       platform.setTscOffset(offset);

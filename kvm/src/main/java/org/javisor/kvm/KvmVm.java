@@ -48,7 +48,6 @@ public final class KvmVm implements Vm {
   private final GuestMemory memory;
   private final GuestBus bus;
   private final CpuModel model;
-  private final Clock clock;
   private final Trace trace;
   private final IrqChip irqChip;
   private final int sharedSize;
@@ -64,6 +63,7 @@ public final class KvmVm implements Vm {
   private final Arena arena = Arena.ofShared();
   private final GuestMemory.MapListener mapListener;
   private final KernelState kernelState;
+  private final TscReference tscReference;
 
   KvmVm(
       KvmDevice device,
@@ -77,10 +77,10 @@ public final class KvmVm implements Vm {
     this.memory = memory;
     this.bus = bus;
     this.model = model;
-    this.clock = clock;
     this.trace = trace;
     this.irqChip = irqChip;
     this.tscHertz = tscHertz;
+    tscReference = new TscReference(clock, tscHertz);
     sharedSize = device.sharedSize();
     supportedCpuid = device.supportedCpuid();
     transferableMsrs = device.transferableMsrs();
@@ -188,11 +188,8 @@ public final class KvmVm implements Vm {
     return transferableMsrs;
   }
 
-  /** What a time-stamp counter that began with the machine's clock would show. */
-  long hostTicks() {
-    long nanos = clock.nanos();
-    long second = 1_000_000_000L;
-    return nanos / second * tscHertz + nanos % second * tscHertz / second;
+  TscReference tscReference() {
+    return tscReference;
   }
 
   @Override
@@ -276,6 +273,7 @@ public final class KvmVm implements Vm {
 
   @Override
   public void pause() {
+    tscReference.forget();
     kernelState.pause();
   }
 

@@ -83,6 +83,8 @@ final class VcpuRegisters {
   private final MemorySegment debug;
   private final MemorySegment events;
   private final MemorySegment oneMsr;
+  private final MemorySegment attribute;
+  private final MemorySegment attributeValue;
   private final int[] msrs;
 
   /** Those of {@link #OTHER_MSRS} that this kernel knows, once asked. */
@@ -98,6 +100,8 @@ final class VcpuRegisters {
     debug = arena.allocate(KvmAbi.DEBUGREGS_SIZE, 8);
     events = arena.allocate(KvmAbi.EVENTS_SIZE, 8);
     oneMsr = arena.allocate(KvmAbi.MSRS_HEADER + KvmAbi.MSR_ENTRY, 8);
+    attribute = arena.allocate(KvmAbi.DEVICE_ATTR_SIZE, 8);
+    attributeValue = arena.allocate(8, 8);
     Set<Integer> known = Set.copyOf(transferable);
     msrs = IntStream.of(STATE_MSRS).filter(known::contains).toArray();
   }
@@ -403,6 +407,29 @@ final class VcpuRegisters {
 
   void writeTsc(long value) {
     writeMsr(MSR_TSC, value);
+  }
+
+  /**
+   * How far the guest's time-stamp counter is ahead of the host's, if the kernel tells: since Linux
+   * 5.16.
+   */
+  OptionalLong tscAheadOfHost() {
+    return fd.ioctl(KvmAbi.GET_DEVICE_ATTR, tscAttribute()) < 0
+        ? OptionalLong.empty()
+        : OptionalLong.of(attributeValue.get(JAVA_LONG, 0));
+  }
+
+  void setTscAheadOfHost(long ticks) {
+    attributeValue.set(JAVA_LONG, 0, ticks);
+    fd.must("KVM_SET_DEVICE_ATTR of KVM_VCPU_TSC_OFFSET", KvmAbi.SET_DEVICE_ATTR, tscAttribute());
+  }
+
+  private MemorySegment tscAttribute() {
+    attribute.set(JAVA_INT, 0, 0);
+    attribute.set(JAVA_INT, 4, KvmAbi.VCPU_TSC_CTRL);
+    attribute.set(JAVA_LONG, 8, KvmAbi.VCPU_TSC_OFFSET);
+    attribute.set(JAVA_LONG, 16, attributeValue.address());
+    return attribute;
   }
 
   long readMsr(int msr) {

@@ -69,10 +69,11 @@ class KernelStateTest {
           List.of(
               "kvm-kernel-chips", "kvm-kernel-lapic.0", "kvm-kernel-lapic.1", "kvm-kernel-clock"),
           List.copyOf(parts(other).keySet()));
-      for (Chip chip : Chip.values()) {
-        assertArrayEquals(m.vm.interrupts().chip(chip), other.vm.interrupts().chip(chip));
-      }
-      assertEquals(0x30, other.vm.interrupts().chip(Chip.MASTER_8259)[5]);
+      assertArrayEquals(
+          m.vm.interrupts().chip(Chip.IOAPIC), other.vm.interrupts().chip(Chip.IOAPIC));
+      byte[] pic = other.vm.interrupts().chip(Chip.MASTER_8259);
+      assertEquals(0xa5, pic[2] & 0xff, "the mask");
+      assertEquals(0x30, pic[5], "the vectors");
       assertEquals(3, other.vm.interrupts().pit()[13], "the mode of counter 0");
       assertEquals(0x50, other.vcpu().lapic()[0x80]);
       assertEquals(KvmAbi.MP_HALTED, other.vcpus.get(1).mpState());

@@ -386,8 +386,8 @@ public final class Machine implements AutoCloseable {
     gate.close();
     pc.pausables().forEach(Pausable::pause);
     timers.pause();
-    vcpus.forEach(VcpuThread::rememberTsc);
     vm.pause();
+    vcpus.forEach(VcpuThread::rememberTsc);
     clock.pause();
     paused = true;
   }

@@ -67,6 +67,8 @@ public final class KvmAbi {
   public static final long GET_XSAVE = 0x9000_aea4L;
   public static final long SET_XSAVE = 0x5000_aea5L;
 
+  public static final long SET_DEVICE_ATTR = 0x4018_aee1L;
+  public static final long GET_DEVICE_ATTR = 0x4018_aee2L;
   public static final long GET_XCRS = 0x8188_aea6L;
   public static final long SET_XCRS = 0x4188_aea7L;
 
@@ -213,6 +215,14 @@ public final class KvmAbi {
   public static final int MSR_ENTRY = 16;
 
   public static final int LAPIC_SIZE = 1024;
+
+  /** struct kvm_device_attr: flags, group, attribute, address of the value. */
+  public static final int DEVICE_ATTR_SIZE = 24;
+
+  /** Group and attribute of a vCPU's time-stamp counter, relative to the host's. */
+  public static final int VCPU_TSC_CTRL = 0;
+
+  public static final int VCPU_TSC_OFFSET = 0;
 
   /** struct kvm_irqchip: chip, padding, and the chip's registers. */
   public static final int IRQCHIP_SIZE = 520;
