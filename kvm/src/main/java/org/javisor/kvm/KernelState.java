@@ -112,8 +112,6 @@ final class KernelState implements Pausable {
       List<Part<?>> all = new ArrayList<>();
       if (vm.irqChip() == IrqChip.KERNEL) {
         all.add(new Part<>(CHIPS_FORMAT, this::readChips, this::writeChips));
-      }
-      if (vm.irqChip() != IrqChip.USER) {
         for (KvmVcpu vcpu : vm.vcpus()) {
           all.add(
               new Part<>(LAPIC_FORMAT, () -> readLapic(vcpu), state -> writeLapic(vcpu, state)));

@@ -7,7 +7,6 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import java.util.function.IntConsumer;
 import org.javisor.kvm.host.Errno;
 import org.javisor.kvm.host.EventFd;
 import org.javisor.kvm.host.KvmAbi;
@@ -15,10 +14,10 @@ import org.javisor.kvm.host.KvmException;
 import org.javisor.kvm.host.KvmFd;
 
 /**
- * Interrupts of a machine whose local APICs are in the kernel ({@link IrqChip#KERNEL} or {@link
- * IrqChip#SPLIT}): lines, messages, and event file descriptors that become either by a table of
- * routes. With {@link IrqChip#USER} there is nobody to interrupt, and everything here throws {@link
- * IllegalStateException}.
+ * Interrupts of a machine whose controllers are in the kernel ({@link IrqChip#KERNEL}): lines,
+ * messages, event file descriptors that become either by a table of routes, and the state of the
+ * controllers and the 8254. With {@link IrqChip#USER} there is nobody to interrupt, and everything here
+ * throws {@link IllegalStateException}.
  *
  * <p>All methods may be called from any thread.
  */
@@ -27,7 +26,7 @@ public final class KvmInterrupts {
   public sealed interface Route {
     int gsi();
 
-    /** To an input of a controller in the kernel. Only with {@link IrqChip#KERNEL}. */
+    /** To an input of a controller. */
     record Pin(int gsi, Chip chip, int pin) implements Route {}
 
     /** To a message: what a device writes to a local APIC. */
@@ -61,31 +60,23 @@ public final class KvmInterrupts {
   private static final int ROUTE_TO_CHIP = 1;
   private static final int ROUTE_TO_MESSAGE = 2;
 
-  private static final int IRQFD_DEASSIGN = 1;
-  private static final int IRQFD_RESAMPLE = 2;
-
   private final KvmFd vm;
   private final IrqChip irqChip;
-  private volatile IntConsumer endOfInterrupt = vector -> {};
 
   KvmInterrupts(KvmFd vm, IrqChip irqChip) {
     this.vm = vm;
     this.irqChip = irqChip;
   }
 
-  private void need(boolean present, String what) {
-    if (!present) {
-      throw new IllegalStateException(what + " with interrupt controllers " + irqChip);
+  private void needChips() {
+    if (irqChip != IrqChip.KERNEL) {
+      throw new IllegalStateException("no interrupt controllers in the kernel");
     }
-  }
-
-  private void needApics() {
-    need(irqChip != IrqChip.USER, "no local APIC in the kernel");
   }
 
   /** Drives a line of the controllers in the kernel. */
   public void setLine(int gsi, boolean level) {
-    need(irqChip == IrqChip.KERNEL, "no line in the kernel");
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment request = arena.allocate(8, 8);
       request.set(JAVA_INT, 0, gsi);
@@ -100,7 +91,7 @@ public final class KvmInterrupts {
    * @return whether a vCPU took it
    */
   public boolean signal(long address, int data) {
-    needApics();
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment message = arena.allocate(32, 8);
       message.set(JAVA_INT, 0, (int) address);
@@ -117,7 +108,7 @@ public final class KvmInterrupts {
 
   /** Replaces all routes. */
   public void setRoutes(List<Route> routes) {
-    needApics();
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment table = arena.allocate(8 + (long) routes.size() * ROUTE_SIZE, 8);
       table.set(JAVA_INT, 0, routes.size());
@@ -148,35 +139,18 @@ public final class KvmInterrupts {
 
   /** Every signal of {@code event} raises the interrupt as an edge, without this process. */
   public void attach(EventFd event, int gsi) {
-    irqfd(event.number(), -1, gsi, 0);
-  }
-
-  /**
-   * Every signal of {@code event} asserts a level-triggered interrupt; when the guest has served it,
-   * it is deasserted and {@code served} is signalled, for the device to assert it again if it has to.
-   */
-  public void attach(EventFd event, EventFd served, int gsi) {
-    irqfd(event.number(), served.number(), gsi, IRQFD_RESAMPLE);
-  }
-
-  public void detach(EventFd event, int gsi) {
-    irqfd(event.number(), -1, gsi, IRQFD_DEASSIGN);
-  }
-
-  private void irqfd(int fd, int resample, int gsi, int flags) {
-    needApics();
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment request = arena.allocate(32, 8);
-      request.set(JAVA_INT, 0, fd);
+      request.set(JAVA_INT, 0, event.number());
       request.set(JAVA_INT, 4, gsi);
-      request.set(JAVA_INT, 8, flags);
-      request.set(JAVA_INT, 12, resample);
       vm.must("KVM_IRQFD", KvmAbi.IRQFD, request);
     }
   }
 
-  /** Adds the kernel's 8254, on interrupt 0. Before the first vCPU is created. */
-  void createPit() {
+  /** Makes the controllers, and the 8254 on interrupt 0. Before the first vCPU is created. */
+  void createChips() {
+    vm.must("KVM_CREATE_IRQCHIP", KvmAbi.CREATE_IRQCHIP, 0);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment configuration = arena.allocate(64, 8);
       configuration.set(JAVA_LONG, 0, 1L); // the speaker's port is the kernel's as well
@@ -188,7 +162,7 @@ public final class KvmInterrupts {
 
   /** The registers of a controller, as {@link #setChip} takes them back: 512 bytes. */
   public byte[] chip(Chip chip) {
-    need(irqChip == IrqChip.KERNEL, "no 8259 pair and IOAPIC in the kernel");
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment image = arena.allocate(KvmAbi.IRQCHIP_SIZE, 8);
       image.set(JAVA_INT, 0, chip.ordinal());
@@ -198,7 +172,7 @@ public final class KvmInterrupts {
   }
 
   public void setChip(Chip chip, byte[] registers) {
-    need(irqChip == IrqChip.KERNEL, "no 8259 pair and IOAPIC in the kernel");
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment image = arena.allocate(KvmAbi.IRQCHIP_SIZE, 8);
       image.set(JAVA_INT, 0, chip.ordinal());
@@ -210,6 +184,7 @@ public final class KvmInterrupts {
 
   /** The state of the 8254, as {@link #setPit} takes it back: 112 bytes. */
   public byte[] pit() {
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       return readPit(arena).toArray(JAVA_BYTE);
     }
@@ -223,6 +198,7 @@ public final class KvmInterrupts {
 
   /** Sets the state of the 8254. What counts begins a period anew. */
   public void setPit(byte[] state) {
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment image = arena.allocate(KvmAbi.PIT_SIZE, 8);
       MemorySegment.copy(state, 0, image, JAVA_BYTE, 0, KvmAbi.PIT_SIZE);
@@ -257,6 +233,7 @@ public final class KvmInterrupts {
 
   /** Whether the 8254 is cut off from interrupt 0, because an HPET drives that. */
   public void cutPitOff(boolean off) {
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment image = readPit(arena);
       int flags = image.get(JAVA_INT, KvmAbi.PIT_FLAGS);
@@ -266,14 +243,5 @@ public final class KvmInterrupts {
           off ? flags | KvmAbi.PIT_HPET_LEGACY : flags & ~KvmAbi.PIT_HPET_LEGACY);
       vm.must("KVM_SET_PIT2", KvmAbi.SET_PIT2, image);
     }
-  }
-
-  /** With {@link IrqChip#SPLIT}: told on vCPU threads each level-triggered vector that was served. */
-  public void onEndOfInterrupt(IntConsumer listener) {
-    endOfInterrupt = listener;
-  }
-
-  void endOfInterrupt(int vector) {
-    endOfInterrupt.accept(vector);
   }
 }

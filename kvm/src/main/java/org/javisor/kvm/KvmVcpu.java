@@ -92,7 +92,7 @@ public final class KvmVcpu implements Vcpu {
     this.id = id;
     this.fd = fd;
     this.platform = platform;
-    kernelApic = vm.irqChip() != IrqChip.USER;
+    kernelApic = vm.irqChip() == IrqChip.KERNEL;
     page = new RunPage(fd, sharedSize);
     registers = new VcpuRegisters(fd, arena, vm.transferableMsrs());
     interrupts = new InterruptFeed(id, fd, page, platform, vm.trace(), arena);
@@ -279,7 +279,6 @@ public final class KvmVcpu implements Vcpu {
       }
       case KvmAbi.EXIT_HLT -> halted = true;
       case KvmAbi.EXIT_IRQ_WINDOW_OPEN, KvmAbi.EXIT_SET_TPR, KvmAbi.EXIT_INTR -> {}
-      case KvmAbi.EXIT_IOAPIC_EOI -> vm.interrupts().endOfInterrupt(page.eoiVector());
       case KvmAbi.EXIT_DEBUG -> {
         if (page.debugAddress() == haltAhead) {
           halted = true;

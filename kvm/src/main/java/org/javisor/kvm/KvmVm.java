@@ -35,8 +35,6 @@ public final class KvmVm implements Vm {
   private static final long IDENTITY_MAP = 0xfeff_c000L;
   private static final long TASK_STATE = 0xfeff_d000L;
 
-  private static final int IOAPIC_PINS = 24;
-
   private static final int MSR_TSC_DEADLINE = 0x6e0;
 
   /** KVM_CAP_X86_USER_SPACE_MSR: hand over accesses that are invalid, unknown or filtered. */
@@ -94,16 +92,11 @@ public final class KvmVm implements Vm {
     mapListener = slots::update;
     try {
       placeRealModeHelpers();
-      if (irqChip == IrqChip.KERNEL) {
-        fd.must("KVM_CREATE_IRQCHIP", KvmAbi.CREATE_IRQCHIP, 0);
-      } else if (irqChip == IrqChip.SPLIT) {
-        enable("KVM_CAP_SPLIT_IRQCHIP", KvmAbi.CAP_SPLIT_IRQCHIP, IOAPIC_PINS);
-      }
-      msrExits = enableMsrExits();
       interrupts = new KvmInterrupts(fd, irqChip);
       if (irqChip == IrqChip.KERNEL) {
-        interrupts.createPit();
+        interrupts.createChips();
       }
+      msrExits = enableMsrExits();
       doorbells = new KvmDoorbells(fd);
       kernelState = new KernelState(this);
       memory.addMapListener(mapListener);
@@ -141,7 +134,7 @@ public final class KvmVm implements Vm {
   private boolean enableMsrExits() {
     if (fd.extension(KvmAbi.CAP_X86_USER_SPACE_MSR) == 0
         || fd.extension(KvmAbi.CAP_X86_MSR_FILTER) == 0) {
-      return irqChip != IrqChip.USER;
+      return irqChip == IrqChip.KERNEL;
     }
     enable("KVM_CAP_X86_USER_SPACE_MSR", KvmAbi.CAP_X86_USER_SPACE_MSR, MSR_EXITS);
     if (irqChip == IrqChip.USER) {
@@ -209,7 +202,7 @@ public final class KvmVm implements Vm {
 
   /** The CPUID answers of a vCPU. */
   List<CpuidEntry> cpuid(int id) {
-    return new KvmCpuid(model, supportedCpuid, tscHertz, irqChip != IrqChip.USER, msrExits)
+    return new KvmCpuid(model, supportedCpuid, tscHertz, irqChip == IrqChip.KERNEL, msrExits)
         .table(id);
   }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.function.Consumer;
+import org.javisor.accelerator.state.Pausable;
 import org.javisor.kvm.KvmDoorbells.Place;
 import org.javisor.kvm.KvmInterrupts;
 import org.javisor.kvm.KvmInterrupts.Chip;
@@ -22,7 +23,7 @@ import org.javisor.pc.interrupt.KernelChips;
  * What the kernel has of a PC's board on KVM: interrupt controllers and the 8254, messages by irqfd,
  * and doorbells by ioeventfd, which ring on a thread of this machine.
  */
-final class KernelBoard implements KernelChips, Doorbells, AutoCloseable {
+final class KernelBoard implements KernelChips, Doorbells, Pausable, AutoCloseable {
   private static final int ISA_LINES = 16;
   private static final int SLAVE_LINES = 8;
 
@@ -31,7 +32,11 @@ final class KernelBoard implements KernelChips, Doorbells, AutoCloseable {
   private final MessageRoutes messages;
   private final EventLoop bells;
   private final int anySize;
+
+  // Guarded by this.
   private boolean closed;
+  private boolean paused;
+  private final List<Runnable> deferred = new ArrayList<>();
 
   /**
    * Wires the controllers of a machine whose chips are the kernel's.
@@ -69,17 +74,40 @@ final class KernelBoard implements KernelChips, Doorbells, AutoCloseable {
 
   // ---- Interrupt controllers ------------------------------------------------------------------
 
-  /** A line may still change when the machine is gone: somebody types at a console. */
+  // While the machine is paused its controllers are left alone: their state is written back when it
+  // goes on, and what came meanwhile follows then. Something may still come when the machine is gone:
+  // somebody types at a console.
+
   @Override
   public synchronized void set(int gsi, boolean asserted) {
-    if (!closed) {
+    if (paused) {
+      deferred.add(() -> interrupts.setLine(gsi, asserted));
+    } else if (!closed) {
       interrupts.setLine(gsi, asserted);
     }
   }
 
   @Override
-  public void message(long address, int data) {
-    messages.send(address, data);
+  public synchronized void message(long address, int data) {
+    if (paused) {
+      deferred.add(() -> messages.send(address, data));
+    } else if (!closed) {
+      messages.send(address, data);
+    }
+  }
+
+  /** Before the state of the controllers is read. */
+  @Override
+  public synchronized void pause() {
+    paused = true;
+  }
+
+  /** After the state of the controllers was written back. */
+  @Override
+  public synchronized void resume() {
+    paused = false;
+    deferred.forEach(Runnable::run);
+    deferred.clear();
   }
 
   @Override

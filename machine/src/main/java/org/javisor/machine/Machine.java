@@ -386,6 +386,7 @@ public final class Machine implements AutoCloseable {
     gate.close();
     pc.pausables().forEach(Pausable::pause);
     timers.pause();
+    kernel.ifPresent(KernelBoard::pause);
     vm.pause();
     vcpus.forEach(VcpuThread::rememberTsc);
     clock.pause();
@@ -401,6 +402,7 @@ public final class Machine implements AutoCloseable {
     clock.resume();
     vcpus.forEach(VcpuThread::resumeTsc);
     vm.resume();
+    kernel.ifPresent(KernelBoard::resume);
     timers.resume();
     pc.pausables().forEach(Pausable::resume);
     gate.open();

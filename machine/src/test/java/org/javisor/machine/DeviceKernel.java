@@ -52,7 +52,7 @@ final class DeviceKernel {
   /** Counts ticks of the 8254, 100 a second, through the 8259; a second vCPU is started before. */
   static Path ticks(Path folder, boolean second) throws IOException {
     DeviceKernel k = new DeviceKernel();
-    int handler = k.handler("b020e620"); // mov al,0x20; out 0x20,al
+    int handler = k.handler("", "b020e620"); // mov al,0x20; out 0x20,al
     k.begin();
     k.gate(TIMER_VECTOR, handler);
     if (second) {
@@ -63,12 +63,25 @@ final class DeviceKernel {
     return k.wait(folder);
   }
 
+  /** Counts bytes that come over the serial line, whose interrupt it has through the 8259. */
+  static Path input(Path folder) throws IOException {
+    DeviceKernel k = new DeviceKernel();
+    // Reads the byte first, or there is no room for the next: mov dx,0x3f8; in al,dx
+    int handler = k.handler("66baf803ec", "b020e620");
+    k.begin();
+    k.gate(TIMER_VECTOR + 4, handler);
+    k.out8(0x20, 0x11).out8(0x21, TIMER_VECTOR).out8(0x21, 4).out8(0x21, 1).out8(0x21, 0xef);
+    k.out8(0x3fc, 8).out8(0x3f9, 1); // OUT2 lets the interrupt through; received data raises it
+    return k.wait(folder);
+  }
+
   /** Counts requests to the entropy device: each interrupt of it makes the next request. */
   static Path requests(Path folder) throws IOException {
     DeviceKernel k = new DeviceKernel();
     // End of interrupt; one more available entry; the doorbell.
     int handler =
         k.handler(
+            "",
             "c705b000e0fe00000000" + "66ff05" + hex(AVAILABLE + 2) + "66c705" + hex(NOTIFY) + "0000");
     k.begin();
     k.gate(DEVICE_VECTOR, handler);
@@ -110,11 +123,12 @@ final class DeviceKernel {
   }
 
   /**
-   * A handler that writes the next character, does something more and waits for what comes next. It
-   * does not return, and so needs no IRET, which not every KVM can do in this mode.
+   * A handler that does something, writes the next character, does something more and waits for what
+   * comes next. It does not return, and so needs no IRET, which not every KVM can do in this mode.
    */
-  private int handler(String more) {
+  private int handler(String first, String more) {
     int at = here();
+    add(first);
     add("ff05" + hex(COUNT)); // inc dword [COUNT]
     add("a1" + hex(COUNT) + "243f0430"); // mov eax,[COUNT]; and al,0x3f; add al,'0'
     add("66baf803ee"); // mov dx,0x3f8; out dx,al

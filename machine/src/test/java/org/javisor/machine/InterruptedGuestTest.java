@@ -117,6 +117,29 @@ class InterruptedGuestTest {
     }
   }
 
+  /** Breaks if an interrupt is lost that comes while the machine is paused. */
+  @ParameterizedTest
+  @ValueSource(strings = {"interp", "jit", "kvm,irqchip=user", "kvm,irqchip=kernel"})
+  void whatComesInAPauseIsNotLost(String accelerator) throws Exception {
+    MachineConfig config = config(DeviceKernel.input(folder), accelerator, 1);
+    TinyKernel.Output output = new TinyKernel.Output();
+    try (Machine machine = start(config, output)) {
+      Thread.sleep(100); // The guest sets up its serial line; what comes before waits in it.
+      String seen = "";
+      for (int i = 0; i < 5; i++) {
+        output.type('x');
+        seen += output.take(1);
+        machine.pause();
+        output.type('y');
+        Thread.sleep(10);
+        assertEquals("", output.take(0));
+        machine.resume();
+        seen += output.take(1);
+      }
+      assertEquals("123456789:", seen);
+    }
+  }
+
   /** Breaks if the kernel's controllers are lost on the way into a machine that has others. */
   @ParameterizedTest
   @ValueSource(strings = {"kvm,irqchip=kernel", "kvm,irqchip=user"})

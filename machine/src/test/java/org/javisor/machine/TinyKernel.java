@@ -92,6 +92,7 @@ public final class TinyKernel {
   /** What the guest wrote. */
   static final class Output implements Console {
     private final StringBuilder text = new StringBuilder();
+    private volatile ConsolePort port;
 
     @Override
     public synchronized boolean write(int value) {
@@ -101,7 +102,14 @@ public final class TinyKernel {
     }
 
     @Override
-    public void attach(ConsolePort port) {}
+    public void attach(ConsolePort to) {
+      port = to;
+    }
+
+    /** Types a character; the guest may take it later. */
+    void type(char c) {
+      port.receive(new byte[] {(byte) c}, 0, 1);
+    }
 
     @Override
     public void inputReady() {}

@@ -88,18 +88,14 @@ public final class KvmAbi {
   public static final int CAP_PIT2 = 33;
   public static final int CAP_PIT_STATE2 = 35;
   public static final int CAP_IOEVENTFD = 36;
-  public static final int CAP_ADJUST_CLOCK = 39;
   public static final int CAP_VCPU_EVENTS = 41;
   public static final int CAP_HYPERV = 44;
   public static final int CAP_DEBUGREGS = 50;
   public static final int CAP_XSAVE = 55;
   public static final int CAP_XCRS = 56;
   public static final int CAP_GET_TSC_KHZ = 61;
-  public static final int CAP_MAX_VCPUS = 66;
   public static final int CAP_SIGNAL_MSI = 77;
   public static final int CAP_READONLY_MEM = 81;
-  public static final int CAP_IRQFD_RESAMPLE = 82;
-  public static final int CAP_SPLIT_IRQCHIP = 121;
   public static final int CAP_IOEVENTFD_ANY_LENGTH = 122;
   public static final int CAP_IMMEDIATE_EXIT = 136;
   public static final int CAP_X86_USER_SPACE_MSR = 188;
@@ -107,7 +103,6 @@ public final class KvmAbi {
 
   // ---- Exit reasons -------------------------------------------------------------------------
 
-  public static final int EXIT_UNKNOWN = 0;
   public static final int EXIT_IO = 2;
   public static final int EXIT_DEBUG = 4;
   public static final int EXIT_HLT = 5;
@@ -119,7 +114,6 @@ public final class KvmAbi {
   public static final int EXIT_SET_TPR = 11;
   public static final int EXIT_INTERNAL_ERROR = 17;
   public static final int EXIT_SYSTEM_EVENT = 24;
-  public static final int EXIT_IOAPIC_EOI = 26;
   public static final int EXIT_X86_RDMSR = 29;
   public static final int EXIT_X86_WRMSR = 30;
 
@@ -240,7 +234,6 @@ public final class KvmAbi {
 
   public static final int MP_RUNNABLE = 0;
   public static final int MP_UNINITIALIZED = 1;
-  public static final int MP_INIT_RECEIVED = 2;
   public static final int MP_HALTED = 3;
   public static final int MP_SIPI_RECEIVED = 4;
 
