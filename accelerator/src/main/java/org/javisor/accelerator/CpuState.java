@@ -56,6 +56,9 @@ public final class CpuState {
   /** The instruction before was STI, or one that loads SS: no interrupt comes before the next. */
   public boolean interruptShadow;
 
+  /** Memory is accessed with the rights of a kernel that has no privilege; see {@link TrapHandler}. */
+  public boolean deprivilegedKernel;
+
   /** An NMI waits to be delivered. */
   public boolean nmiPending;
 

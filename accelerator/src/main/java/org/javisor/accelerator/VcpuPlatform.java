@@ -1,5 +1,7 @@
 package org.javisor.accelerator;
 
+import java.util.Optional;
+
 /**
  * What surrounds one vCPU: its local interrupt controller and the model-specific registers that
  * belong to the platform. Called on the vCPU's thread; none of it blocks.
@@ -61,6 +63,14 @@ public interface VcpuPlatform {
    */
   default boolean hypercall(HypercallRegisters registers) {
     throw new UnsupportedOperationException("no hypercalls");
+  }
+
+  /**
+   * Who takes the place of ring 0, if the guest's kernel has no privilege; asked once. Only
+   * accelerators that execute in software have that.
+   */
+  default Optional<TrapHandler> trapHandler() {
+    return Optional.empty();
   }
 
   /** The register does not exist, or the value is not one it takes. */

@@ -17,7 +17,7 @@ public final class Javisor extends Verb {
       List.of(
           "run", "list", "console", "pause", "resume", "shutdown", "reset", "destroy", "stats",
           "attach-disk", "detach-disk", "save", "restore", "inspect", "doctor", "image", "create",
-          "xl", "top", "xen-host");
+          "xl", "top", "xen", "xen-host");
 
   private Javisor(String first) {
     super("javisor", "Runs unmodified x86-64 operating systems. Xen and KVM, in Java.");
@@ -67,6 +67,7 @@ public final class Javisor extends Verb {
       case "create" -> new CreateVerb();
       case "xl" -> new XlVerb();
       case "top" -> new TopVerb();
+      case "xen" -> new XenVerb();
       case "xen-host" -> new XenHostVerb();
       default -> throw new AssertionError(name);
     };

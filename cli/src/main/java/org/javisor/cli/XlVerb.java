@@ -1,6 +1,8 @@
 package org.javisor.cli;
 
 import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.javisor.xen.toolstack.XenClient;
 import picocli.CommandLine.Model.PositionalParamSpec;
@@ -34,8 +36,29 @@ final class XlVerb extends Verb {
     if (command.getFirst().equals("create")) {
       throw new UserError(ExitCode.USAGE, "javisor create FILE starts domains, and their host");
     }
-    try (XenClient client = XenProcess.connect(XenClient.folder(System.getenv()))) {
-      return XenProcess.run(client, command);
+    Path folder = XenClient.folder(System.getenv());
+    // The first domain of a host may be a restored one.
+    boolean starts = command.getFirst().equals("restore");
+    try (XenClient client =
+        starts ? XenProcess.connectOrStart(folder, List.of()) : XenProcess.connect(folder)) {
+      return XenProcess.run(client, withPaths(command));
     }
+  }
+
+  /** Has the words that name files do so wherever the host runs. */
+  private static List<String> withPaths(List<String> command) {
+    int file =
+        switch (command.getFirst()) {
+          case "save" -> 1;
+          case "restore" -> 0;
+          default -> -1;
+        };
+    List<String> words = new ArrayList<>(command);
+    for (int i = 1; i < words.size() && file >= 0; i++) {
+      if (!words.get(i).startsWith("-") && file-- == 0) {
+        words.set(i, Path.of(words.get(i)).toAbsolutePath().toString());
+      }
+    }
+    return words;
   }
 }

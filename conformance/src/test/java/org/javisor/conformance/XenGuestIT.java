@@ -51,6 +51,12 @@ class XenGuestIT {
 
   @Test
   @Timeout(600)
+  void aPvDomainUsesDiskAndNetworkAndPowersOff() throws Exception {
+    useAndPowerOff("jit", "pv", "PV", 4);
+  }
+
+  @Test
+  @Timeout(600)
   void anHvmDomainWithPvDriversUsesDiskAndNetworkAndPowersOff() throws Exception {
     useAndPowerOff("jit", "hvm", "HVM", 1);
   }
@@ -122,7 +128,8 @@ class XenGuestIT {
                   + "     [r-][b-]---- +\\d+\\.\\d\\n"),
           list);
       String top = guest.xl("top");
-      for (String call : new String[] {"event_channel_op", "hvm_op", "vcpu_op", "memory_op"}) {
+      String own = type.equals("pv") ? "mmu_update" : "hvm_op";
+      for (String call : new String[] {"event_channel_op", own, "vcpu_op", "memory_op"}) {
         assertTrue(top.contains(call), top);
       }
       assertTrue(guest.xl("block-list", "guest").contains("51712 0   1      4 "));

@@ -31,7 +31,8 @@ final class BlockBuilder {
   static int mode(Cpu c) {
     int code = c.codeSize == 64 ? 2 : c.codeSize == 32 ? 1 : 0;
     int stack = c.stackSize == 8 ? 2 : c.stackSize == 4 ? 1 : 0;
-    return code | stack << 2 | (c.cpl == 3 ? 1 << 4 : 0);
+    return code | stack << 2 | (c.cpl == 3 ? 1 << 4 : 0)
+        | (c.deprivilegedKernel ? 1 << 5 : 0);
   }
 
   Decoder decoder() {

@@ -152,6 +152,11 @@ public final class Core {
     return c.cpl;
   }
 
+  /** Whether the guest's kernel has no privilege, and what needs some is a trap of it. */
+  public boolean deprivileged() {
+    return c.traps != null;
+  }
+
   /** Whether SSE instructions are available without an exception: CR0.EM, CR0.TS, CR4.OSFXSR. */
   public boolean sseEnabled() {
     return (c.cr0 & (Cpu.CR0_EM | Cpu.CR0_TS)) == 0 && (c.cr4 & Cpu.CR4_OSFXSR) != 0;

@@ -3,6 +3,7 @@ package org.javisor.interp;
 import java.lang.invoke.VarHandle;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.TrapHandler;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.silicon.SiliconArea;
@@ -115,6 +116,14 @@ final class Cpu {
   final GuestFault fault = new GuestFault();
   final CallRegisters hypercallRegisters = new CallRegisters(this);
 
+  /** Stands in for ring 0 if the guest's kernel runs without privilege; else null. */
+  final TrapHandler traps;
+
+  final TrappedCpu trapped = new TrappedCpu(this);
+
+  /** Memory is accessed with the rights of a kernel that has no privilege. */
+  boolean deprivilegedKernel;
+
   /** Address of the current instruction wherever it may fault; of the next one between blocks. */
   long rip;
 
@@ -166,6 +175,7 @@ final class Cpu {
     this.system = new SystemRegisters(this, vm.trace());
     this.fpu = new FloatingPoint(this);
     this.debug = new DebugRegisters(this);
+    this.traps = platform.trapHandler().orElse(null);
   }
 
   // ---- registers --------------------------------------------------------------------------
@@ -454,7 +464,11 @@ final class Cpu {
       return;
     }
     boolean userAccess = (cr4 & CR4_SMAP) == 0 || (flags() & AC) != 0;
-    tlb = mmu.part(cpl == 3 ? Mmu.USER : userAccess ? Mmu.SUPERVISOR_RELAXED : Mmu.SUPERVISOR);
+    tlb =
+        mmu.part(
+            cpl == 3 && !deprivilegedKernel
+                ? Mmu.USER
+                : userAccess ? Mmu.SUPERVISOR_RELAXED : Mmu.SUPERVISOR);
   }
 
   /** Whether a misaligned access is #AC (Intel SDM volume 3, section 6.15, interrupt 17). */

@@ -3,6 +3,7 @@ package org.javisor.interp;
 import java.util.HexFormat;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.TraceCategory;
+import org.javisor.accelerator.TrapHandler;
 import org.javisor.isa.Instruction;
 
 /**
@@ -14,6 +15,9 @@ import org.javisor.isa.Instruction;
 final class Delivery {
   /** Of an error code: the fault is of the delivery of an event, and not of an INT instruction. */
   private static final int EXTERNAL = 1;
+
+  /** An exception's handling may raise so many others before the guest has crashed. */
+  private static final int MOST_TRAPS = 8;
 
   private static final int GATE_TASK = 5;
   private static final int GATE_CALL16 = 4;
@@ -63,6 +67,9 @@ final class Delivery {
   boolean exception(int vector, int errorCode) {
     firstVector = vector;
     firstErrorCode = errorCode;
+    if (c.traps != null) {
+      return trap(vector, errorCode);
+    }
     while (true) {
       try {
         event(vector, errorCode, false, false, c.rip);
@@ -87,8 +94,39 @@ final class Delivery {
     }
   }
 
+  /** Hands an exception to who stands in for ring 0, and what comes of that in turn. */
+  private boolean trap(int vector, int errorCode) {
+    for (int i = 0; i < MOST_TRAPS; i++) {
+      try {
+        c.stepDecided = true;
+        trace(vector, errorCode, c.rip);
+        if (vector == GuestFault.DB) {
+          c.debug.delivering();
+        }
+        int code = errorCode == GuestFault.NO_ERROR_CODE ? TrapHandler.NO_ERROR_CODE : errorCode;
+        return c.traps.exception(c.trapped, vector, code, false);
+      } catch (GuestFault f) {
+        vector = f.vector;
+        errorCode = f.errorCode;
+      }
+    }
+    return false;
+  }
+
   /** Delivers an external interrupt, NMI or software interrupt; may throw a fault of delivery. */
   void interrupt(int vector, boolean software, long returnRip) {
+    if (c.traps != null) {
+      c.stepDecided = true;
+      c.rip = returnRip;
+      if (vector == GuestFault.NMI || software) {
+        if (!c.traps.exception(c.trapped, vector, TrapHandler.NO_ERROR_CODE, software)) {
+          throw c.fault(GuestFault.DF, 0);
+        }
+      } else {
+        c.traps.interrupt(c.trapped);
+      }
+      return;
+    }
     event(vector, GuestFault.NO_ERROR_CODE, true, software, returnRip);
   }
 

@@ -82,11 +82,14 @@ final class FloatingPoint {
     if (c.cpl != 0 || c.virtual8086()) {
       throw c.gp0();
     }
-    long v = c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL;
-    if ((int) c.reg(Cpu.RCX) != 0
-        || (v & 1) == 0
-        || (v & ~images.supported()) != 0
-        || (v & 6) == 4) {
+    if ((int) c.reg(Cpu.RCX) != 0) {
+      throw c.gp0();
+    }
+    setXcr0(c.reg(Cpu.RDX) << 32 | c.reg(Cpu.RAX) & 0xffff_ffffL);
+  }
+
+  void setXcr0(long v) {
+    if ((v & 1) == 0 || (v & ~images.supported()) != 0 || (v & 6) == 4) {
       throw c.gp0();
     }
     xcr0 = v;

@@ -11,6 +11,7 @@ final class GuestFault extends RuntimeException {
 
   static final int DE = 0;
   static final int DB = 1;
+  static final int NMI = 2;
   static final int BP = 3;
   static final int OF = 4;
   static final int BR = 5;

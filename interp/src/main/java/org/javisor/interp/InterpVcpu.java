@@ -600,6 +600,7 @@ final class InterpVcpu implements Vcpu {
     pendingInterrupt = CpuState.NO_INTERRUPT;
     c.shadow = false;
     c.stackShadow = false;
+    c.deprivilegedKernel = false;
     VcpuBlock.clear(c.block);
     c.setReg(Cpu.RDX, 0x600);
     c.setRflags(2);
@@ -655,6 +656,7 @@ final class InterpVcpu implements Vcpu {
     s.pendingInterrupt = pendingInterrupt;
     s.halted = halted;
     s.interruptShadow = c.shadow;
+    s.deprivilegedKernel = c.deprivilegedKernel;
     s.nmiPending = (RawMemory.getOpaque32(c.block + VcpuBlock.ATTENTION) & NMI) != 0;
     s.nmiBlocked = c.delivery.nmiBlocked;
     RawMemory.copyOut(c.block + VcpuBlock.FX, s.fxsave, 0, 512);
@@ -672,6 +674,7 @@ final class InterpVcpu implements Vcpu {
   public void setState(CpuState s) {
     halted = s.halted;
     c.shadow = s.interruptShadow;
+    c.deprivilegedKernel = c.traps != null && s.deprivilegedKernel;
     c.stackShadow = false;
     for (int i = 0; i < 16; i++) {
       c.setReg(i, s.gpr[i]);

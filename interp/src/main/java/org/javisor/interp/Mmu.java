@@ -96,6 +96,9 @@ final class Mmu {
   /** An access is made for the CPU itself (descriptor tables): supervisor whatever CPL says. */
   private boolean implicit;
 
+  /** A page that may be written whatever its page-table entries say, or 1 for none. */
+  long writtenAnyway = 1;
+
   /** Who wants to know of stores, and that nothing else is reached; or null. */
   Rehearsal rehearsal;
 
@@ -286,7 +289,7 @@ final class Mmu {
   // ---- slow paths of Cpu ------------------------------------------------------------------
 
   private boolean userAccess() {
-    return c.cpl == 3 && !implicit;
+    return c.cpl == 3 && !implicit && !c.deprivilegedKernel;
   }
 
   int currentPart() {
@@ -727,6 +730,10 @@ final class Mmu {
         table = e & PHYSICAL_MASK;
         shift -= 9;
       }
+      if (c.traps != null) {
+        // The kernel has its pages to itself by page tables of its own, and not by their U bits.
+        rights |= (va & -4096L) == writtenAnyway ? U | W : U;
+      }
       if (!permitted(rights, nx, part, write, fetch)) {
         throw pageFault(va, ERR_PRESENT, write, user, fetch);
       }
@@ -799,7 +806,8 @@ final class Mmu {
 
   private void finish(long va, long e, long rights, int shift, boolean write, boolean user) {
     walkShift = shift;
-    walkGlobal = (e & G) != 0 && (c.cr4 & Cpu.CR4_PGE) != 0;
+    // A kernel without privilege has the upper half to itself, and says when that changes.
+    walkGlobal = c.traps != null ? va < 0 : (e & G) != 0 && (c.cr4 & Cpu.CR4_PGE) != 0;
     boolean mayWrite = (rights & W) != 0 || !user && (c.cr0 & Cpu.CR0_WP) == 0;
     walkWritable = mayWrite && (write || (e & D) != 0);
   }

@@ -691,7 +691,29 @@ final class SystemRegisters {
         3 | Segments.S | cpl << 5 | Segments.PRESENT | Segments.G | Segments.DB);
   }
 
+  /** Flat 64-bit code and data of ring 3. */
+  void flat(int cs, int ss) {
+    flatCode(cs, 3, true);
+    flatStack(ss, 3);
+    c.updateMode();
+  }
+
+  /** Has page tables used from now on; what is known of others stays. */
+  void useTables(long cr3) {
+    c.cr3 = cr3;
+    publish();
+  }
+
   void syscall(long nextRip) {
+    if (c.traps != null) {
+      long rip = c.rip;
+      c.rip = nextRip;
+      if (!c.traps.systemCall(c.trapped)) {
+        c.rip = rip;
+        throw Restart.INSTANCE;
+      }
+      return;
+    }
     if ((c.efer & Cpu.EFER_SCE) == 0) {
       throw c.ud();
     }
@@ -745,6 +767,10 @@ final class SystemRegisters {
   }
 
   void sysenter() {
+    if (c.traps != null) {
+      c.traps.systemEnter(c.trapped);
+      return;
+    }
     if ((sysenterCs & ~3L) == 0) {
       throw c.gp0();
     }

@@ -8,6 +8,7 @@ import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.EmptyBus;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.Vcpu;
+import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.FrameArena;
@@ -61,11 +62,15 @@ final class Bench {
   }
 
   Bench(CpuModel model, Accelerator accelerator) {
+    this(model, accelerator, new BarePlatform() {});
+  }
+
+  Bench(CpuModel model, Accelerator accelerator, VcpuPlatform platform) {
     memory.mapRam(0, 4 << 20);
     vcpu =
         accelerator
             .createVm(memory, new EmptyBus() {}, model, Clock.host(), Trace.NONE)
-            .createVcpu(0, new BarePlatform() {});
+            .createVcpu(0, platform);
     memory.write64(PML4, PDPT | 7);
     memory.write64(PDPT, PD | 7);
     memory.write64(PD, PT | 7);

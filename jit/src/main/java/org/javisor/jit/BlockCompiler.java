@@ -739,11 +739,11 @@ final class BlockCompiler {
         return false;
       }
       case CLI -> {
-        return part == Core.USER ? slow() : systemFlag(Layout.NOT_IF, 0);
+        return unprivileged() ? slow() : systemFlag(Layout.NOT_IF, 0);
       }
       case STI -> {
         // The next instruction comes before any interrupt, so it must be in this block.
-        if (part == Core.USER || index + 1 >= limit || (next & 4095) > 4096 - 15) {
+        if (unprivileged() || index + 1 >= limit || (next & 4095) > 4096 - 15) {
           return slow();
         }
         e.gsLoad32(S0, VcpuBlock.WAITING);
@@ -752,7 +752,7 @@ final class BlockCompiler {
       }
       case STAC, CLAC -> {
         boolean set = form.op() == Op.STAC;
-        if (part == Core.USER) {
+        if (unprivileged()) {
           return slow();
         }
         if (!set && part == Core.SUPERVISOR) {
@@ -773,7 +773,7 @@ final class BlockCompiler {
         return popFlags();
       }
       case SWAPGS -> {
-        if (part == Core.USER) {
+        if (unprivileged()) {
           return slow();
         }
         e.gsLoad(S0, VcpuBlock.GS_BASE);
@@ -798,7 +798,7 @@ final class BlockCompiler {
         }
         e.gsLoad32(S0, Layout.NO_CLOCK);
         slowFrom(e.unlessRcxZero());
-        if (part == Core.USER) {
+        if (unprivileged()) {
           e.gsLoad32(S0, VcpuBlock.NO_USER_TSC);
           slowFrom(e.unlessRcxZero());
         }
@@ -1487,9 +1487,13 @@ final class BlockCompiler {
     e.mov(GUEST_RSP, S2);
   }
 
+  private boolean unprivileged() {
+    return part == Core.USER || core.deprivileged();
+  }
+
   /** The kernel's, when nothing but IF, DF and the arithmetic flags change. */
   private boolean popFlags() {
-    if (part == Core.USER) {
+    if (unprivileged()) {
       return slow();
     }
     e.mov(S2, GUEST_RSP);
@@ -1522,7 +1526,7 @@ final class BlockCompiler {
   }
 
   private boolean systemCall() {
-    if (part != Core.USER) {
+    if (part != Core.USER || core.deprivileged()) {
       return slow();
     }
     e.gsLoad32(S0, VcpuBlock.SYSCALL_SPECIAL);
@@ -1556,7 +1560,7 @@ final class BlockCompiler {
   }
 
   private boolean systemReturn() {
-    if (part == Core.USER || !in.rexW) {
+    if (unprivileged() || !in.rexW) {
       return slow();
     }
     e.gsLoad32(S0, VcpuBlock.SYSCALL_SPECIAL);

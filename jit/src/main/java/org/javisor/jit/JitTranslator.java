@@ -96,7 +96,7 @@ final class JitTranslator implements Translator {
     this.always = always;
     this.block = core.block();
     this.pages = new CodePage[core.arena().frames()];
-    this.trampoline = new Trampoline(cache);
+    this.trampoline = new Trampoline(cache, core.deprivileged());
     this.permanent = cache.used();
     counters.open(core.id(), cache);
     this.blockTrace = new BlockTrace(core);

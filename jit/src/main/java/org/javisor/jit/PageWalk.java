@@ -44,13 +44,21 @@ final class PageWalk {
   private final Emitter e;
   private final int part;
   private final boolean write;
+  private final boolean deprivileged;
   private final int[] bails = new int[64];
   private int bailCount;
 
-  PageWalk(Emitter e, int part, boolean write) {
+  /**
+   * Prepares a walk.
+   *
+   * @param deprivileged whether the kernel has its pages to itself by tables of its own and not by
+   *     their U bits
+   */
+  PageWalk(Emitter e, int part, boolean write, boolean deprivileged) {
     this.e = e;
     this.part = part;
     this.write = write;
+    this.deprivileged = deprivileged;
   }
 
   private void bailIf(int condition) {
@@ -183,7 +191,7 @@ final class PageWalk {
 
   /** RAX: the page's guest-physical address; RDI: its entry; RBX: rights. */
   private void leaf() {
-    if (part == Core.USER) {
+    if (part == Core.USER && !deprivileged) {
       testByte(RBX, U);
       bailIf(ZERO);
     } else if (part == Core.SUPERVISOR) {
@@ -332,9 +340,15 @@ final class PageWalk {
   /** Notes the entry as filled, for flushes. RAX: the index. */
   private void note() {
     e.lea(false, RDX, RAX, NONE, 0, part * VcpuBlock.TLB_ENTRIES);
-    e.mov32(RCX, RDI);
-    e.gs(false, 0x23, RCX, VcpuBlock.GLOBAL_BIT);
-    e.shift(false, 5, RCX, 8);
+    if (deprivileged) {
+      // The upper half is the kernel's, and it says when that changes.
+      e.mov(RCX, S2);
+      e.shift(true, 5, RCX, 63);
+    } else {
+      e.mov32(RCX, RDI);
+      e.gs(false, 0x23, RCX, VcpuBlock.GLOBAL_BIT);
+      e.shift(false, 5, RCX, 8);
+    }
     e.b(0x65, 0x88, 0x8a);
     e.i32(VcpuBlock.TLB_GLOBAL); // mov gs:[rdx + TLB_GLOBAL], cl
     e.gsIndexed(false, 0x8b, RAX, RCX, 2, VcpuBlock.TLB_FILLED_COUNT);

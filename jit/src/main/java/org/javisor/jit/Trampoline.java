@@ -81,7 +81,7 @@ final class Trampoline {
   static final int VECTORS = 1;
   static final int X87 = 2;
 
-  Trampoline(CodeCache cache) {
+  Trampoline(CodeCache cache, boolean deprivileged) {
     Emitter e = new Emitter();
     long enter = cache.next();
     for (int loaded = 0; loaded < 3; loaded++) {
@@ -143,7 +143,7 @@ final class Trampoline {
       for (int write = 0; write < 2; write++) {
         e.alignTo(16);
         walks[part * 2 + write] = enter + e.length();
-        new PageWalk(e, part, write == 1).emit((int) (exit - enter));
+        new PageWalk(e, part, write == 1, deprivileged).emit((int) (exit - enter));
       }
     }
     cache.append(e.code(), e.length());

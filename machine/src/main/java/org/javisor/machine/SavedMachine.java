@@ -9,8 +9,8 @@ import java.util.Optional;
 import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateReader;
+import org.javisor.accelerator.state.file.SaveFile;
 import org.javisor.machine.MachineException.Reason;
-import org.javisor.machine.snapshot.SaveFile;
 import org.javisor.memory.FrameArena;
 
 /** A saved machine in a file, to be restored once. */

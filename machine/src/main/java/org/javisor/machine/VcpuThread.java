@@ -10,6 +10,7 @@ import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateFormat;
+import org.javisor.accelerator.state.VcpuState;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.pc.paravirt.StealTime;

@@ -19,6 +19,7 @@ import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateReader;
 import org.javisor.accelerator.state.StateWriter;
+import org.javisor.accelerator.state.VcpuState;
 import org.javisor.machine.MachineException.Reason;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;

@@ -22,6 +22,27 @@ public interface Clock {
   /** Wall-clock time in nanoseconds since 1970-01-01T00:00:00Z. */
   long wallNanos();
 
+  /** A clock that is ahead of another by so many nanoseconds. */
+  static Clock ahead(Clock clock, long nanos) {
+    return new Clock() {
+      @Override
+      public long nanos() {
+        return clock.nanos() + nanos;
+      }
+
+      @Override
+      public long monotonicStart() {
+        long start = clock.monotonicStart();
+        return start == NOT_MONOTONIC ? start : start - nanos;
+      }
+
+      @Override
+      public long wallNanos() {
+        return clock.wallNanos();
+      }
+    };
+  }
+
   /** The real clock of the host. */
   static Clock host() {
     long start = System.nanoTime();

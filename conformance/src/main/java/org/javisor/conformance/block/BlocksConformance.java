@@ -65,11 +65,10 @@ public final class BlocksConformance {
           cases, seed,
           done -> System.err.printf("%,d blocks, %.0f s%n", done, clock.nanos() / 1e9));
       out.printf(
-          "%s: %,d blocks, %,d mismatches, %,d with undefined flags, %,d endless; ended by vector: %s;"
-              + " %.0f s%n",
+          "%s: %,d blocks, %,d mismatches, %,d with undefined flags, %,d not"
+              + " repeatable, %,d endless; ended by vector: %s; %.0f s%n",
           accelerator, differential.compared, differential.mismatches, differential.undefined,
-          differential.endless,
-          differential.ends, clock.nanos() / 1e9);
+          differential.unrepeatable, differential.endless, differential.ends, clock.nanos() / 1e9);
       return differential.mismatches == 0 ? Exit.OK : Exit.MISMATCH;
     }
   }

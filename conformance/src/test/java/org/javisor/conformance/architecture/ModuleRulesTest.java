@@ -191,6 +191,13 @@ class ModuleRulesTest {
         .resideInAPackage(ROOT + "xen.hypervisor..")
         .should()
         .dependOnClassesThat()
+        .resideInAnyPackage(ROOT + "xen.control..")
+        .check(program);
+    noClasses()
+        .that()
+        .resideInAnyPackage(ROOT + "xen.hypervisor..", ROOT + "xen.control..")
+        .should()
+        .dependOnClassesThat()
         .resideInAnyPackage(
             ROOT + "pc..",
             ROOT + "virtio..",

@@ -11,6 +11,7 @@ import java.util.List;
  * @param rsdp where the ACPI root pointer is, or 0 for none
  * @param freshMemory whether guest memory holds nothing but zeros yet, so that zero pages need not
  *     be written and the host need not back them
+ * @param startFlags what a domain is told to be by the PVH protocol (Xen, public/xen.h, SIF_*)
  */
 public record BootConfig(
     BootProtocol protocol,
@@ -18,7 +19,8 @@ public record BootConfig(
     long rsdp,
     String commandLine,
     List<BootModule> modules,
-    boolean freshMemory) {
+    boolean freshMemory,
+    int startFlags) {
 
   public BootConfig {
     e820 = List.copyOf(e820);
@@ -35,19 +37,19 @@ public record BootConfig(
 
   /** A configuration with fresh memory, no modules, an empty command line, protocol AUTO. */
   public static BootConfig of(List<E820Entry> e820) {
-    return new BootConfig(BootProtocol.AUTO, e820, 0, "", List.of(), true);
+    return new BootConfig(BootProtocol.AUTO, e820, 0, "", List.of(), true, 0);
   }
 
   public BootConfig withProtocol(BootProtocol chosen) {
-    return new BootConfig(chosen, e820, rsdp, commandLine, modules, freshMemory);
+    return new BootConfig(chosen, e820, rsdp, commandLine, modules, freshMemory, startFlags);
   }
 
   public BootConfig withRsdp(long address) {
-    return new BootConfig(protocol, e820, address, commandLine, modules, freshMemory);
+    return new BootConfig(protocol, e820, address, commandLine, modules, freshMemory, startFlags);
   }
 
   public BootConfig withCommandLine(String text) {
-    return new BootConfig(protocol, e820, rsdp, text, modules, freshMemory);
+    return new BootConfig(protocol, e820, rsdp, text, modules, freshMemory, startFlags);
   }
 
   /** Adds an initramfs, or for multiboot and PVH a module without a command line. */
@@ -58,11 +60,16 @@ public record BootConfig(
   public BootConfig withModule(Blob data, String moduleCommandLine) {
     List<BootModule> more = new ArrayList<>(modules);
     more.add(new BootModule(data, moduleCommandLine));
-    return new BootConfig(protocol, e820, rsdp, commandLine, more, freshMemory);
+    return new BootConfig(protocol, e820, rsdp, commandLine, more, freshMemory, startFlags);
+  }
+
+  /** For a domain that is to know what it is: privileged, the first. */
+  public BootConfig withStartFlags(int flags) {
+    return new BootConfig(protocol, e820, rsdp, commandLine, modules, freshMemory, flags);
   }
 
   /** For memory that a guest has run in: everything is written, zeros too. */
   public BootConfig withUsedMemory() {
-    return new BootConfig(protocol, e820, rsdp, commandLine, modules, false);
+    return new BootConfig(protocol, e820, rsdp, commandLine, modules, false, startFlags);
   }
 }

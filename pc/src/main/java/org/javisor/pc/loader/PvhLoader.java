@@ -82,6 +82,7 @@ final class PvhLoader {
     }
     memory.write32(info, START_INFO_MAGIC);
     memory.write32(info + 4, 1);
+    memory.write32(info + 8, config.startFlags());
     memory.write32(info + 12, modules.size());
     memory.write64(info + 16, modules.isEmpty() ? 0 : list);
     memory.write64(info + 24, placement.text(config.commandLine(), "the kernel command line"));

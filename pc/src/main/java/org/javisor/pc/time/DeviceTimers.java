@@ -23,10 +23,16 @@ public interface DeviceTimers {
 
   /** The timers of a machine. */
   static DeviceTimers of(Timers timers) {
+    return ahead(timers, 0);
+  }
+
+  /** The same by a clock that is ahead of theirs by so many nanoseconds. */
+  static DeviceTimers ahead(Timers timers, long nanos) {
+    Clock clock = nanos == 0 ? timers.clock() : Clock.ahead(timers.clock(), nanos);
     return new DeviceTimers() {
       @Override
       public Clock clock() {
-        return timers.clock();
+        return clock;
       }
 
       @Override
@@ -35,7 +41,7 @@ public interface DeviceTimers {
         return new Alarm() {
           @Override
           public void set(long deadlineNanos) {
-            timer.set(deadlineNanos);
+            timer.set(deadlineNanos - nanos);
           }
 
           @Override

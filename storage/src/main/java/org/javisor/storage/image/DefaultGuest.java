@@ -55,6 +55,8 @@ public final class DefaultGuest {
           "linux-image-virtual",
           "linux-image-generic");
 
+  private static final String DOM0_KERNEL = "linux-image-amd64";
+
   private static final Pattern MODULE_PACKAGE = Pattern.compile("linux-modules-\\d.*");
 
   private static final String CURRENT = "current";
@@ -72,6 +74,7 @@ public final class DefaultGuest {
   private final List<String> kernels;
   private final Path current;
   private final Supplier<Optional<Path>> hostBusybox;
+  private final boolean dom0;
 
   /**
    * The files of a guest.
@@ -123,6 +126,23 @@ public final class DefaultGuest {
         Optional::empty);
   }
 
+  /**
+   * A Xen domain 0: the generic kernel, which alone can be one, and Debian's xen-utils beside what
+   * the default guest has.
+   */
+  public static DefaultGuest dom0(Progress progress) {
+    return new DefaultGuest(
+        cacheFolder(),
+        progress,
+        Path.of("/nonexistent"),
+        Path.of("/nonexistent"),
+        AptFetcher.available(),
+        AptFetcher.AMD64,
+        List.of(DOM0_KERNEL),
+        Optional::empty,
+        true);
+  }
+
   DefaultGuest(
       Path cache,
       Progress progress,
@@ -132,6 +152,21 @@ public final class DefaultGuest {
       String architecture,
       List<String> kernels,
       Supplier<Optional<Path>> hostBusybox) {
+    this(
+        cache, progress, boot, hostModules, useApt, architecture, kernels, hostBusybox, false);
+  }
+
+  private DefaultGuest(
+      Path cache,
+      Progress progress,
+      Path boot,
+      Path hostModules,
+      boolean useApt,
+      String architecture,
+      List<String> kernels,
+      Supplier<Optional<Path>> hostBusybox,
+      boolean dom0) {
+    this.dom0 = dom0;
     this.cache = cache;
     this.progress = progress;
     this.boot = boot;
@@ -143,7 +178,7 @@ public final class DefaultGuest {
         cache.resolve(
             kernels.equals(KERNELS)
                 ? CURRENT + SUFFIX
-                : CURRENT + "-" + safe(kernels.getFirst()) + SUFFIX);
+                : CURRENT + "-" + (dom0 ? "dom0-" : "") + safe(kernels.getFirst()) + SUFFIX);
     this.hostBusybox = hostBusybox;
   }
 
@@ -252,9 +287,13 @@ public final class DefaultGuest {
   }
 
   /** Tells recipes apart. A checksum, not a digest: loading the digests takes 20 ms of a start. */
-  private static String recipe() {
+  private String recipe() {
     CRC32 checksum = new CRC32();
-    for (byte[] part : InitramfsBuilder.recipe()) {
+    List<byte[]> all = new ArrayList<>(InitramfsBuilder.recipe());
+    if (dom0) {
+      all.addAll(Dom0Tools.recipe());
+    }
+    for (byte[] part : all) {
       checksum.update(part);
       checksum.update(0);
     }
@@ -327,8 +366,11 @@ public final class DefaultGuest {
                     Reason.NOT_FOUND,
                     "the apt sources offer no busybox-static: it is the default guest's"
                         + " userland; add a source or give --kernel and --initrd"));
+    List<AptPackage> tools = dom0 ? Dom0Tools.packages(apt) : List.of();
     String folder =
-        safe(kernel.get().name() + "_" + kernel.get().version() + "_" + busybox.version());
+        safe(
+            kernel.get().name() + "_" + kernel.get().version() + "_" + busybox.version()
+                + (dom0 ? "_" + tools.getFirst().version() : ""));
     List<Path> archives = new ArrayList<>();
     archives.add(apt.download(kernel.get()));
     Optional<String> modules = kernel.get().dependency(MODULE_PACKAGE);
@@ -345,6 +387,9 @@ public final class DefaultGuest {
       Parts parts = new Parts(scratch);
       for (Path archive : archives) {
         parts.take(PackageArchive.open(archive));
+      }
+      for (Path tool : apt.download("Xen's tools", tools)) {
+        parts.tools.take(PackageArchive.open(tool));
       }
       String source = kernel.get().name() + " " + kernel.get().version();
       return finish(folder, source, parts);
@@ -364,6 +409,7 @@ public final class DefaultGuest {
     private byte[] busybox;
     private byte[] builtin = new byte[0];
     private final ModuleTree modules = new ModuleTree();
+    private final Dom0Tools tools = new Dom0Tools();
     private final Path scratch;
     private int count;
 
@@ -501,10 +547,17 @@ public final class DefaultGuest {
       progress.message("Unpacking the kernel");
       unpack(made.kernel(), made.vmlinux());
       progress.message("Packing the initramfs");
-      ModuleTree modules = parts.modules.closure(InitramfsBuilder.defaultModules());
-      new InitramfsBuilder(parts.busybox)
-          .modules(parts.release, modules, parts.builtin)
-          .write(made.initrd());
+      List<String> wanted = new ArrayList<>(InitramfsBuilder.defaultModules());
+      if (dom0) {
+        wanted.addAll(Dom0Tools.modules());
+      }
+      InitramfsBuilder image =
+          new InitramfsBuilder(parts.busybox)
+              .modules(parts.release, parts.modules.closure(wanted), parts.builtin);
+      if (dom0) {
+        parts.tools.addTo(image);
+      }
+      image.write(made.initrd());
       for (Path file : List.of(made.kernel(), made.vmlinux(), made.initrd())) {
         properties.setProperty("size." + file.getFileName(), Long.toString(Files.size(file)));
       }

@@ -45,7 +45,10 @@ public final class InitramfsBuilder {
   private String release = "";
   private ModuleTree modules = new ModuleTree();
   private byte[] builtin = new byte[0];
-  private final Map<String, byte[]> extras = new TreeMap<>();
+  private final Map<String, Extra> extras = new TreeMap<>();
+
+  /** A file of the caller's own, or a link if it points somewhere. */
+  private record Extra(int permissions, byte[] contents, String target) {}
 
   /**
    * Begins an image.
@@ -72,13 +75,29 @@ public final class InitramfsBuilder {
 
   /** Adds a file of the caller's own. */
   public InitramfsBuilder file(String path, byte[] contents) {
-    extras.put(path, contents.clone());
+    return file(path, 0644, contents);
+  }
+
+  /** Adds a file of the caller's own; it stands for one of the image's of that name. */
+  public InitramfsBuilder file(String path, int permissions, byte[] contents) {
+    extras.put(path, new Extra(permissions, contents.clone(), ""));
+    return this;
+  }
+
+  /** Adds a symbolic link in the same way. */
+  public InitramfsBuilder link(String path, String target) {
+    extras.put(path, new Extra(0777, new byte[0], target));
     return this;
   }
 
   /** The modules that the default guest wants, from the list packed with this class. */
   public static List<String> defaultModules() {
-    return new String(resource("modules.list"), StandardCharsets.UTF_8)
+    return names("modules.list");
+  }
+
+  /** The names that a resource lists, one a line. */
+  static List<String> names(String resource) {
+    return new String(resource(resource), StandardCharsets.UTF_8)
         .lines()
         .map(String::strip)
         .filter(l -> !l.isEmpty() && !l.startsWith("#"))
@@ -96,7 +115,7 @@ public final class InitramfsBuilder {
     return parts;
   }
 
-  private static byte[] resource(String name) {
+  static byte[] resource(String name) {
     try (InputStream in = InitramfsBuilder.class.getResourceAsStream(name)) {
       if (in == null) {
         throw new IllegalStateException("resource " + name + " is missing from this build");
@@ -128,9 +147,14 @@ public final class InitramfsBuilder {
       cpio.symbolicLink("usr/sbin", "../bin");
       cpio.file("bin/busybox", 0755, busybox);
       for (String applet : applets(busybox)) {
-        cpio.symbolicLink("bin/" + applet, "busybox");
+        if (!extras.containsKey("bin/" + applet)) {
+          cpio.symbolicLink("bin/" + applet, "busybox");
+        }
       }
       for (String name : RESOURCES) {
+        if (extras.containsKey(name)) {
+          continue;
+        }
         boolean program = name.equals("init") || name.endsWith(".script");
         cpio.file(name, program ? 0755 : 0644, resource("guest/" + name));
       }
@@ -144,8 +168,13 @@ public final class InitramfsBuilder {
           cpio.file(folder + "/" + module.path(), 0644, module.contents());
         }
       }
-      for (Map.Entry<String, byte[]> extra : extras.entrySet()) {
-        cpio.file(extra.getKey(), 0644, extra.getValue());
+      for (Map.Entry<String, Extra> each : extras.entrySet()) {
+        Extra extra = each.getValue();
+        if (extra.target.isEmpty()) {
+          cpio.file(each.getKey(), extra.permissions, extra.contents);
+        } else {
+          cpio.symbolicLink(each.getKey(), extra.target);
+        }
       }
     }
   }

@@ -89,10 +89,15 @@ public final class AptFetcher {
 
     /** The first package of the dependencies whose name matches. */
     public Optional<String> dependency(Pattern wanted) {
+      return dependencies(wanted).stream().findFirst();
+    }
+
+    /** All packages of the dependencies whose names match. */
+    public List<String> dependencies(Pattern wanted) {
       return Stream.of(depends.split("[,|]"))
           .map(d -> d.strip().split("[ (:]", 2)[0])
           .filter(d -> wanted.matcher(d).matches())
-          .findFirst();
+          .toList();
     }
   }
 
@@ -170,20 +175,30 @@ public final class AptFetcher {
 
   /** Looks a package up; empty when the sources do not offer it. */
   public Optional<AptPackage> find(String name) throws IOException {
+    return find(List.of(name)).stream().findFirst();
+  }
+
+  /** Looks packages up, all at once; those that the sources do not offer are not in the answer. */
+  public List<AptPackage> find(List<String> names) throws IOException {
     requireApt();
+    List<String> arguments = new ArrayList<>(List.of("show", "--no-all-versions"));
+    arguments.addAll(names);
     Result result =
-        run("Reading package lists", folder, "apt-cache", "show", "--no-all-versions", name);
-    Map<String, String> fields = ControlStanza.parse(result.output);
-    if (!fields.containsKey("Package") || !fields.containsKey("Version")) {
-      return Optional.empty();
+        run("Reading package lists", folder, "apt-cache", arguments.toArray(String[]::new));
+    List<AptPackage> found = new ArrayList<>();
+    for (String stanza : result.output.split("\n\n+")) {
+      Map<String, String> fields = ControlStanza.parse(stanza);
+      if (fields.containsKey("Package") && fields.containsKey("Version")) {
+        found.add(
+            new AptPackage(
+                fields.get("Package"),
+                fields.get("Version"),
+                fields.getOrDefault("Architecture", ""),
+                fields.getOrDefault("Depends", ""),
+                fields.getOrDefault("SHA256", "")));
+      }
     }
-    return Optional.of(
-        new AptPackage(
-            fields.get("Package"),
-            fields.get("Version"),
-            fields.getOrDefault("Architecture", ""),
-            fields.getOrDefault("Depends", ""),
-            fields.getOrDefault("SHA256", "")));
+    return found;
   }
 
   /**
@@ -215,39 +230,59 @@ public final class AptFetcher {
 
   /** Downloads a package, unless it is there already with the digest the lists give. */
   public Path download(AptPackage wanted) throws IOException {
+    return download(wanted.name() + " " + wanted.version(), List.of(wanted)).getFirst();
+  }
+
+  /**
+   * Downloads packages, all at once.
+   *
+   * @param what they are, for people
+   * @return the files, in the packages' order
+   */
+  public List<Path> download(String what, List<AptPackage> wanted) throws IOException {
     requireApt();
     Path archives = Files.createDirectories(folder.resolve("packages"));
-    Path target = archives.resolve(wanted.fileName());
-    if (Files.isRegularFile(target)
-        && !wanted.sha256().isEmpty()
-        && sha256(target).equalsIgnoreCase(wanted.sha256())) {
-      return target;
+    List<String> missing = new ArrayList<>();
+    for (AptPackage each : wanted) {
+      Path target = archives.resolve(each.fileName());
+      if (!Files.isRegularFile(target)
+          || each.sha256().isEmpty()
+          || !sha256(target).equalsIgnoreCase(each.sha256())) {
+        missing.add(each.name() + "=" + each.version());
+      }
     }
-    progress.message("Downloading " + wanted.name() + " " + wanted.version());
+    if (!missing.isEmpty()) {
+      fetch(what, missing, archives);
+    }
+    return wanted.stream().map(each -> archives.resolve(each.fileName())).toList();
+  }
+
+  private void fetch(String what, List<String> missing, Path archives) throws IOException {
+    progress.message("Downloading " + what);
     Path scratch = Files.createTempDirectory(archives, "partial-");
     try {
+      List<String> arguments = new ArrayList<>(List.of("download"));
+      arguments.addAll(missing);
       Result result =
-          run(
-              "Downloading " + wanted.name(),
-              scratch,
-              "apt-get",
-              "download",
-              wanted.name() + "=" + wanted.version());
-      Path made = null;
+          run("Downloading " + what, scratch, "apt-get", arguments.toArray(String[]::new));
+      List<Path> made;
       try (Stream<Path> files = Files.list(scratch)) {
-        made = files.filter(f -> f.toString().endsWith(".deb")).findFirst().orElse(null);
+        made = files.filter(f -> f.toString().endsWith(".deb")).toList();
       }
-      if (result.status != 0 || made == null) {
+      if (result.status != 0 || made.size() != missing.size()) {
         throw new PackageException(
             Reason.NO_NETWORK,
-            wanted.name()
+            what
                 + " could not be downloaded ("
                 + result.complaint().orElse("apt-get download ended with " + result.status)
                 + "): a reachable apt source expected; connect to the network or give --kernel and"
                 + " --initrd");
       }
-      Files.move(made, target, StandardCopyOption.ATOMIC_MOVE);
-      return target;
+      for (Path file : made) {
+        Files.move(
+            file, archives.resolve(file.getFileName()), StandardCopyOption.ATOMIC_MOVE,
+            StandardCopyOption.REPLACE_EXISTING);
+      }
     } finally {
       deleteFlat(scratch);
     }

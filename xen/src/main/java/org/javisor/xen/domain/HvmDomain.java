@@ -2,9 +2,16 @@ package org.javisor.xen.domain;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.state.Pausable;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
+import org.javisor.accelerator.state.StateReader;
+import org.javisor.accelerator.state.StateWriter;
+import org.javisor.memory.FrameArena;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
@@ -41,6 +48,9 @@ public final class HvmDomain extends TranslatedDomain {
   private final AcpiTables.Blob acpi;
   private PcPlatform pc;
 
+  /** Where there are PV drivers to be wanted, or null. */
+  private UnplugPorts unplug;
+
   private HvmDomain(Domain domain, PcConfig config, boolean firmware) {
     super(domain);
     this.config = config;
@@ -61,6 +71,41 @@ public final class HvmDomain extends TranslatedDomain {
     Domain domain = create(machinery, boot, DomainKind.HVM);
     return new HvmDomain(domain, config, boot.kernel().isEmpty())
         .assemble(machinery, boot, listener);
+  }
+
+  /** Builds one from what was saved; see {@link #build}. */
+  public static BuiltDomain restore(
+      Machinery machinery, DomainBoot boot, DomainListener listener, StateReader reader,
+      FrameArena copies) throws BuildException, StateException {
+    PcConfig config =
+        PcConfig.of(boot.vcpus(), boot.memoryBytes())
+            .withTscHertz(machinery.hypervisor().tscHertz());
+    Domain domain = create(machinery, boot, DomainKind.HVM);
+    return new HvmDomain(domain, config, boot.kernel().isEmpty())
+        .rebuild(machinery, boot, listener, reader, copies);
+  }
+
+  /** What the guest has pulled out of its board. */
+  private record Board(int unplugged) {
+    static final StateFormat<Board> FORMAT = StateFormat.of("hvm-board", 1, Board.class);
+  }
+
+  @Override
+  void saveBoard(StateWriter writer) {
+    writer.section("board", Board.FORMAT, new Board(unplug == null ? 0 : unplug.unplugged()));
+  }
+
+  @Override
+  void restoreBoard(StateReader reader) throws StateException {
+    Board board = reader.take("board", Board.FORMAT);
+    if (unplug != null) {
+      unplug.unplug(board.unplugged);
+    }
+  }
+
+  @Override
+  Map<String, Snapshottable<?>> parts() {
+    return pc.parts();
   }
 
   @Override
@@ -93,7 +138,7 @@ public final class HvmDomain extends TranslatedDomain {
 
   @Override
   BootProtocol protocol() {
-    return BootProtocol.LINUX_64;
+    return BootProtocol.AUTO;
   }
 
   @Override
@@ -117,7 +162,7 @@ public final class HvmDomain extends TranslatedDomain {
             config,
             new PcPlatform.Environment(
                 domain().memory(),
-                DeviceTimers.of(machinery.hypervisor().timers()),
+                timers(),
                 vcpus(),
                 HostBridge440Fx.ShadowControl.NONE,
                 List.of(devices.serial()),
@@ -138,12 +183,9 @@ public final class HvmDomain extends TranslatedDomain {
     }
     if (devices.platformDevice()) {
       pc.pci().attach(PLATFORM_SLOT, 0, new PlatformDevice());
-      pc.devices()
-          .claimPorts(
-              UnplugPorts.PORT,
-              UnplugPorts.PORTS,
-              new UnplugPorts(
-                  domain(), ide::detachDisks, () -> detachCards.forEach(Runnable::run)));
+      unplug =
+          new UnplugPorts(domain(), ide::detachDisks, () -> detachCards.forEach(Runnable::run));
+      pc.devices().claimPorts(UnplugPorts.PORT, UnplugPorts.PORTS, unplug);
     }
     if (firmware) {
       HvmFirmware.configure(pc, devices.discFirst());

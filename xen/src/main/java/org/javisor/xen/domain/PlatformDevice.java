@@ -1,5 +1,8 @@
 package org.javisor.xen.domain;
 
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.MmioDevice;
 import org.javisor.pc.bus.PortDevice;
 import org.javisor.pc.pci.PciDevice;
@@ -9,7 +12,10 @@ import org.javisor.pc.pci.PciDevice;
  * docs/man/xen-pci-device-reservations.7, 5853:0001). Its memory is room in the address space,
  * where guests put the grant table's frames; there is nothing behind it.
  */
-final class PlatformDevice extends PciDevice {
+final class PlatformDevice extends PciDevice implements Snapshottable<PciDevice.State> {
+  private static final StateFormat<State> FORMAT =
+      StateFormat.of("xen-platform", 1, State.class);
+
   private static final int PORTS = 256;
   private static final long MEMORY = 16 << 20;
 
@@ -42,5 +48,20 @@ final class PlatformDevice extends PciDevice {
           public void write(long offset, int size, long value) {}
         });
     useInterruptPin(1);
+  }
+
+  @Override
+  public StateFormat<State> stateFormat() {
+    return FORMAT;
+  }
+
+  @Override
+  public State saveState() {
+    return savePci();
+  }
+
+  @Override
+  public void restoreState(State state) throws StateException {
+    restorePci(state);
   }
 }

@@ -1,9 +1,15 @@
 package org.javisor.xen.domain;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import org.javisor.accelerator.GuestBus;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateReader;
+import org.javisor.memory.FrameArena;
 import org.javisor.pc.ApicPlatform;
 import org.javisor.pc.ApicWindow;
 import org.javisor.pc.acpi.AcpiTables;
@@ -31,6 +37,7 @@ public final class PvhDomain extends TranslatedDomain {
   private static final long ACPI_TABLES = 0xfc00_0000L;
 
   private final AcpiTables.Blob acpi;
+  private final List<LocalApic> apics = new ArrayList<>();
 
   private PvhDomain(Domain domain) {
     super(domain);
@@ -46,6 +53,29 @@ public final class PvhDomain extends TranslatedDomain {
       Machinery machinery, DomainBoot boot, DomainListener listener) throws BuildException {
     return new PvhDomain(create(machinery, boot, DomainKind.PVH)).assemble(machinery, boot,
         listener);
+  }
+
+  /** Builds one from what was saved; see {@link #build}. */
+  public static BuiltDomain restore(
+      Machinery machinery, DomainBoot boot, DomainListener listener, StateReader reader,
+      FrameArena copies) throws BuildException, StateException {
+    return new PvhDomain(create(machinery, boot, DomainKind.PVH))
+        .rebuild(machinery, boot, listener, reader, copies);
+  }
+
+  @Override
+  Map<String, Snapshottable<?>> parts() {
+    Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();
+    for (int i = 0; i < apics.size(); i++) {
+      parts.put("lapic." + i, apics.get(i));
+    }
+    return parts;
+  }
+
+  /** Connects a domain that domain 0 has created, and will fill and start. */
+  public static void equip(Machinery machinery, Domain domain) {
+    PvhDomain made = new PvhDomain(domain);
+    made.equip(machinery, made.wire(machinery));
   }
 
   @Override
@@ -79,10 +109,14 @@ public final class PvhDomain extends TranslatedDomain {
   /** Local APICs and the sleep registers. */
   @Override
   GuestBus wire(Machinery machinery, DomainBoot boot) {
+    return wire(machinery);
+  }
+
+  private GuestBus wire(Machinery machinery) {
     Hypervisor hypervisor = machinery.hypervisor();
     Bus bus = new Bus(machinery.trace());
     ApicFabric fabric = new ApicFabric();
-    DeviceTimers timers = DeviceTimers.of(hypervisor.timers());
+    DeviceTimers timers = timers();
     ApicWindow window = new ApicWindow(fabric, vcpus().size());
     bus.claimMmio(LocalApic.DEFAULT_BASE, PAGE, window);
     bus.claimPorts(
@@ -95,6 +129,8 @@ public final class PvhDomain extends TranslatedDomain {
       GuestTsc tsc = new GuestTsc(hypervisor.tscHertz(), tscOffset::get);
       TranslatedVcpu vcpu = vcpus().get(i);
       LocalApic apic = fabric.add(vcpu, () -> -1, timers, tsc);
+      apics.add(apic);
+      vcpu.hasApic(apic);
       vcpu.wire(new ApicPlatform(apic, tscOffset), apic::request, () -> window.enter(id));
     }
     return bus;

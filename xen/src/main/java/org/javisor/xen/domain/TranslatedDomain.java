@@ -5,10 +5,19 @@ import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.state.Snapshottable;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateFormat;
+import org.javisor.accelerator.state.StateReader;
+import org.javisor.accelerator.state.StateWriter;
+import org.javisor.accelerator.state.VcpuState;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.FrameArena;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.loader.BootConfig;
@@ -20,6 +29,7 @@ import org.javisor.pc.loader.KernelInspector;
 import org.javisor.pc.loader.KernelLoader;
 import org.javisor.pc.loader.KernelReport;
 import org.javisor.pc.loader.LoadedKernel;
+import org.javisor.pc.time.DeviceTimers;
 import org.javisor.xen.domain.BuildException.Reason;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainConfig;
@@ -35,7 +45,8 @@ import org.javisor.xen.hypervisor.VirtualCpu;
  * What PVH and HVM domains have in common: memory by guest-physical addresses, a kernel placed by a
  * boot protocol, vCPUs of the accelerator, and the pages of console and xenstore.
  */
-abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, HvmDomain {
+abstract sealed class TranslatedDomain implements DomainPort, Savable
+    permits PvhDomain, HvmDomain, Dom0Domain {
   static final long PAGE = FrameArena.FRAME_SIZE;
   static final long FOUR_GIB = 1L << 32;
 
@@ -61,6 +72,9 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
   private final List<TranslatedVcpu> vcpus = new ArrayList<>();
   private Vm vm;
 
+  /** Nanoseconds that its clock is ahead of the host's: it has been saved on another one. */
+  private long ahead;
+
   TranslatedDomain(Domain domain) {
     this.domain = domain;
     for (VirtualCpu v : domain.vcpus()) {
@@ -70,6 +84,15 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
 
   final Domain domain() {
     return domain;
+  }
+
+  /** Time as the domain sees it. */
+  final Clock clock() {
+    return Clock.ahead(domain.host().clock(), ahead);
+  }
+
+  final DeviceTimers timers() {
+    return DeviceTimers.ahead(domain.host().timers(), ahead);
   }
 
   final List<TranslatedVcpu> vcpus() {
@@ -122,8 +145,7 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
     boolean built = false;
     try {
       List<E820Entry> e820 = layOut(boot);
-      populate(STORE_PAGE, PAGE, boot);
-      populate(CONSOLE_PAGE, PAGE, boot);
+      populateRings(boot);
       domain.setMemoryMap(entries(e820));
       Optional<CpuState> entry = load(boot, e820);
       start(machinery, wire(machinery, boot));
@@ -140,13 +162,30 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
     }
   }
 
+  /** The pages of console and xenstore. */
+  void populateRings(DomainBoot boot) throws BuildException {
+    populate(STORE_PAGE, PAGE, boot);
+    populate(CONSOLE_PAGE, PAGE, boot);
+  }
+
+  /** Connects a domain that domain 0 builds, without anything in it. */
+  final void equip(Machinery machinery, GuestBus bus) {
+    start(machinery, bus);
+    domain.attach(this, DomainListener.NONE);
+  }
+
+  /** What a kernel is told to be (public/xen.h, SIF_*). */
+  int startFlags() {
+    return 0;
+  }
+
   final void populate(long gpa, long size, DomainBoot boot) throws BuildException {
     if (size > 0 && !domain.populate(gpa, size / PAGE)) {
       throw tooLittle(domain.host(), boot);
     }
   }
 
-  private static BuildException tooLittle(Hypervisor hypervisor, DomainBoot boot) {
+  static BuildException tooLittle(Hypervisor hypervisor, DomainBoot boot) {
     return new BuildException(
         Reason.TOO_LITTLE_MEMORY,
         "domains have %d MiB left, too little for one of %d MiB: give it less memory, destroy"
@@ -188,6 +227,7 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
         BootConfig.of(e820)
             .withProtocol(protocol())
             .withRsdp(acpi.rsdp())
+            .withStartFlags(startFlags())
             .withCommandLine(boot.commandLine());
     if (boot.ramdisk().isPresent()) {
       config = config.withInitrd(boot.ramdisk().get());
@@ -198,18 +238,23 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
       domain.memory().write(acpi.address(), acpi.bytes());
       return Optional.of(loaded.state());
     } catch (KernelFormatException e) {
-      Reason reason =
-          switch (e.reason()) {
-            case UNREADABLE -> Reason.UNREADABLE_FILE;
-            case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
-            default -> Reason.NOT_A_KERNEL;
-          };
-      String message = e.getMessage();
-      if (reason == Reason.NOT_A_KERNEL) {
-        message += "; " + possibleKinds(boot.kernel().get());
-      }
-      throw new BuildException(reason, message, e);
+      throw refused(e, boot);
     }
+  }
+
+  /** A kernel cannot be loaded: why, and as what it could be. */
+  static BuildException refused(KernelFormatException e, DomainBoot boot) {
+    Reason reason =
+        switch (e.reason()) {
+          case UNREADABLE -> Reason.UNREADABLE_FILE;
+          case TOO_LITTLE_MEMORY -> Reason.TOO_LITTLE_MEMORY;
+          default -> Reason.NOT_A_KERNEL;
+        };
+    String message = e.getMessage();
+    if (reason == Reason.NOT_A_KERNEL) {
+      message += "; " + possibleKinds(boot.kernel().orElseThrow());
+    }
+    return new BuildException(reason, message, e);
   }
 
   /** What a kernel that cannot be this kind of domain can be, for a person. */
@@ -240,15 +285,16 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
                 domain.memory(),
                 bus,
                 new XenCpuModel(
-                    machinery.cpuModels().apply(count), domain.id(), hypervisor.tscHertz()),
-                hypervisor.clock(),
+                    machinery.cpuModels().apply(count), domain, hypervisor.tscHertz()),
+                clock(),
                 machinery.trace());
     for (int i = 0; i < count; i++) {
       vcpus.get(i).attach(vm.createVcpu(i, vcpus.get(i)));
     }
   }
 
-  private BuiltDomain publish() {
+  /** Lets the domain find xenstore and console. */
+  BuiltDomain publish() {
     int storePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
     int consolePort = (int) domain.events().allocateUnbound(EventChannels.HOST_DOMAIN);
     domain.params().set(HvmParams.STORE_PFN, STORE_PAGE / PAGE);
@@ -257,7 +303,120 @@ abstract sealed class TranslatedDomain implements DomainPort permits PvhDomain, 
     domain.params().set(HvmParams.CONSOLE_EVTCHN, consolePort);
     domain.grants().permit(BuiltDomain.CONSOLE_REFERENCE, 0, CONSOLE_PAGE / PAGE);
     domain.grants().permit(BuiltDomain.STORE_REFERENCE, 0, STORE_PAGE / PAGE);
-    return new BuiltDomain(domain, storePort, consolePort);
+    return new BuiltDomain(domain, this, storePort, consolePort);
+  }
+
+  // ---- Saved and restored -----------------------------------------------------------------------
+
+  /**
+   * What the hypervisor knows of the guest's wishes.
+   *
+   * @param clock what the domain's clock showed, in nanoseconds
+   * @param callback the value of HVM_PARAM_CALLBACK_IRQ
+   * @param upcallVectors of the vCPUs
+   */
+  private record Wishes(long clock, long callback, int[] upcallVectors) {
+    static final StateFormat<Wishes> FORMAT = StateFormat.of("domain-wishes", 1, Wishes.class);
+
+    Wishes {
+      StateCheck.range("the clock", clock, 0, Long.MAX_VALUE / 2);
+      for (int vector : upcallVectors) {
+        StateCheck.range("an upcall vector", vector, 0, 255);
+      }
+    }
+  }
+
+  private static final String PAGES = "pages";
+  private static final String WISHES = "wishes";
+
+  /** Everything with a state besides memory and vCPUs, by name, in the order of restoring. */
+  abstract Map<String, Snapshottable<?>> parts();
+
+  /** Makes the board what it was before its parts are restored. */
+  void restoreBoard(StateReader reader) throws StateException {}
+
+  void saveBoard(StateWriter writer) {}
+
+  @Override
+  public final int pages() {
+    return (int) SavedPages.of(domain).count();
+  }
+
+  @Override
+  public final void save(StateWriter writer, FrameArena copies) {
+    SavedPages pages = SavedPages.of(domain);
+    pages.copyOut(domain.memory(), copies);
+    writer.section(PAGES, SavedPages.FORMAT, pages);
+    writer.section(
+        WISHES,
+        Wishes.FORMAT,
+        new Wishes(
+            clock().nanos(),
+            domain.params().get(HvmParams.CALLBACK_IRQ),
+            vcpus.stream().mapToInt(TranslatedVcpu::upcallVector).toArray()));
+    saveBoard(writer);
+    parts().forEach(writer::section);
+    for (int i = 0; i < vcpus.size(); i++) {
+      writer.section("vcpu." + i, VcpuState.FORMAT, vcpus.get(i).saveState());
+    }
+  }
+
+  /** Builds a domain from what was saved of one. If that fails, nothing is left. */
+  final BuiltDomain rebuild(
+      Machinery machinery, DomainBoot boot, DomainListener listener, StateReader reader,
+      FrameArena copies) throws BuildException, StateException {
+    boolean built = false;
+    try {
+      SavedPages pages = reader.take(PAGES, SavedPages.FORMAT);
+      if (pages.count() > copies.frames()) {
+        throw new StateException("it has fewer pages than it says");
+      }
+      Wishes wishes = reader.take(WISHES, Wishes.FORMAT);
+      ahead = wishes.clock - domain.host().clock().nanos();
+      List<E820Entry> e820 = layOut(boot);
+      populate(STORE_PAGE, PAGE, boot);
+      populate(CONSOLE_PAGE, PAGE, boot);
+      populateExactly(pages, boot);
+      pages.copyIn(copies, domain.memory());
+      domain.setMemoryMap(entries(e820));
+      start(machinery, wire(machinery, boot));
+      domain.attach(this, listener);
+      BuiltDomain result = publish();
+      setCallback(wishes.callback);
+      domain.params().set(HvmParams.CALLBACK_IRQ, wishes.callback);
+      restoreBoard(reader);
+      for (Map.Entry<String, Snapshottable<?>> part : parts().entrySet()) {
+        reader.restore(part.getKey(), part.getValue());
+      }
+      StateCheck.length("upcall vectors", wishes.upcallVectors.length, vcpus.size());
+      for (int i = 0; i < vcpus.size(); i++) {
+        vcpus.get(i).setUpcallVector(wishes.upcallVectors[i]);
+        vcpus.get(i).restoreState(reader.take("vcpu." + i, VcpuState.FORMAT), ahead);
+      }
+      reader.requireAllTaken();
+      built = true;
+      return result;
+    } catch (IllegalArgumentException e) {
+      throw new StateException(e.getMessage(), e);
+    } finally {
+      if (!built) {
+        machinery.hypervisor().destroyDomain(domain);
+      }
+    }
+  }
+
+  /** The domain may have had less when it was saved, or more, than it began with. */
+  private void populateExactly(SavedPages pages, DomainBoot boot) throws BuildException {
+    long frames = domain.memory().end() / PAGE;
+    for (long gfn = 0; gfn < frames; gfn++) {
+      if (domain.owns(gfn * PAGE) && !pages.contains(gfn)) {
+        domain.release(gfn * PAGE);
+      }
+    }
+    long[] runs = pages.runs();
+    for (int i = 0; i < runs.length; i += 2) {
+      populate(runs[i] * PAGE, runs[i + 1] * PAGE, boot);
+    }
   }
 
   // ---- What the hypervisor asks -----------------------------------------------------------------

@@ -1,5 +1,6 @@
 package org.javisor.xen.domain;
 
+import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.IntConsumer;
 import org.javisor.accelerator.CpuState;
@@ -7,9 +8,12 @@ import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.VmExit;
+import org.javisor.accelerator.state.VcpuState;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
+import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.interrupt.VcpuControl;
+import org.javisor.xen.hypervisor.ApicState;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.VcpuPort;
 import org.javisor.xen.hypervisor.VirtualCpu;
@@ -41,6 +45,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   private VcpuPlatform board;
   private IntConsumer request;
   private Runnable enter;
+  private Optional<LocalApic> apic = Optional.empty();
   private Vcpu cpu;
 
   /** The domain's vector for events, or 0. */
@@ -56,6 +61,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   private volatile boolean deaf;
 
   private boolean waitsForStartup;
+  private long ahead;
 
   TranslatedVcpu(Domain domain, VirtualCpu vcpu) {
     this.domain = domain;
@@ -75,6 +81,21 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     board = platform;
     request = requestInterrupt;
     enter = onEnter;
+  }
+
+  /** Says which local APIC it is that can be saved with it. */
+  void hasApic(LocalApic local) {
+    apic = Optional.of(local);
+  }
+
+  @Override
+  public Optional<ApicState> apic() {
+    return apic.map(ApicRegisters::save);
+  }
+
+  @Override
+  public void setApic(ApicState state) {
+    apic.ifPresent(local -> ApicRegisters.load(local, state));
   }
 
   void attach(Vcpu executed) {
@@ -168,10 +189,47 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     }
   }
 
-  /** The state from which it goes on, whatever it waited for. Not while it runs. */
-  void start(CpuState state) {
+  @Override
+  public void start(CpuState state) {
     cpu.setState(state);
     waitsForStartup = false;
+  }
+
+  // ---- Saved and restored ---------------------------------------------------------------------
+
+  VcpuState saveState() {
+    int[] waiting =
+        requests.stream()
+            .mapToInt(
+                r -> switch (r) {
+                  case Request.Init() -> VcpuState.INIT;
+                  case Request.Startup(int vector) -> vector;
+                })
+            .toArray();
+    return VcpuState.of(cpu.state(), false, deaf, unhalted, waitsForStartup, waiting);
+  }
+
+  /** Takes over what {@link #saveState} gave, of a domain whose clock is ahead of the host's. */
+  void restoreState(VcpuState state, long nanos) {
+    ahead = nanos;
+    CpuState registers = state.registers();
+    cpu.setState(registers);
+    vcpu.writeTime(registers.tscOffset + ahead);
+    deaf = state.deaf();
+    unhalted = state.unhalted();
+    waitsForStartup = state.waitsForStartup();
+    for (int request : state.requests()) {
+      requests.add(
+          request == VcpuState.INIT ? new Request.Init() : new Request.Startup(request));
+    }
+    if (!waitsForStartup) {
+      vcpu.bringUp();
+    }
+  }
+
+  /** How the guest is told of events here: a vector of its local APIC, or 0. */
+  int upcallVector() {
+    return upcallVector;
   }
 
   // ---- What the machine asks of the vCPU ------------------------------------------------------
@@ -258,7 +316,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   @Override
   public void setTscOffset(long ticks) {
     board.setTscOffset(ticks);
-    vcpu.writeTime(ticks);
+    vcpu.writeTime(ticks + ahead);
   }
 
   @Override

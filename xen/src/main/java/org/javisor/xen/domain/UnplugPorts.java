@@ -25,6 +25,7 @@ final class UnplugPorts implements PortDevice {
   private final Domain domain;
   private final IntConsumer detachDisks;
   private final Runnable detachCards;
+  private volatile int unplugged;
 
   /**
    * The ports of a domain.
@@ -51,12 +52,23 @@ final class UnplugPorts implements PortDevice {
     if (offset == 0 && size == 2) {
       domain.host().console().log(
           "(XEN) %s unplugs emulated devices: %#x".formatted(domain, value & 0xffff));
-      if ((value & (ALL_DISKS | FURTHER_DISKS)) != 0) {
-        detachDisks.accept((value & ALL_DISKS) != 0 ? 0 : 1);
-      }
-      if ((value & ALL_CARDS) != 0) {
-        detachCards.run();
-      }
+      unplug(value);
     }
+  }
+
+  /** Takes away what a guest says that it does not want. */
+  void unplug(int value) {
+    unplugged |= value & (ALL_DISKS | ALL_CARDS | FURTHER_DISKS);
+    if ((value & (ALL_DISKS | FURTHER_DISKS)) != 0) {
+      detachDisks.accept((value & ALL_DISKS) != 0 ? 0 : 1);
+    }
+    if ((value & ALL_CARDS) != 0) {
+      detachCards.run();
+    }
+  }
+
+  /** What is gone, as the guest has written it. */
+  int unplugged() {
+    return unplugged;
   }
 }

@@ -1,6 +1,8 @@
 package org.javisor.xen.domain;
 
 import org.javisor.accelerator.CpuModel;
+import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.Hypervisor;
 
 /**
@@ -19,13 +21,19 @@ final class XenCpuModel implements CpuModel {
   /** The time-stamp counter is never emulated. */
   private static final int TSC_NATIVE = 2;
 
+  /** Leaf +2: PV guests may let page tables keep accessed and dirty bits. */
+  private static final int MMU_PT_UPDATE_PRESERVE_AD = 1;
+
+  /** Of machine addresses; so few that grant tables of version 1 name every frame. */
+  private static final int MACHINE_ADDRESS_BITS = 40;
+
   private final CpuModel base;
-  private final int domid;
+  private final Domain domain;
   private final int tscKilohertz;
 
-  XenCpuModel(CpuModel base, int domid, long tscHertz) {
+  XenCpuModel(CpuModel base, Domain domain, long tscHertz) {
     this.base = base;
-    this.domid = domid;
+    this.domain = domain;
     this.tscKilohertz = (int) (tscHertz / 1000);
   }
 
@@ -37,12 +45,12 @@ final class XenCpuModel implements CpuModel {
   @Override
   public int[] cpuid(int leaf, int subleaf) {
     if (leaf < BASE || leaf >= BASE + 0x1_0000) {
-      return base.cpuid(leaf, subleaf);
+      return domain.restrictCpuid(leaf, subleaf, base.cpuid(leaf, subleaf));
     }
     int[] r = new int[4];
     switch (leaf - BASE) {
       case 0 -> {
-        r[0] = BASE + 4;
+        r[0] = BASE + 5;
         r[1] = 0x566e_6558; // "XenV"
         r[2] = 0x6558_4d4d; // "MMXe"
         r[3] = 0x4d4d_566e; // "nVMM"
@@ -51,6 +59,7 @@ final class XenCpuModel implements CpuModel {
       case 2 -> {
         r[0] = 1; // one hypercall page
         r[1] = HYPERCALL_MSR;
+        r[2] = domain.kind() == DomainKind.PV ? MMU_PT_UPDATE_PRESERVE_AD : 0;
       }
       case 3 -> {
         if (subleaf == 0) {
@@ -61,8 +70,15 @@ final class XenCpuModel implements CpuModel {
         }
       }
       case 4 -> {
-        r[0] = DOMID_PRESENT | UPCALL_VECTOR;
-        r[2] = domid;
+        if (domain.kind().isTranslated()) {
+          r[0] = DOMID_PRESENT | UPCALL_VECTOR;
+          r[2] = domain.id();
+        }
+      }
+      case 5 -> {
+        if (domain.kind() == DomainKind.PV) {
+          r[1] = MACHINE_ADDRESS_BITS;
+        }
       }
       default -> {}
     }

@@ -1,19 +1,34 @@
 package org.javisor.xen.hypervisor;
 
 /** One hypercall under way: who asks, and its six arguments. Belongs to its vCPU. */
-final class Call {
+public final class Call {
   /** The call is to be made again, with the arguments as they are now. */
-  static final class Continued extends Exception {
+  public static final class Continued extends Exception {
     private static final long serialVersionUID = 1L;
-    static final Continued INSTANCE = new Continued();
+    public static final Continued INSTANCE = new Continued();
 
     private Continued() {
       super("continued", null, false, false);
     }
   }
 
-  final VirtualCpu vcpu;
-  final Domain domain;
+  /** The call is not carried out, with the {@link Errno} that says why. */
+  public static final class Refused extends Exception {
+    private static final long serialVersionUID = 1L;
+    private final long errno;
+
+    public Refused(long errno) {
+      super("refused, errno " + errno, null, false, false);
+      this.errno = errno;
+    }
+
+    long errno() {
+      return errno;
+    }
+  }
+
+  public final VirtualCpu vcpu;
+  public final Domain domain;
   long[] arguments = new long[6];
 
   Call(VirtualCpu vcpu) {
@@ -28,29 +43,29 @@ final class Call {
     this.arguments = arguments;
   }
 
-  Hypervisor host() {
+  public Hypervisor host() {
     return domain.host();
   }
 
-  GuestArguments memory() {
+  public GuestArguments memory() {
     return vcpu.arguments();
   }
 
-  long argument(int index) {
+  public long argument(int index) {
     return arguments[index];
   }
 
   /** An argument of type {@code unsigned int}: what is above 32 bits is not looked at. */
-  int int32(int index) {
+  public int int32(int index) {
     return (int) arguments[index];
   }
 
   /** A structure that an argument points to. */
-  Structure structure(int index, int size) throws GuestArguments.BadPointer {
+  public Structure structure(int index, int size) throws GuestArguments.BadPointer {
     return memory().read(arguments[index], size);
   }
 
-  /** Whether a domain number means the caller. There is no privileged domain to mean others. */
+  /** Whether a domain number means the caller; {@link Privilege#target} finds others. */
   boolean isSelf(int domid) {
     return domid == Domain.SELF || domid == domain.id();
   }

@@ -8,6 +8,7 @@ public final class ConsoleLog {
   private static final int CAPACITY = 64 << 10;
 
   private final StringBuilder ring = new StringBuilder();
+  private long dropped;
   private Consumer<String> listener = line -> {};
 
   ConsoleLog() {
@@ -24,7 +25,9 @@ public final class ConsoleLog {
   public synchronized void log(String line) {
     ring.append(line).append('\n');
     if (ring.length() > CAPACITY) {
-      ring.delete(0, ring.indexOf("\n", ring.length() - CAPACITY) + 1);
+      int end = ring.indexOf("\n", ring.length() - CAPACITY) + 1;
+      ring.delete(0, end);
+      dropped += end;
     }
     listener.accept(line);
   }
@@ -43,7 +46,13 @@ public final class ConsoleLog {
     return ring.toString();
   }
 
+  /** How many characters there were that are not there any more. */
+  public synchronized long dropped() {
+    return dropped;
+  }
+
   public synchronized void clear() {
+    dropped += ring.length();
     ring.setLength(0);
   }
 }

@@ -1,7 +1,9 @@
 package org.javisor.xen.hypervisor;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicLongArray;
 import org.javisor.memory.FrameArena;
@@ -16,11 +18,14 @@ public final class Domain {
   /** Higher numbers are no domains (public/xen.h). */
   static final int FIRST_RESERVED = 0x7ff0;
 
+  private static final int FEATURE_DOM0 = 1 << 11;
+
   private static final int PAGE = FrameArena.FRAME_SIZE;
 
   private final Hypervisor host;
   private final int id;
   private final DomainConfig config;
+  private final boolean privileged;
   private final GuestMemory memory;
   private final SharedInfo sharedInfo;
   private final EventChannels events;
@@ -34,23 +39,29 @@ public final class Domain {
   /** Hypercalls by number, and in its last element those without one. */
   private final AtomicLongArray hypercalls = new AtomicLongArray(HypercallTable.NUMBERS + 1);
 
+  private final PvMemory pv;
   private final long createdNanos;
   private volatile byte[] memoryMap = {};
+  private volatile CpuidFilter cpuidFilter = CpuidFilter.NONE;
   private DomainPort port;
   private DomainListener listener = DomainListener.NONE;
 
   // Under the domain's lock.
+  private final Map<Long, Integer> foreignPages = new HashMap<>();
   private long pages;
   private long maxPages;
   private int pauses;
   private ShutdownReason shutdown;
   private boolean dying;
+  private boolean ends;
+  private volatile boolean gone;
   private String report = "";
 
-  Domain(Hypervisor host, int id, DomainConfig config) {
+  Domain(Hypervisor host, int id, DomainConfig config, boolean privileged) {
     this.host = host;
     this.id = id;
     this.config = config;
+    this.privileged = privileged;
     maxPages = config.maxPages();
     memory = new GuestMemory(host.arena());
     int frame = host.hypervisorFrame();
@@ -62,6 +73,10 @@ public final class Domain {
     for (int i = 0; i < config.vcpus(); i++) {
       vcpus.add(new VirtualCpu(host, this, i));
     }
+    pv = kind() == DomainKind.PV ? PvMemory.make(this) : null;
+    if (kind() == DomainKind.PV && pv == null) {
+      throw new Hypervisor.OutOfMemory();
+    }
   }
 
   public int id() {
@@ -72,8 +87,18 @@ public final class Domain {
     return config;
   }
 
+  /** Whether it may act for the host and for other domains; see {@link Privilege}. */
+  public boolean isPrivileged() {
+    return privileged;
+  }
+
   public DomainKind kind() {
     return config.kind();
+  }
+
+  /** The first word of its features (public/features.h). */
+  int features() {
+    return config.kind().features() | (privileged ? FEATURE_DOM0 : 0);
   }
 
   public Hypervisor host() {
@@ -83,6 +108,16 @@ public final class Domain {
   /** The guest-physical map. Change it with the methods here, which count. */
   public GuestMemory memory() {
     return memory;
+  }
+
+  /** What is special of a PV domain's memory, or null of others. */
+  public PvMemory pv() {
+    return pv;
+  }
+
+  /** The frame of the shared page, which PV guests map themselves. */
+  public int sharedInfoFrame() {
+    return sharedInfo.frame();
   }
 
   SharedInfo sharedInfo() {
@@ -217,6 +252,44 @@ public final class Domain {
   }
 
   /**
+   * Gives a PV domain frames of its own, wherever they are.
+   *
+   * @return them, or null if they are not there to be given
+   */
+  public int[] populateMachine(int count) {
+    synchronized (this) {
+      if (dying || pages + count > maxPages) {
+        return null;
+      }
+      pages += count;
+    }
+    int[] given = new int[count];
+    int done = 0;
+    for (int run = Math.min(count, 512); done < count && run > 0;) {
+      int frame = host.frames().allocate(id, Math.min(run, count - done));
+      if (frame < 0) {
+        run /= 2;
+        continue;
+      }
+      int size = Math.min(run, count - done);
+      memory.map((long) frame * PAGE, (long) size * PAGE, frame, true);
+      for (int i = 0; i < size; i++) {
+        given[done++] = frame + i;
+      }
+    }
+    if (done == count) {
+      return given;
+    }
+    synchronized (this) {
+      pages -= count - done;
+    }
+    for (int i = 0; i < done; i++) {
+      removePage((long) given[i] * PAGE);
+    }
+    return null;
+  }
+
+  /**
    * Takes a page out of the domain's map; it is given up if it was the domain's own.
    *
    * @return whether there was one
@@ -229,8 +302,15 @@ public final class Domain {
         return false;
       }
       memory.unmap(gpa, PAGE);
+      if (foreignPages.remove(gpa) != null) {
+        host.frames().unuseWhenSeen(frame, this);
+        return true;
+      }
       if (host.frames().owner(frame) == id) {
         pages--;
+        if (pv != null) {
+          pv.forget(frame);
+        }
       } else {
         newMapGeneration();
         return true;
@@ -244,6 +324,35 @@ public final class Domain {
   void mapForeign(long gpa, int frame, boolean writable) {
     removePage(gpa);
     memory.map(gpa, PAGE, frame, writable);
+  }
+
+  /** Whether a page is there and the domain's own. */
+  public boolean owns(long gpa) {
+    int frame = memory.frame(gpa);
+    return frame >= 0 && host.frames().owner(frame) == id;
+  }
+
+  /** Gives up a page; returns whether there was one. */
+  public boolean release(long gpa) {
+    return removePage(gpa);
+  }
+
+  /** The same for a frame of which a use was counted, which ends when it is not mapped any more. */
+  void mapUsed(long gpa, int frame, boolean writable) {
+    removePage(gpa);
+    synchronized (this) {
+      memory.map(gpa, PAGE, frame, writable);
+      foreignPages.put(gpa, frame);
+    }
+  }
+
+  private synchronized void releaseForeignPages() {
+    foreignPages.forEach(
+        (gpa, frame) -> {
+          memory.unmap(gpa, PAGE);
+          host.frames().unuseWhenSeen(frame, this);
+        });
+    foreignPages.clear();
   }
 
   /** Moves a page of its own to another address; what was there goes. */
@@ -275,6 +384,12 @@ public final class Domain {
     return host.frames().useOf(frame, id) ? frame : -1;
   }
 
+  /** Whether a page of its own is at a guest frame number. */
+  public boolean ownsPage(long gfn) {
+    int frame = gfn < 0 || gfn >= 1L << 28 ? -1 : memory.frame(gfn << FrameArena.FRAME_SHIFT);
+    return frame >= 0 && host.frames().owner(frame) == id;
+  }
+
   /** What {@code XENMEM_memory_map} answers: entries of 20 bytes; empty if the domain needs none. */
   byte[] memoryMap() {
     return memoryMap;
@@ -282,6 +397,19 @@ public final class Domain {
 
   public void setMemoryMap(byte[] entries) {
     memoryMap = entries.clone();
+  }
+
+  /** Takes away of CPUID's answer what the toolstack has taken away. */
+  public int[] restrictCpuid(int leaf, int subleaf, int[] registers) {
+    return cpuidFilter.restrict(leaf, subleaf, registers);
+  }
+
+  public CpuidFilter cpuidFilter() {
+    return cpuidFilter;
+  }
+
+  public void setCpuidFilter(CpuidFilter filter) {
+    cpuidFilter = filter;
   }
 
   // ---- Life -------------------------------------------------------------------------------
@@ -341,6 +469,19 @@ public final class Domain {
     vcpus.forEach(VirtualCpu::pause);
     vcpus.forEach(VirtualCpu::kick);
     listener.shutDown(this, reason);
+    host.raiseGlobalVirq(EventChannels.VIRQ_DOM_EXC);
+  }
+
+  /** Lets a domain that has shut down go on where it was: one that was suspended and stays here. */
+  public void resume() {
+    synchronized (this) {
+      if (shutdown == null || dying) {
+        return;
+      }
+      shutdown = null;
+      pauses--;
+    }
+    vcpus.forEach(VirtualCpu::unpause);
   }
 
   /** With its last vCPU a domain powers off. */
@@ -379,12 +520,29 @@ public final class Domain {
     }
     events.closeAll();
     foreignMaps.releaseAll();
+    releaseForeignPages();
     grants.destroy();
+    if (pv != null) {
+      pv.destroy();
+    }
     host.frames().giveUpAll(this, memory);
     host.releaseHypervisorFrame(sharedInfo.frame(), this);
     synchronized (this) {
       pages = 0;
     }
+    gone = true;
+  }
+
+  /** Whether this is the first to want it ended. */
+  synchronized boolean beginEnd() {
+    boolean first = !ends;
+    ends = true;
+    return first;
+  }
+
+  /** Whether nothing is left of it. */
+  boolean isGone() {
+    return gone;
   }
 
   // ---- Figures ----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import java.util.Optional;
 /** {@code event_channel_op} (public/event_channel.h). FIFO channels answer ENOSYS. */
 final class EventChannelCalls implements HypercallFamily {
   @Override
-  public long call(Call call) throws GuestArguments.BadPointer {
+  public long call(Call call) throws GuestArguments.BadPointer, Call.Refused {
     EventChannels events = call.domain.events();
     return switch (call.int32(0)) {
       case 0 -> bindInterdomain(call, events);
@@ -13,12 +13,12 @@ final class EventChannelCalls implements HypercallFamily {
       case 2 -> bindPirq(call, events);
       case 3 -> events.close(call.structure(1, 4).u32(0));
       case 4 -> events.send(call.structure(1, 4).u32(0));
-      case 5 -> status(call, events);
-      case 6 -> allocateUnbound(call, events);
+      case 5 -> status(call);
+      case 6 -> allocateUnbound(call);
       case 7 -> bindIpi(call, events);
       case 8 -> bindVcpu(call, events);
       case 9 -> events.unmask(call.structure(1, 4).u32(0));
-      case 10 -> reset(call, events);
+      case 10 -> reset(call);
       default -> Errno.ENOSYS;
     };
   }
@@ -34,14 +34,12 @@ final class EventChannelCalls implements HypercallFamily {
     return 0;
   }
 
-  private static long allocateUnbound(Call call, EventChannels events)
-      throws GuestArguments.BadPointer {
+  private static long allocateUnbound(Call call)
+      throws GuestArguments.BadPointer, Call.Refused {
     Structure s = call.structure(1, 8);
-    if (!call.isSelf(s.u16(0))) {
-      return Errno.EPERM;
-    }
     int remote = s.u16(2) == Domain.SELF ? call.domain.id() : s.u16(2);
-    return answer(call, s, 4, events.allocateUnbound(remote));
+    return answer(
+        call, s, 4, Privilege.target(call, s.u16(0)).events().allocateUnbound(remote));
   }
 
   private static long bindInterdomain(Call call, EventChannels events)
@@ -73,13 +71,10 @@ final class EventChannelCalls implements HypercallFamily {
     return answer(call, s, 4, events.bindIpi(s.u32(0)));
   }
 
-  private static long status(Call call, EventChannels events)
-      throws GuestArguments.BadPointer {
+  private static long status(Call call)
+      throws GuestArguments.BadPointer, Call.Refused {
     Structure s = call.structure(1, 24);
-    if (!call.isSelf(s.u16(0))) {
-      return Errno.EPERM;
-    }
-    long result = events.status(s.u32(4), s);
+    long result = Privilege.target(call, s.u16(0)).events().status(s.u32(4), s);
     if (result == 0) {
       call.memory().writeField(call.argument(1), s, 8, 16);
     }
@@ -92,12 +87,9 @@ final class EventChannelCalls implements HypercallFamily {
     return events.bindVcpu(s.u32(0), s.u32(4));
   }
 
-  private static long reset(Call call, EventChannels events)
-      throws GuestArguments.BadPointer {
-    if (!call.isSelf(call.structure(1, 2).u16(0))) {
-      return Errno.EPERM;
-    }
-    events.closeAll();
+  private static long reset(Call call)
+      throws GuestArguments.BadPointer, Call.Refused {
+    Privilege.target(call, call.structure(1, 2).u16(0)).events().closeAll();
     return 0;
   }
 }

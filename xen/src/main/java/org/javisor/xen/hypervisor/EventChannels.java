@@ -15,6 +15,13 @@ public final class EventChannels {
 
   static final int VIRQ_TIMER = 0;
   private static final int VIRQ_DEBUG = 1;
+
+  /** Something was typed at the host's console. */
+  static final int VIRQ_CONSOLE = 2;
+
+  /** A domain has shut down, or is gone. */
+  static final int VIRQ_DOM_EXC = 3;
+
   private static final int VIRQ_XENOPROF = 7;
   private static final int VIRQ_XENPMU = 13;
   private static final int VIRQS = 24;
@@ -222,7 +229,7 @@ public final class EventChannels {
         }
       }
       case ToHost(HostChannel channel) -> channel.closedByGuest();
-      case Virq(int virq) -> virqs[p.vcpu][virq] = 0;
+      case Virq(int virq) -> virqs[isPerVcpu(virq) ? p.vcpu : 0][virq] = 0;
       default -> {}
     }
     p.binding = Closed.INSTANCE;

@@ -97,6 +97,18 @@ public final class GrantTable {
     return index >= 0 && index < frames.length && grow(index + 1) ? frames[(int) index] : -1;
   }
 
+  /** Uses a frame of the table itself, so that it stays; -1 if there is none of that number. */
+  synchronized int useFrame(long index) {
+    if (destroyed) {
+      return -1;
+    }
+    int frame = frame(index);
+    if (frame >= 0) {
+      host.frames().use(frame);
+    }
+    return frame;
+  }
+
   private long entry(long reference) {
     return host.arena().address(frames[(int) (reference / ENTRIES_PER_FRAME)])
         + reference % ENTRIES_PER_FRAME * ENTRY_SIZE;

@@ -69,6 +69,9 @@ final class GrantTableCalls implements HypercallFamily {
       for (int i = 0; i < frames; i++) {
         Structure frame = new Structure(8);
         frame.put64(0, table.frame(i));
+        if (call.domain.pv() != null) {
+          call.domain.pv().reach(table.frame(i));
+        }
         call.memory().write(s.u64(16) + 8L * i, frame);
       }
     }

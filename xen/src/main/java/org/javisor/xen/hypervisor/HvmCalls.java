@@ -3,7 +3,7 @@ package org.javisor.xen.hypervisor;
 /** {@code hvm_op} (public/hvm/hvm_op.h). */
 final class HvmCalls implements HypercallFamily {
   @Override
-  public long call(Call call) throws GuestArguments.BadPointer {
+  public long call(Call call) throws GuestArguments.BadPointer, Call.Refused {
     if (!call.domain.kind().isTranslated()) {
       return Errno.ENOSYS;
     }
@@ -16,10 +16,11 @@ final class HvmCalls implements HypercallFamily {
   }
 
   /** {@code struct xen_hvm_param}: domain, index, value. A guest sets only what is its affair. */
-  private static long setParameter(Call call) throws GuestArguments.BadPointer {
+  private static long setParameter(Call call) throws GuestArguments.BadPointer, Call.Refused {
     Structure s = call.structure(1, 16);
-    if (!call.isSelf(s.u16(0))) {
-      return Errno.EPERM;
+    Domain target = Privilege.target(call, s.u16(0));
+    if (target != call.domain && target.kind().isTranslated()) {
+      return setForOther(target, s.u32(4), s.u64(8));
     }
     if (s.u32(4) != HvmParams.CALLBACK_IRQ) {
       return s.u32(4) < HvmParams.COUNT ? Errno.EPERM : Errno.EINVAL;
@@ -31,15 +32,22 @@ final class HvmCalls implements HypercallFamily {
     return 0;
   }
 
-  private static long getParameter(Call call) throws GuestArguments.BadPointer {
-    Structure s = call.structure(1, 16);
-    if (!call.isSelf(s.u16(0))) {
-      return Errno.EPERM;
+  /** What the toolstack decides for a domain that it builds: all but how it is interrupted. */
+  private static long setForOther(Domain target, long index, long value) {
+    if (index >= HvmParams.COUNT || index == HvmParams.CALLBACK_IRQ) {
+      return Errno.EINVAL;
     }
+    target.params().set((int) index, value);
+    return 0;
+  }
+
+  private static long getParameter(Call call) throws GuestArguments.BadPointer, Call.Refused {
+    Structure s = call.structure(1, 16);
+    Domain target = Privilege.target(call, s.u16(0));
     if (s.u32(4) >= HvmParams.COUNT) {
       return Errno.EINVAL;
     }
-    s.put64(8, call.domain.params().get((int) s.u32(4)));
+    s.put64(8, target.params().get((int) s.u32(4)));
     call.memory().writeField(call.argument(1), s, 8, 8);
     return 0;
   }

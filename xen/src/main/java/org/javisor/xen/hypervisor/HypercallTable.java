@@ -1,10 +1,14 @@
 package org.javisor.xen.hypervisor;
 
 import org.javisor.accelerator.HypercallRegisters;
+import org.javisor.memory.GuestMemory;
 
 /** All hypercalls by number (public/xen.h, __HYPERVISOR_*), and how they are entered. */
 public final class HypercallTable {
   static final int NUMBERS = 64;
+
+  /** Where a PV guest's kernel goes back; no call that returns. */
+  public static final int IRET = 23;
 
   private static final String[] NAMES = new String[NUMBERS];
   private static final int[] ARGUMENT_REGISTERS = {
@@ -19,22 +23,38 @@ public final class HypercallTable {
   private final HypercallFamily[] families = new HypercallFamily[NUMBERS];
 
   HypercallTable() {
+    add(0, "set_trap_table", PvCalls.setTrapTable());
+    add(1, "mmu_update", PagingCalls::update);
+    add(2, "set_gdt", PvCalls.setGdt());
+    add(3, "stack_switch", PvCalls.stackSwitch());
+    add(4, "set_callbacks", PvCalls.setCallbacks());
+    add(5, "fpu_taskswitch", PvCalls.taskSwitch());
+    add(8, "set_debugreg", PvCalls.setDebugRegister());
+    add(9, "get_debugreg", PvCalls.getDebugRegister());
+    add(10, "update_descriptor", PvCalls.updateDescriptor());
     add(12, "memory_op", new MemoryCalls());
     add(13, "multicall", new MulticallCalls(this));
+    add(14, "update_va_mapping", PagingCalls::updateMapping);
     add(15, "set_timer_op", new TimerCalls());
     add(17, "xen_version", new VersionCalls());
     add(18, "console_io", new ConsoleCalls());
     add(20, "grant_table_op", new GrantTableCalls());
     add(24, "vcpu_op", new VcpuCalls());
+    add(25, "set_segment_base", PvCalls.setSegmentBase());
+    add(26, "mmuext_op", PagingCalls::extended);
     add(29, "sched_op", new SchedCalls());
+    add(30, "callback_op", PvCalls.callback());
     add(32, "event_channel_op", new EventChannelCalls());
     add(33, "physdev_op", new PhysdevCalls());
     add(34, "hvm_op", new HvmCalls());
+    NAMES[IRET] = "iret";
     NAMES[21] = "vm_assist";
+    NAMES[27] = "xsm_op";
     NAMES[40] = "xenpmu_op";
   }
 
-  private void add(int number, String name, HypercallFamily family) {
+  /** Has calls of a number served; before any domain runs. */
+  public void add(int number, String name, HypercallFamily family) {
     families[number] = family;
     NAMES[number] = name;
   }
@@ -78,6 +98,11 @@ public final class HypercallTable {
     }
   }
 
+  /** Counts a call that the domain's kind carries out itself. */
+  public void count(VirtualCpu vcpu, int number) {
+    vcpu.domain().countHypercall(number);
+  }
+
   /** Makes a call that is not a multicall's own entry again. */
   long dispatch(long number, Call call) throws Call.Continued {
     call.domain.countHypercall(number);
@@ -86,8 +111,10 @@ public final class HypercallTable {
     }
     try {
       return families[(int) number].call(call);
-    } catch (GuestArguments.BadPointer e) {
-      return Errno.EFAULT;
+    } catch (GuestArguments.BadPointer | GuestMemory.BadAddress e) {
+      return Errno.EFAULT; // The latter if another vCPU took the page away meanwhile.
+    } catch (Call.Refused e) {
+      return e.errno();
     }
   }
 }

@@ -27,7 +27,8 @@ final class MemoryCalls implements HypercallFamily {
   private static final long STATUS_FRAME = 1L << 31;
 
   @Override
-  public long call(Call call) throws GuestArguments.BadPointer, Call.Continued {
+  public long call(Call call)
+      throws GuestArguments.BadPointer, Call.Continued, Call.Refused {
     int operation = call.int32(0) & (1 << START_SHIFT) - 1;
     return switch (operation) {
       case 0 -> populate(call, true);
@@ -38,9 +39,13 @@ final class MemoryCalls implements HypercallFamily {
       case 6 -> populate(call, false);
       case 7 -> addToPhysmap(call);
       case 9 -> memoryMap(call);
+      case 12 -> machineToPhysical(call);
       case 14 -> maximumGpfn(call);
+      case 13 -> ForeignMemoryCalls.setMemoryMap(call);
       case 15 -> removeFromPhysmap(call);
+      case 16, 17 -> ForeignMemoryCalls.populatedOnDemand(call);
       case 23 -> addToPhysmapBatch(call);
+      case 28 -> ForeignMemoryCalls.acquireResource(call);
       default -> Errno.ENOSYS;
     };
   }
@@ -68,25 +73,65 @@ final class MemoryCalls implements HypercallFamily {
     long start = start(call);
     long count = Math.min(s.u64(8), 0x3ff_ffffL);
     long order = s.u32(16);
-    if (!call.isSelf(s.u16(24)) || s.u64(8) < 0 || start > count) {
+    Optional<Domain> target = Privilege.find(call, s.u16(24));
+    if (target.isEmpty() || s.u64(8) < 0 || start > count) {
       return start;
     }
+    PvMemory pv = call.domain.pv();
     // Translated guests name the frame numbers that are to be filled; increasing is the PV way.
-    if (order > MAX_ORDER || increase) {
+    if (order > MAX_ORDER || increase && pv == null || pv != null && order != 0) {
       return start;
     }
     for (long i = start; i < count; i++) {
       if (i - start == AT_ONCE) {
         proceed(call, i);
       }
+      if (pv != null) {
+        if (!give(call, pv, s.u64(0) + 8 * i, increase)) {
+          return i;
+        }
+        continue;
+      }
       long gfn = call.memory().read(s.u64(0) + 8 * i, 8).u64(0);
       if (gfn < 0
           || gfn + (1L << order) > GFN_LIMIT
-          || !call.domain.populate(gfn * PAGE, 1L << order)) {
+          || !target.get().populate(gfn * PAGE, 1L << order)) {
         return i;
       }
     }
     return count;
+  }
+
+  /**
+   * Gives a PV guest a frame: its number goes into the list, where the guest has said which page of
+   * its own it will be, unless it leaves that for later.
+   */
+  private static boolean give(Call call, PvMemory pv, long at, boolean increase)
+      throws GuestArguments.BadPointer {
+    Structure entry = call.memory().read(at, 8);
+    int[] frame = call.domain.populateMachine(1);
+    if (frame == null) {
+      return false;
+    }
+    if (!increase) {
+      pv.setPfn(frame[0], entry.u64(0));
+    }
+    entry.put64(0, frame[0]);
+    call.memory().write(at, entry);
+    return true;
+  }
+
+  /** {@code struct xen_machphys_mapping}: start, end, last frame of the table. */
+  private static long machineToPhysical(Call call) throws GuestArguments.BadPointer {
+    if (call.domain.pv() == null) {
+      return Errno.ENOSYS;
+    }
+    Structure s = new Structure(24);
+    s.put64(0, MachineToPhysical.VIRTUAL);
+    s.put64(8, call.host().machineToPhysical().end());
+    s.put64(16, call.host().arena().frames() - 1);
+    call.memory().write(call.argument(1), s);
+    return 0;
   }
 
   /** Takes pages back; returns how many extents were there to be taken. */
@@ -95,7 +140,8 @@ final class MemoryCalls implements HypercallFamily {
     long start = start(call);
     long count = Math.min(s.u64(8), 0x3ff_ffffL);
     long order = s.u32(16);
-    if (!call.isSelf(s.u16(24)) || s.u64(8) < 0 || start > count || order > MAX_ORDER) {
+    Optional<Domain> target = Privilege.find(call, s.u16(24));
+    if (target.isEmpty() || s.u64(8) < 0 || start > count || order > MAX_ORDER) {
       return start;
     }
     for (long i = start; i < count; i++) {
@@ -107,7 +153,7 @@ final class MemoryCalls implements HypercallFamily {
         return i;
       }
       for (long page = gfn; page < gfn + (1L << order); page++) {
-        if (!call.domain.removePage(page * PAGE)) {
+        if (!target.get().removePage(page * PAGE)) {
           return i;
         }
       }
@@ -115,29 +161,23 @@ final class MemoryCalls implements HypercallFamily {
     return count;
   }
 
-  private static long pages(Call call, boolean maximum) throws GuestArguments.BadPointer {
-    if (!call.isSelf(call.structure(1, 2).u16(0))) {
-      return Errno.EPERM;
-    }
-    return maximum ? call.domain.maxPages() : call.domain.pages();
+  private static long pages(Call call, boolean maximum)
+      throws GuestArguments.BadPointer, Call.Refused {
+    Domain target = Privilege.target(call, call.structure(1, 2).u16(0));
+    return maximum ? target.maxPages() : target.pages();
   }
 
-  private static long maximumGpfn(Call call) throws GuestArguments.BadPointer {
-    if (!call.isSelf(call.structure(1, 2).u16(0))) {
-      return Errno.EPERM;
-    }
-    return Math.max(0, call.domain.memory().end() / PAGE - 1);
+  private static long maximumGpfn(Call call) throws GuestArguments.BadPointer, Call.Refused {
+    Domain target = Privilege.target(call, call.structure(1, 2).u16(0));
+    return Math.max(0, target.memory().end() / PAGE - 1);
   }
 
   // ---- The guest-physical map -----------------------------------------------------------------
 
   /** {@code struct xen_add_to_physmap}: domain, size, space, index, frame number. */
-  private static long addToPhysmap(Call call) throws GuestArguments.BadPointer {
+  private static long addToPhysmap(Call call) throws GuestArguments.BadPointer, Call.Refused {
     Structure s = call.structure(1, 24);
-    if (!call.isSelf(s.u16(0))) {
-      return Errno.EPERM;
-    }
-    return add(call.domain, s.u32(4), s.u64(8), s.u64(16));
+    return add(Privilege.target(call, s.u16(0)), s.u32(4), s.u64(8), s.u64(16));
   }
 
   private static long add(Domain domain, long space, long index, long gfn) {
@@ -170,26 +210,24 @@ final class MemoryCalls implements HypercallFamily {
   }
 
   /** {@code struct xen_remove_from_physmap}: domain, frame number. */
-  private static long removeFromPhysmap(Call call) throws GuestArguments.BadPointer {
+  private static long removeFromPhysmap(Call call)
+      throws GuestArguments.BadPointer, Call.Refused {
     Structure s = call.structure(1, 16);
-    if (!call.isSelf(s.u16(0))) {
-      return Errno.EPERM;
-    }
+    Domain target = Privilege.target(call, s.u16(0));
     long gfn = s.u64(8);
     if (gfn < 0 || gfn >= GFN_LIMIT) {
       return Errno.EINVAL;
     }
-    return call.domain.removePage(gfn * PAGE) ? 0 : Errno.ENOENT;
+    return target.removePage(gfn * PAGE) ? 0 : Errno.ENOENT;
   }
 
   /** {@code struct xen_add_to_physmap_batch}: domain, space, count, and three arrays. */
   private static long addToPhysmapBatch(Call call)
-      throws GuestArguments.BadPointer, Call.Continued {
+      throws GuestArguments.BadPointer, Call.Continued, Call.Refused {
     Structure s = call.structure(1, 32);
-    Optional<Domain> self = call.isSelf(s.u16(0)) ? Optional.of(call.domain) : Optional.empty();
-    if (self.isEmpty()) {
-      return Errno.EPERM;
-    }
+    Domain target = Privilege.target(call, s.u16(0));
+    boolean foreign = s.u16(2) == ForeignMemoryCalls.SPACE_FOREIGN;
+    Domain from = foreign ? Privilege.other(call, s.u16(6)) : target;
     long start = start(call);
     int count = s.u16(4);
     for (long i = start; i < count; i++) {
@@ -199,7 +237,11 @@ final class MemoryCalls implements HypercallFamily {
       long index = call.memory().read(s.u64(8) + 8 * i, 8).u64(0);
       long gfn = call.memory().read(s.u64(16) + 8 * i, 8).u64(0);
       Structure error = new Structure(4);
-      error.put32(0, (int) add(self.get(), s.u16(2), index, gfn));
+      error.put32(
+          0,
+          (int) (foreign
+              ? ForeignMemoryCalls.map(target, from, index, gfn)
+              : add(target, s.u16(2), index, gfn)));
       call.memory().write(s.u64(24) + 4 * i, error);
     }
     return 0;

@@ -21,6 +21,11 @@ final class SharedInfo {
   private static final int WC_NSEC = WC_SEC + 4;
   private static final int WC_SEC_HI = WC_NSEC + 4;
 
+  // struct arch_shared_info.
+  private static final int MAX_PFN = WC_SEC_HI + 4;
+  private static final int P2M_CR3 = MAX_PFN + 24;
+  private static final int P2M_ADDRESS = MAX_PFN + 32;
+
   private final int frame;
   private final long base;
 
@@ -66,8 +71,17 @@ final class SharedInfo {
     return (RawMemory.getAndAnd32(word(base + EVTCHN_MASK, port), ~bit) & bit) != 0;
   }
 
+  /** Where a PV guest has the list of its frames: its length, the page tables for it, its address. */
+  long[] frameList() {
+    return new long[] {
+      RawMemory.get64(base + MAX_PFN),
+      RawMemory.get64(base + P2M_CR3),
+      RawMemory.get64(base + P2M_ADDRESS)
+    };
+  }
+
   /** Says what wall-clock time it was when the system time was zero. */
-  void setWallClock(long nanosSinceEpoch) {
+  synchronized void setWallClock(long nanosSinceEpoch) {
     int version = RawMemory.get32(base + WC_VERSION) | 1;
     RawMemory.putVolatile32(base + WC_VERSION, version);
     VarHandle.fullFence();

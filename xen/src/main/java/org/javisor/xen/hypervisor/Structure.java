@@ -24,7 +24,7 @@ public final class Structure {
     this(new byte[size]);
   }
 
-  byte[] bytes() {
+  public byte[] bytes() {
     return bytes;
   }
 

@@ -12,6 +12,7 @@ final class VcpuInfo {
   private static final int UPCALL_PENDING = 0;
   private static final int UPCALL_MASK = 1;
   private static final int PENDING_SEL = 8;
+  private static final int FAULT_ADDRESS = 16;
   private static final int TIME = 32;
 
   private VcpuInfo() {}
@@ -45,6 +46,10 @@ final class VcpuInfo {
   static void setMask(long info, boolean masked) {
     RawMemory.put8(info + UPCALL_MASK, masked ? 1 : 0);
     VarHandle.fullFence();
+  }
+
+  static void setFaultAddress(long info, long linear) {
+    RawMemory.put64(info + FAULT_ADDRESS, linear);
   }
 
   /**

@@ -1,5 +1,7 @@
 package org.javisor.xen.hypervisor;
 
+import java.util.Optional;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
 
@@ -18,6 +20,17 @@ public interface VcpuPort {
 
   /** Has the guest interrupted with this vector of its local APIC for events; 0 for no more. */
   void setUpcallVector(int vector);
+
+  /** The state from which it goes on, whatever it waited for. Not while it runs. */
+  void start(CpuState state);
+
+  /** Its local APIC, where it has one that can be saved; not while it runs. */
+  default Optional<ApicState> apic() {
+    return Optional.empty();
+  }
+
+  /** Puts that into a state; not while it runs. */
+  default void setApic(ApicState state) {}
 
   /** Makes a non-maskable interrupt pending. */
   void nmi();

@@ -18,6 +18,7 @@ final class VersionCalls implements HypercallFamily {
       case 7 -> 4096;
       case 8 -> guestHandle(call);
       case 9 -> text(call, 1024, "");
+      case 10 -> Errno.ENODATA; // The program has no build id.
       default -> Errno.ENOSYS;
     };
   }
@@ -48,7 +49,7 @@ final class VersionCalls implements HypercallFamily {
 
   private static long features(Call call) throws GuestArguments.BadPointer {
     Structure s = call.structure(1, 8);
-    s.put32(4, s.u32(0) == 0 ? call.domain.kind().features() : 0);
+    s.put32(4, s.u32(0) == 0 ? call.domain.features() : 0);
     call.memory().writeField(call.argument(1), s, 4, 4);
     return s.u32(0) == 0 ? 0 : Errno.EINVAL;
   }

@@ -274,6 +274,16 @@ public final class VirtualCpu implements Guest {
     return VcpuInfo.isMasked(info);
   }
 
+  /** Sets whether event delivery to this vCPU is masked. */
+  public void maskEvents(boolean masked) {
+    VcpuInfo.setMask(info, masked);
+  }
+
+  /** Says where the last page fault was, to a PV guest. */
+  public void setFaultAddress(long linear) {
+    VcpuInfo.setFaultAddress(info, linear);
+  }
+
   void unmaskEvents() {
     VcpuInfo.setMask(info, false);
   }

@@ -43,7 +43,16 @@ public record GuestConfig(
     Optional<String> cpusSoft,
     OptionalInt weight,
     OptionalInt cap,
-    Hvm hvm) {
+    Hvm hvm,
+    Source source) {
+
+  /**
+   * What it was read from.
+   *
+   * @param file its name, for messages
+   * @param base what relative paths in it are relative to
+   */
+  public record Source(String file, String text, Path base) {}
 
   /**
    * What is an HVM domain's alone.
@@ -103,7 +112,8 @@ public record GuestConfig(
    */
   public static GuestConfig parse(
       String file, String text, Path base, Consumer<String> warnings) throws ConfigException {
-    return new Reader(file, ConfigParser.parse(file, text), base, warnings).read();
+    Source source = new Source(file, text, base);
+    return new Reader(source, ConfigParser.parse(file, text), warnings).read();
   }
 
   private static final class Reader {
@@ -111,12 +121,13 @@ public record GuestConfig(
     private final Map<String, ConfigValue> values;
     private final Map<String, Integer> lines = new HashMap<>();
     private final Path base;
+    private final Source source;
     private final Consumer<String> warnings;
 
-    Reader(
-        String file, Map<String, ConfigValue> values, Path base, Consumer<String> warnings) {
-      this.file = file;
-      this.base = base;
+    Reader(Source source, Map<String, ConfigValue> values, Consumer<String> warnings) {
+      this.source = source;
+      file = source.file;
+      base = source.base;
       this.values = values;
       this.warnings = warnings;
       values.forEach((key, value) -> lines.put(key, value.line()));
@@ -133,6 +144,11 @@ public record GuestConfig(
       long vcpus = number("vcpus", 1, DomainConfig.MAX_VCPUS).orElse(1L);
       number("maxvcpus", vcpus, DomainConfig.MAX_VCPUS);
       Optional<Path> kernel = text("kernel").map(base::resolve);
+      if (kind == DomainKind.HVM) {
+        // What stands in for the firmware that would begin: an ELF file with a PVH entry.
+        Optional<Path> instead = text("firmware_override").map(base::resolve);
+        kernel = instead.isPresent() ? instead : kernel;
+      }
       if (kernel.isEmpty() && kind != DomainKind.HVM) {
         throw missing("kernel", "the path of a kernel");
       }
@@ -156,7 +172,8 @@ public record GuestConfig(
               cpuSet("cpus_soft"),
               optional(number("cpu_weight", 1, 65535)),
               optional(number("cap", 0, 6400)),
-              hvm(kernel.isEmpty()));
+              hvm(kernel.isEmpty()),
+              source);
       for (Map.Entry<String, ConfigValue> left : values.entrySet()) {
         String key = left.getKey();
         if (!IGNORED.contains(key)) {
@@ -169,7 +186,6 @@ public record GuestConfig(
     }
 
     private DomainKind kind() throws ConfigException {
-      int line = line("type");
       Optional<String> type = text("type");
       Optional<String> builder = text("builder");
       if (type.isEmpty() && builder.isPresent()) {
@@ -179,11 +195,7 @@ public record GuestConfig(
       return switch (asked) {
         case "pvh" -> DomainKind.PVH;
         case "hvm" -> DomainKind.HVM;
-        case "pv" ->
-            throw new ConfigException(
-                file + ":" + line + ": type: pv"
-                    + (type.isEmpty() ? " (which no type means)" : "")
-                    + " domains are not there yet: type = \"pvh\" or \"hvm\" expected");
+        case "pv" -> DomainKind.PV;
         default -> throw error("type", "pv, pvh or hvm expected, found '" + asked + "'");
       };
     }

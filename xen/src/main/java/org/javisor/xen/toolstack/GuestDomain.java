@@ -8,6 +8,10 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.javisor.accelerator.state.StateException;
+import org.javisor.accelerator.state.StateWriter;
+import org.javisor.memory.FrameArena;
 import org.javisor.network.MacAddress;
 import org.javisor.network.NetworkException;
 import org.javisor.network.NetworkPort;
@@ -27,12 +31,15 @@ import org.javisor.xen.domain.BuiltDomain;
 import org.javisor.xen.domain.DomainBoot;
 import org.javisor.xen.domain.EmulatedDevices;
 import org.javisor.xen.domain.HvmDomain;
+import org.javisor.xen.domain.PvDomain;
 import org.javisor.xen.domain.PvhDomain;
+import org.javisor.xen.domain.Savable;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.DomainListener;
 import org.javisor.xen.hypervisor.GrantTable;
 import org.javisor.xen.hypervisor.HvmParams;
+import org.javisor.xen.hypervisor.ShutdownReason;
 import org.javisor.xen.store.Store;
 import org.javisor.xen.store.StoreClient;
 import org.javisor.xen.store.StoreException;
@@ -42,6 +49,7 @@ import org.javisor.xen.toolstack.ToolException.Reason;
 /** One domain as the tools know it: its configuration, its place in xenstore, its devices. */
 public final class GuestDomain {
   private static final long MIB = 1 << 20;
+  private static final long SUSPEND_NANOS = 60_000_000_000L;
 
   /** A device, and what it stands on. */
   record Device(String type, int handle, XenbusBackend backend, AutoCloseable resource) {}
@@ -74,6 +82,14 @@ public final class GuestDomain {
   private final List<Device> devices = new ArrayList<>();
   private String name;
   private Domain domain;
+  private Savable savable;
+
+  /** Of its cards, in their order. */
+  private final List<MacAddress> macs = new ArrayList<>();
+
+  /** Its back ends are gone. */
+  private boolean quiet;
+
   private StoreRing ring;
   private ConsoleBackend consoleBackend;
 
@@ -130,6 +146,21 @@ public final class GuestDomain {
 
   /** Builds it, paused. If that fails, nothing is left of it. */
   void build(DomainListener listener) throws ToolException {
+    try {
+      build(listener, Optional.empty());
+    } catch (StateException e) {
+      throw new AssertionError("nothing is restored", e);
+    }
+  }
+
+  /** Builds it from what was saved of one, paused. If that fails, nothing is left of it. */
+  void restore(DomainListener listener, SavedGuest saved) throws ToolException, StateException {
+    name = saved.record().name();
+    build(listener, Optional.of(saved));
+  }
+
+  private void build(DomainListener listener, Optional<SavedGuest> saved)
+      throws ToolException, StateException {
     List<OpenDisk> disks = new ArrayList<>();
     List<OpenCard> cards = new ArrayList<>();
     boolean built = false;
@@ -142,17 +173,21 @@ public final class GuestDomain {
       for (VifSpec spec : config.vifs()) {
         Optional<NetworkPort> port = open(spec);
         if (port.isPresent()) {
-          cards.add(new OpenCard(spec, port.get(), spec.mac().orElseGet(this::xenMac)));
+          List<String> known = saved.map(s -> s.record().macs()).orElse(List.of());
+          Optional<MacAddress> mac =
+              cards.size() < known.size()
+                  ? Optional.of(MacAddress.parse(known.get(cards.size())))
+                  : spec.mac();
+          cards.add(new OpenCard(spec, port.get(), mac.orElseGet(this::xenMac)));
         }
       }
       DomainBoot boot = boot(disks, cards);
       BuiltDomain result =
-          switch (config.kind()) {
-            case PVH -> PvhDomain.build(host.machinery(), boot, listener);
-            case HVM -> HvmDomain.build(host.machinery(), boot, listener);
-            case PV -> throw new AssertionError("refused when the configuration was read");
-          };
+          saved.isPresent()
+              ? restored(boot, listener, saved.get())
+              : built(boot, listener);
       domain = result.domain();
+      savable = result.savable();
       introduce(result);
       while (!disks.isEmpty()) {
         attach(disks.removeFirst());
@@ -182,6 +217,25 @@ public final class GuestDomain {
         cards.forEach(c -> c.port().close());
       }
     }
+  }
+
+  private BuiltDomain built(DomainBoot boot, DomainListener listener) throws BuildException {
+    return switch (config.kind()) {
+      case PVH -> PvhDomain.build(host.machinery(), boot, listener);
+      case HVM -> HvmDomain.build(host.machinery(), boot, listener);
+      case PV -> PvDomain.build(host.machinery(), boot, listener);
+    };
+  }
+
+  private BuiltDomain restored(DomainBoot boot, DomainListener listener, SavedGuest saved)
+      throws BuildException, StateException {
+    return switch (config.kind()) {
+      case PVH ->
+          PvhDomain.restore(host.machinery(), boot, listener, saved.state(), saved.pages());
+      case HVM ->
+          HvmDomain.restore(host.machinery(), boot, listener, saved.state(), saved.pages());
+      case PV -> PvDomain.restore(host.machinery(), boot, listener, saved.state(), saved.pages());
+    };
   }
 
   private DomainBoot boot(List<OpenDisk> disks, List<OpenCard> cards) throws ToolException {
@@ -405,6 +459,7 @@ public final class GuestDomain {
   }
 
   private void attach(OpenCard open, int index) {
+    macs.add(open.mac());
     NetworkBackend backend = new NetworkBackend(store, host.loop(), domain, index, open.port());
     synchronized (this) {
       devices.add(new Device("vif", index, backend, open.port()));
@@ -505,9 +560,49 @@ public final class GuestDomain {
     return store.get(client, path);
   }
 
-  /** Ends it and gives back all that it has. */
-  void destroy() {
-    int id = domain.id();
+  /**
+   * Asks its kernel to suspend itself, and waits until it has.
+   *
+   * @throws ToolException if it does not, or cannot
+   */
+  void suspend() throws ToolException {
+    if (!listens()) {
+      throw new ToolException(
+          Reason.HOST_REFUSED,
+          name + " has no PV drivers that could suspend it: only a domain with them can be saved");
+    }
+    requestShutdown("suspend");
+    long end = host.hypervisor().clock().nanos() + SUSPEND_NANOS;
+    while (domain.shutdownReason() == null) {
+      if (host.hypervisor().clock().nanos() > end) {
+        throw new ToolException(
+            Reason.HOST_REFUSED,
+            name + " has not suspended itself within 60 s: wait until its kernel is up");
+      }
+      LockSupport.parkNanos(this, 2_000_000);
+    }
+    if (domain.shutdownReason() != ShutdownReason.SUSPEND) {
+      throw new ToolException(
+          Reason.HOST_REFUSED, name + " has shut down instead of suspending itself");
+    }
+  }
+
+  /** Keeps all that is to be known of a suspended domain; its back ends are gone then. */
+  SavedGuest save() throws StateException {
+    quiesce();
+    FrameArena pages = new FrameArena(Math.max(1, savable.pages()) * 4096L);
+    StateWriter writer = new StateWriter();
+    writer.section(SavedGuest.SECTION, SavedGuest.Made.FORMAT, SavedGuest.Made.of(this, macs));
+    savable.save(writer, pages);
+    return new SavedGuest(writer.finish(), pages);
+  }
+
+  /** Has it stand, and ends its back ends. */
+  private void quiesce() {
+    if (quiet) {
+      return;
+    }
+    quiet = true;
     domain.pause();
     end(devices());
     CountDownLatch closed = new CountDownLatch(1);
@@ -527,6 +622,12 @@ public final class GuestDomain {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
+  }
+
+  /** Ends it and gives back all that it has. */
+  void destroy() {
+    int id = domain.id();
+    quiesce();
     host.hypervisor().destroyDomain(domain);
     store.drop(client, "/local/domain/" + id);
     store.drop(client, "/vm/" + uuid);

@@ -2,6 +2,7 @@ package org.javisor.xen.toolstack;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -12,6 +13,8 @@ import java.util.UUID;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
+import org.javisor.accelerator.state.NotSavableException;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.time.Entropy;
 import org.javisor.storage.block.BlockWorkers;
 import org.javisor.storage.image.DefaultFirmware;
@@ -171,6 +174,101 @@ public final class XenHost implements AutoCloseable {
     guest.build((domain, reason) -> worker.execute(() -> stopped(guest, domain, reason)));
     guests.put(guest.id(), guest);
     hypervisor().console().log("(XEN) d" + guest.id() + " is " + guest.name());
+  }
+
+  /**
+   * Saves a domain to a file, and ends it.
+   *
+   * @param stays whether it goes on afterwards, under another number
+   * @return the size of the file in bytes
+   * @throws ToolException if it cannot be saved; then it goes on, too
+   */
+  public long save(GuestDomain guest, Path file, boolean stays) throws ToolException {
+    guest.suspend();
+    SavedGuest saved;
+    long size = 0;
+    IOException failure = null;
+    synchronized (this) {
+      if (guests.get(guest.id()) != guest) {
+        throw new ToolException(Reason.NO_DOMAIN, guest.name() + " has gone meanwhile");
+      }
+      try {
+        saved = guest.save();
+      } catch (NotSavableException e) {
+        throw new ToolException(Reason.HOST_REFUSED, e.getMessage(), e);
+      } catch (StateException e) {
+        throw new AssertionError("a state of our own cannot be read", e);
+      }
+      guests.remove(guest.id());
+      guest.destroy();
+    }
+    try {
+      size = saved.write(file);
+    } catch (IOException e) {
+      failure = e;
+    }
+    if (failure != null || stays) {
+      restore(saved, guest.config(), guest.consoles()).domain().unpause();
+    } else {
+      synchronized (this) {
+        ended(guest);
+      }
+    }
+    saved.pages().release();
+    if (failure != null) {
+      throw new ToolException(
+          Reason.FILE,
+          file + " cannot be written (" + failure.getMessage() + "): " + guest.name() + " goes on",
+          failure);
+    }
+    return size;
+  }
+
+  /** Builds a domain from a file of {@link #save}; it is paused. */
+  public GuestDomain restore(Path file) throws ToolException {
+    try {
+      SavedGuest saved = SavedGuest.read(file);
+      GuestConfig config = saved.record().parse();
+      GuestDomain guest = restore(saved, config, GuestDomain.Consoles.of(config));
+      saved.pages().release();
+      return guest;
+    } catch (StateException e) {
+      throw new ToolException(
+          Reason.CONFIG, file + " cannot be restored: " + e.getMessage(), e);
+    } catch (NoSuchFileException e) {
+      throw new ToolException(Reason.FILE, file + " does not exist: a saved domain expected", e);
+    } catch (IOException e) {
+      throw new ToolException(Reason.FILE, file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private synchronized GuestDomain restore(
+      SavedGuest saved, GuestConfig config, GuestDomain.Consoles consoles) throws ToolException {
+    if (closed) {
+      throw new ToolException(Reason.HOST_REFUSED, "the host is ending: start again");
+    }
+    String name = saved.record().name();
+    if (find(name).isPresent()) {
+      throw new ToolException(
+          Reason.USAGE, "a domain " + name + " exists already: destroy or rename it");
+    }
+    boolean started = false;
+    try {
+      GuestDomain guest = new GuestDomain(this, config, saved.record().id(), consoles);
+      guest.restore(
+          (domain, reason) -> worker.execute(() -> stopped(guest, domain, reason)), saved);
+      guests.put(guest.id(), guest);
+      hypervisor().console().log("(XEN) d" + guest.id() + " is " + guest.name() + ", restored");
+      started = true;
+      return guest;
+    } catch (StateException e) {
+      throw new ToolException(
+          Reason.CONFIG, name + " cannot be restored: " + e.getMessage(), e);
+    } finally {
+      if (!started) {
+        worker.execute(this::endIfEmpty);
+      }
+    }
   }
 
   private UUID randomUuid() {

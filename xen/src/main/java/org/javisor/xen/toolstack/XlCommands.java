@@ -130,6 +130,8 @@ final class XlCommands {
       case "shutdown" -> shutdown(words, s, "poweroff");
       case "reboot" -> shutdown(words, s, "reboot");
       case "destroy" -> destroy(words);
+      case "save" -> save(words, s);
+      case "restore" -> restore(words, s);
       case "vcpu-list" -> vcpuList(words, s);
       case "vcpu-pin" -> vcpuPin(words);
       case "vcpu-set" -> vcpuSet(words);
@@ -288,6 +290,35 @@ final class XlCommands {
         Thread.currentThread().interrupt();
         return;
       }
+    }
+  }
+
+  /** {@code save [-c] [-p] DOMAIN FILE [CONFIG]}; the path is absolute by now. */
+  private void save(Words words, Session s) throws ToolException {
+    boolean stays = words.flag("-c");
+    GuestDomain guest = domain(words.next("a domain"));
+    Path file = Path.of(words.next("the file to write"));
+    words.end();
+    s.out("Saving to " + file + " new xl format (info 0x3/0x0/" + guest.config().source().text()
+        .length() + ")\n");
+    long size = host.save(guest, file, stays);
+    s.out("xc: info: saved " + (size >> 20) + " MiB\n");
+  }
+
+  /** {@code restore [-c] [-p] [-e] FILE}; the path is absolute by now. */
+  private void restore(Words words, Session s) throws ToolException {
+    boolean console = words.flag("-c");
+    boolean paused = words.flag("-p");
+    words.flag("-e", "-d");
+    Path file = Path.of(words.next("the file of a saved domain"));
+    words.end();
+    s.out("Loading new save file " + file + "\n");
+    GuestDomain guest = host.restore(file);
+    Runnable run = paused ? () -> {} : guest.domain()::unpause;
+    if (console) {
+      s.console(guest.consoles().primary(), run);
+    } else {
+      run.run();
     }
   }
 

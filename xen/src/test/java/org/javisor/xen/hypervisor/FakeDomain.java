@@ -3,11 +3,15 @@ package org.javisor.xen.hypervisor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
+import org.javisor.accelerator.CpuModel;
+import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.HypercallRegisters;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.GuestMemory;
+import org.javisor.xen.control.ControlInterface;
+import org.javisor.xen.control.DomainMaker;
 
 /** A domain whose kernel is the test: it makes hypercalls and looks at its memory. */
 public final class FakeDomain {
@@ -33,10 +37,62 @@ public final class FakeDomain {
 
   /** A PVH domain of 4 MiB, paused. */
   public FakeDomain(Hypervisor host, int vcpus) {
-    domain =
+    this(
         host.createDomain(
-            new DomainConfig(DomainKind.PVH, new UUID(1, 2), vcpus, 2048, 32));
+            new DomainConfig(DomainKind.PVH, new UUID(1, 2), vcpus, 2048, 32)));
+  }
+
+  private FakeDomain(Domain domain) {
+    this.domain = domain;
     domain.populate(0, 1024);
+    equip(domain, ports);
+    domain.vcpus().getFirst().bringUp();
+  }
+
+  /** Domain 0, of 4 MiB, on a host where it can create others. */
+  public static FakeDomain initial(Hypervisor host) {
+    ControlInterface.install(
+        host,
+        new DomainMaker() {
+          @Override
+          public CpuModel cpuModel() {
+            return new FakeCpu();
+          }
+
+          @Override
+          public boolean makes(DomainKind kind) {
+            return kind == DomainKind.PVH;
+          }
+
+          @Override
+          public void equip(Domain made) {
+            FakeDomain.equip(made, new ArrayList<>());
+          }
+        });
+    return new FakeDomain(
+        host.createInitialDomain(
+            new DomainConfig(DomainKind.PVH, new UUID(0, 0), 2, 2048, 32)));
+  }
+
+  /** Two leaves of each kind, with every bit set. */
+  private static final class FakeCpu implements CpuModel {
+    @Override
+    public String name() {
+      return "fake";
+    }
+
+    @Override
+    public int[] cpuid(int leaf, int subleaf) {
+      return switch (leaf) {
+        case 0 -> new int[] {7, 0, 0, 0};
+        case 7 -> new int[] {0, -1, -1, -1};
+        case 0x8000_0000 -> new int[] {0x8000_0001, 0, 0, 0};
+        default -> new int[] {-1, -1, -1, -1};
+      };
+    }
+  }
+
+  private static void equip(Domain domain, List<FakePort> ports) {
     domain.attach(
         new DomainPort() {
           @Override
@@ -60,7 +116,6 @@ public final class FakeDomain {
       ports.add(port);
       v.attach(port);
     }
-    domain.vcpus().getFirst().bringUp();
   }
 
   public Domain domain() {
@@ -104,6 +159,11 @@ public final class FakeDomain {
     @Override
     public void setUpcallVector(int newVector) {
       vector = newVector;
+    }
+
+    @Override
+    public void start(CpuState state) {
+      cpu.setState(state);
     }
 
     @Override

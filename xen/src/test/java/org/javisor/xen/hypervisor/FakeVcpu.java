@@ -9,6 +9,7 @@ final class FakeVcpu implements Vcpu {
   private static final long LIMIT = 1L << 40;
 
   private final int id;
+  private CpuState current = new CpuState();
   int kicks;
 
   FakeVcpu(int id) {
@@ -55,11 +56,13 @@ final class FakeVcpu implements Vcpu {
 
   @Override
   public CpuState state() {
-    return new CpuState();
+    return current;
   }
 
   @Override
-  public void setState(CpuState state) {}
+  public void setState(CpuState state) {
+    current = state;
+  }
 
   @Override
   public long translate(long linear) {

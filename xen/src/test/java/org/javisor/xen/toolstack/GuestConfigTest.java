@@ -124,7 +124,6 @@ class GuestConfigTest {
         "name = 'a'~type = 'pvh'                   | g.cfg: kernel: missing",
         "type = 'pvh'~kernel = 'k'                 | g.cfg: name: missing",
         "name = '17'~kernel = 'k'                  | g.cfg:1: name:",
-        "name = 'a'~kernel = 'k'                   | g.cfg:1: type: pv",
         "name = 'a'~kernel = 'k'~type = 'vm'       | g.cfg:3: type:",
         "name='a'~kernel='k'~type='pvh'~memory='x' | g.cfg:4: memory: a number",
         "name='a'~kernel='k'~type='pvh'~memory=0   | g.cfg:4: memory: 1 to",
@@ -142,6 +141,11 @@ class GuestConfigTest {
     ConfigException e =
         assertThrows(ConfigException.class, () -> parse(text.replace('~', '\n') + "\n"));
     assertTrue(e.getMessage().startsWith(message), e.getMessage());
+  }
+
+  @Test
+  void noTypeMeansPv() throws Exception {
+    assertEquals(DomainKind.PV, parse("name = 'a'\nkernel = 'k'\n").kind());
   }
 
   @ParameterizedTest

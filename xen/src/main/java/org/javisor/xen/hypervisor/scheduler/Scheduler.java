@@ -2,6 +2,7 @@ package org.javisor.xen.hypervisor.scheduler;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Timers;
@@ -29,6 +30,11 @@ public final class Scheduler implements AutoCloseable {
     private final Timers.Timer slice;
     private volatile SchedUnit current;
     private volatile boolean told;
+
+    /** Nanoseconds without anything to do, and since when it has nothing now; or 0. */
+    private final AtomicLong idleNanos = new AtomicLong();
+
+    private volatile long idleSince;
 
     PhysicalCpu(int id, Timers timers) {
       this.id = id;
@@ -77,16 +83,27 @@ public final class Scheduler implements AutoCloseable {
       if (told) {
         return;
       }
+      long start = clock.nanos();
+      idleSince = start;
       if (until == Long.MAX_VALUE) {
         LockSupport.park(this);
       } else {
-        LockSupport.parkNanos(this, Math.max(0, until - clock.nanos()));
+        LockSupport.parkNanos(this, Math.max(0, until - start));
       }
+      idleSince = 0;
+      idleNanos.addAndGet(clock.nanos() - start);
     }
   }
 
   public int pcpus() {
     return pcpus.size();
+  }
+
+  /** Nanoseconds that a physical CPU had nothing to do. */
+  public long idle(int pcpu) {
+    PhysicalCpu p = pcpus.get(pcpu);
+    long since = p.idleSince;
+    return p.idleNanos.get() + (since == 0 ? 0 : Math.max(0, clock.nanos() - since));
   }
 
   /** Adds a vCPU, which does not run before it is woken. */

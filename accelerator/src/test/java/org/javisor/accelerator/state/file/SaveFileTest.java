@@ -1,4 +1,4 @@
-package org.javisor.machine.snapshot;
+package org.javisor.accelerator.state.file;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;

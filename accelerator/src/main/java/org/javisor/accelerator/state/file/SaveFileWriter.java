@@ -1,4 +1,4 @@
-package org.javisor.machine.snapshot;
+package org.javisor.accelerator.state.file;
 
 import io.airlift.compress.v3.lz4.Lz4Compressor;
 import java.io.IOException;

@@ -1,10 +1,8 @@
-package org.javisor.machine;
+package org.javisor.accelerator.state;
 
 import java.util.ArrayList;
 import java.util.List;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.state.StateCheck;
-import org.javisor.accelerator.state.StateFormat;
 
 /**
  * The saved state of a vCPU: its registers, and what its thread knows of it.
@@ -22,7 +20,7 @@ import org.javisor.accelerator.state.StateFormat;
  * @param waitsForStartup it was not started, or stopped by INIT
  * @param requests INIT (-1) and start-up vectors that wait to be carried out
  */
-record VcpuState(
+public record VcpuState(
     long[] general,
     long rip,
     long rflags,
@@ -47,10 +45,10 @@ record VcpuState(
     boolean unhalted,
     boolean waitsForStartup,
     int[] requests) {
-  static final StateFormat<VcpuState> FORMAT = StateFormat.of("vcpu", 1, VcpuState.class);
+  public static final StateFormat<VcpuState> FORMAT = StateFormat.of("vcpu", 1, VcpuState.class);
 
   /** INIT among {@link #requests}. */
-  static final int INIT = -1;
+  public static final int INIT = -1;
 
   private static final int MXCSR = 24;
 
@@ -58,13 +56,13 @@ record VcpuState(
   private static final List<Long> XCR0 = List.of(1L, 3L, 7L);
 
   /** A segment register with its hidden part, as {@link CpuState.Segment} has it. */
-  record SegmentState(int selector, long base, int limit, int attributes) {
-    SegmentState {
+  public record SegmentState(int selector, long base, int limit, int attributes) {
+    public SegmentState {
       StateCheck.bits("a selector", selector, 0xffff);
     }
   }
 
-  VcpuState {
+  public VcpuState {
     StateCheck.length("general registers", general.length, 16);
     StateCheck.length("segments", segments.size(), 8);
     StateCheck.length("tables", tables.length, 4);
@@ -91,7 +89,7 @@ record VcpuState(
   }
 
   /** The state of a vCPU from its registers and what its thread knows. */
-  static VcpuState of(
+  public static VcpuState of(
       CpuState s, boolean threadHalted, boolean deaf, boolean unhalted, boolean waitsForStartup,
       int[] requests) {
     List<SegmentState> segments = new ArrayList<>();
@@ -137,7 +135,7 @@ record VcpuState(
   }
 
   /** The registers, for the seam. */
-  CpuState registers() {
+  public CpuState registers() {
     CpuState s = new CpuState();
     System.arraycopy(general, 0, s.gpr, 0, general.length);
     s.rip = rip;

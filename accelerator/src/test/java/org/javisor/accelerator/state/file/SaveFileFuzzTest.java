@@ -1,4 +1,4 @@
-package org.javisor.machine.snapshot;
+package org.javisor.accelerator.state.file;
 
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,4 +1,4 @@
-package org.javisor.machine.snapshot;
+package org.javisor.accelerator.state.file;
 
 /**
  * The layout of a saved machine. All numbers are little endian.

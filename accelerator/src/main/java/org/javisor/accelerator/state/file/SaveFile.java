@@ -1,4 +1,4 @@
-package org.javisor.machine.snapshot;
+package org.javisor.accelerator.state.file;
 
 import io.airlift.compress.v3.MalformedInputException;
 import io.airlift.compress.v3.lz4.Lz4Decompressor;
@@ -25,6 +25,7 @@ public final class SaveFile implements AutoCloseable {
   private final int frames;
   private final ByteBuffer index;
   private final int runs;
+  private final byte[] stateBytes;
   private final StateReader state;
 
   private SaveFile(FileChannel file) throws IOException, StateException {
@@ -65,7 +66,8 @@ public final class SaveFile implements AutoCloseable {
         (int) indexCrc.getValue() == header.getInt(SaveLayout.AT_INDEX_CHECKSUM),
         "wrong checksum of the index");
     checkIndex(size);
-    state = new StateReader(read(stateAt, stateLength).array());
+    stateBytes = read(stateAt, stateLength).array();
+    state = new StateReader(stateBytes);
   }
 
   /**
@@ -147,6 +149,16 @@ public final class SaveFile implements AutoCloseable {
   /** The state of everything but the memory. */
   public StateReader state() {
     return state;
+  }
+
+  /** The same as it is in the file. */
+  public byte[] stateBytes() {
+    return stateBytes.clone();
+  }
+
+  /** Frames of the memory, 4 KiB each. */
+  public int frames() {
+    return frames;
   }
 
   /**
