@@ -82,7 +82,8 @@ final class DeviceKernel {
     int handler =
         k.handler(
             "",
-            "c705b000e0fe00000000" + "66ff05" + hex(AVAILABLE + 2) + "66c705" + hex(NOTIFY) + "0000");
+            "c705b000e0fe00000000" + "66ff05" + hex(AVAILABLE + 2) + "66c705" + hex(NOTIFY)
+                + "0000");
     k.begin();
     k.gate(DEVICE_VECTOR, handler);
     k.store32(LOCAL_APIC + 0xf0, 0x1ff);
