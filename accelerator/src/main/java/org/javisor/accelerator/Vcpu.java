@@ -25,6 +25,14 @@ public interface Vcpu {
    */
   void interruptPending();
 
+  /**
+   * Whether {@link #run} would wait, since an accelerator with local APICs of its own holds the vCPU
+   * until an interrupt or a start-up; not while it runs.
+   */
+  default boolean waits() {
+    return false;
+  }
+
   /** Raises a non-maskable interrupt. */
   void nmi();
 

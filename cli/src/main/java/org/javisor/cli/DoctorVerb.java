@@ -19,13 +19,18 @@ final class DoctorVerb extends Verb {
   public Integer call() {
     HostReport report = HostReport.ofThisHost();
     PrintWriter out = spec().commandLine().getOut();
-    if (json()) {
+    print(report, json(), out);
+    return ExitCode.OK.code();
+  }
+
+  /** Prints a report for a person, or for a program. */
+  static void print(HostReport report, boolean json, PrintWriter out) {
+    if (json) {
       out.println(Messages.json(structure(report)));
     } else {
       text(report, out);
     }
     out.flush();
-    return ExitCode.OK.code();
   }
 
   private static Map<String, ?> structure(HostReport r) {
@@ -33,6 +38,9 @@ final class DoctorVerb extends Verb {
     kvm.put("usable", r.kvm().usable());
     kvm.put("failed_probe", r.kvm().usable() ? null : r.kvm().failedProbe());
     kvm.put("reason", r.kvm().usable() ? null : r.kvm().reason());
+    kvm.put("irqchip", r.kvm().irqChip());
+    kvm.put(
+        "irqchip_reason", r.kvm().whyNotKernel().isEmpty() ? null : r.kvm().whyNotKernel());
     Map<String, Object> cpu = new LinkedHashMap<>();
     cpu.put("model", r.cpu().model());
     cpu.put("count", r.cpu().count());
@@ -60,6 +68,14 @@ final class DoctorVerb extends Verb {
 
   private static void text(HostReport r, PrintWriter out) {
     line(out, "kvm", r.kvm().usable() ? "usable" : "not usable: " + r.kvm().reason());
+    if (!r.kvm().whyNotKernel().equals(r.kvm().reason()) || r.kvm().usable()) {
+      line(
+          out,
+          "irqchip",
+          r.kvm().whyNotKernel().isEmpty()
+              ? "the kernel's, with --accel kvm"
+              : "this process's: " + r.kvm().whyNotKernel());
+    }
     line(
         out,
         "cpu",

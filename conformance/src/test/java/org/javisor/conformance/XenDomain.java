@@ -22,8 +22,12 @@ final class XenDomain implements AutoCloseable {
   private final Thread console;
   private volatile XenClient keyboard;
 
-  /** Starts a host on an accelerator, creates the domain in it, and stays at its console. */
-  XenDomain(Path folder, String accelerator, Path config) throws MachineException {
+  /**
+   * Starts a host on an accelerator, has it start the domain, and stays at its console.
+   *
+   * @param words of xl: create or restore with -c
+   */
+  XenDomain(Path folder, String accelerator, List<String> words) throws MachineException {
     this.folder = folder;
     machine =
         XenMachine.start(
@@ -36,7 +40,7 @@ final class XenDomain implements AutoCloseable {
             .start(
                 () -> {
                   try {
-                    run(List.of("create", "-c", config.toString()), output);
+                    run(words, output);
                   } catch (IOException e) {
                     failure.set(e);
                   }
@@ -112,7 +116,10 @@ final class XenDomain implements AutoCloseable {
     }
   }
 
-  void type(String line) throws IOException {
+  void type(String line) throws IOException, InterruptedException {
+    for (int i = 0; keyboard == null && i < 600; i++) {
+      Thread.sleep(100);
+    }
     keyboard.type((line + "\r").getBytes(StandardCharsets.US_ASCII));
   }
 

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.List;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.Progress;
 import org.junit.jupiter.api.Test;
@@ -89,9 +90,10 @@ class XenGuestIT {
         vif = [ 'net=user,host-loopback' ]
         """
             .formatted(type, vcpus, files.kernel(), files.initrd(), disk));
-    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-        XenDomain guest = new XenDomain(folder.resolve("xen"), accelerator, config)) {
-      Thread.ofPlatform().daemon().start(() -> serve(server, "traffic" + 6 * 7));
+    Path saved = folder.resolve("guest.save");
+    try (XenDomain guest =
+        new XenDomain(
+            folder.resolve("xen"), accelerator, List.of("create", "-c", config.toString()))) {
       int at = guest.await("Javisor guest ready: Linux", 0, BOOT_SECONDS);
       at = guest.await("~ #", at, 120);
 
@@ -115,6 +117,26 @@ class XenGuestIT {
         assertArrayEquals(
             HexFormat.of().parseHex(read), MessageDigest.getInstance("SHA-256").digest(bytes));
       }
+      // It is saved in the middle of its work, and goes on with that on another host.
+      guest.type(
+          "(while dd if=/tmp/r of=/dev/xvda bs=64k conv=fsync; do true; done) 2> /dev/null &");
+      guest.xl("save", "guest", saved.toString());
+      guest.awaitEnd();
+    }
+    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        XenDomain guest =
+            new XenDomain(
+                folder.resolve("other"), accelerator,
+                List.of("restore", "-c", saved.toString()))) {
+      Thread.ofPlatform().daemon().start(() -> serve(server, "traffic" + 6 * 7));
+      guest.await("Loading new save file", 0, 60);
+      guest.type("kill %1; wait; sync; echo s''um=$(dd if=/dev/xvda bs=64k count="
+          + DATA / 65536 + " | sha256sum)=$(sha256sum /tmp/r)=");
+      int summed = guest.await("sum=", 0, 240);
+      int at = guest.await("/tmp/r=", summed, 120);
+      assertTrue(
+          guest.output(summed, at).matches("(?s)([0-9a-f]{64}) .*=\\1 .*"),
+          guest.output(summed, at));
 
       guest.type(
           "while ! ip addr show eth0 | grep -q 10.0.2.; do sleep 1; done; wget -q -O - http://10.0.2.2:"
@@ -128,8 +150,11 @@ class XenGuestIT {
                   + "     [r-][b-]---- +\\d+\\.\\d\\n"),
           list);
       String top = guest.xl("top");
-      String own = type.equals("pv") ? "mmu_update" : "hvm_op";
-      for (String call : new String[] {"event_channel_op", own, "vcpu_op", "memory_op"}) {
+      String[] calls =
+          type.equals("pv")
+              ? new String[] {"event_channel_op", "mmu_update", "iret", "vcpu_op"}
+              : new String[] {"event_channel_op", "hvm_op", "memory_op", "vcpu_op"};
+      for (String call : calls) {
         assertTrue(top.contains(call), top);
       }
       assertTrue(guest.xl("block-list", "guest").contains("51712 0   1      4 "));

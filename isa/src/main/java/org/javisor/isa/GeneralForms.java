@@ -347,7 +347,7 @@ final class GeneralForms {
     form("0F 33", Op.RDPMC);
     form("0F 32", Op.RDMSR).cpl0();
     form("0F 30", Op.WRMSR).cpl0();
-    form("0F 05", Op.SYSCALL).needs(CpuFeature.SYSCALL);
+    form("0F 05", Op.SYSCALL).reads(OSZAPC).needs(CpuFeature.SYSCALL); // into R11
     form("0F 07", Op.SYSRET).cpl0().needs(CpuFeature.SYSCALL);
     form("0F 34", Op.SYSENTER).pm().needs(CpuFeature.SEP);
     form("0F 35", Op.SYSEXIT).pm().cpl0().needs(CpuFeature.SEP);

@@ -1,11 +1,12 @@
 package org.javisor.kvm;
 
+import java.nio.file.Path;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
-import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.time.Clock;
+import org.javisor.kvm.host.Errno;
 import org.javisor.kvm.host.KvmAbi;
 import org.javisor.kvm.host.KvmDevice;
 import org.javisor.kvm.host.KvmException;
@@ -18,10 +19,14 @@ import org.javisor.memory.GuestMemory;
  * has a time-stamp counter and a kvm-clock that do not follow it.
  */
 public final class KvmAccelerator implements Accelerator {
+  private final Path path;
   private final long tscHertz;
+  private final IrqChip irqChip;
 
-  private KvmAccelerator(long tscHertz) {
+  private KvmAccelerator(Path path, long tscHertz, IrqChip irqChip) {
+    this.path = path;
     this.tscHertz = tscHertz;
+    this.irqChip = irqChip;
   }
 
   /**
@@ -31,15 +36,43 @@ public final class KvmAccelerator implements Accelerator {
    * @throws KvmUnavailable if not, with the reason and what to do about it
    */
   public static KvmAccelerator open() throws KvmUnavailable {
-    try (KvmDevice device = KvmDevice.open();
+    return open(KvmDevice.PATH);
+  }
+
+  /** Looks at a device elsewhere. */
+  public static KvmAccelerator open(Path path) throws KvmUnavailable {
+    try (KvmDevice device = KvmDevice.open(path);
         KvmFd vm = device.createVm();
         KvmFd vcpu = new KvmFd(vm.must("KVM_CREATE_VCPU", KvmAbi.CREATE_VCPU, 0))) {
       int khz = vcpu.must("KVM_GET_TSC_KHZ", KvmAbi.GET_TSC_KHZ, 0);
-      return new KvmAccelerator(khz * 1000L);
+      return new KvmAccelerator(path, khz * 1000L, IrqChip.USER);
     } catch (KvmException e) {
       throw new KvmUnavailable(
-          KvmUnavailable.Reason.BROKEN, e.getMessage(), "see the kernel's log (dmesg)");
+          KvmUnavailable.Reason.BROKEN,
+          e.getMessage(),
+          e.errno() == Errno.EBUSY
+              ? "end the other hypervisor that holds the CPU's virtualisation"
+              : "see the kernel's log (dmesg)");
     }
+  }
+
+  /** The same, whose machines have their interrupt controllers there. */
+  public KvmAccelerator with(IrqChip chip) {
+    return new KvmAccelerator(path, tscHertz, chip);
+  }
+
+  /** What the device says about an extension: 0 for no. */
+  int extension(int capability) {
+    try (KvmDevice device = KvmDevice.open(path)) {
+      return device.extension(capability);
+    } catch (KvmUnavailable e) {
+      return 0;
+    }
+  }
+
+  /** Who has the interrupt controllers of its machines. */
+  public IrqChip irqChip() {
+    return irqChip;
   }
 
   @Override
@@ -53,20 +86,9 @@ public final class KvmAccelerator implements Accelerator {
   }
 
   @Override
-  public Vm createVm(
-      GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
-    return createVm(memory, bus, model, clock, trace, IrqChip.USER);
-  }
-
-  /** As the other, with a choice of interrupt controllers and with what only KVM has. */
   public KvmVm createVm(
-      GuestMemory memory,
-      GuestBus bus,
-      CpuModel model,
-      Clock clock,
-      Trace trace,
-      IrqChip irqChip) {
-    try (KvmDevice device = KvmDevice.open()) {
+      GuestMemory memory, GuestBus bus, CpuModel model, Clock clock, Trace trace) {
+    try (KvmDevice device = KvmDevice.open(path)) {
       return new KvmVm(device, memory, bus, model, clock, trace, irqChip, tscHertz);
     } catch (KvmUnavailable e) {
       throw new KvmException("was there, and is no more: " + e.getMessage());

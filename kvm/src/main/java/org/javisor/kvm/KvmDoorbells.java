@@ -27,12 +27,17 @@ public final class KvmDoorbells {
     /** Writes of {@code size} bytes (1, 2 or 4) to a port. */
     record Port(int port, int size) implements Place {}
 
-    /** Writes of {@code size} bytes (1, 2, 4 or 8; 0 for any) to device memory. */
+    /** Writes of {@code size} bytes (1, 2, 4 or 8; 0 for any, if they {@link #takeAnySize}) to device memory. */
     record Memory(long gpa, int size) implements Place {}
   }
 
   KvmDoorbells(KvmFd vm) {
     this.vm = vm;
+  }
+
+  /** Whether one doorbell in device memory takes writes of every size. */
+  public boolean takeAnySize() {
+    return vm.extension(KvmAbi.CAP_IOEVENTFD_ANY_LENGTH) != 0;
   }
 
   /**

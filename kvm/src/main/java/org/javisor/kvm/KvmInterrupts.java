@@ -1,21 +1,23 @@
 package org.javisor.kvm;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import java.util.function.IntConsumer;
+import org.javisor.kvm.host.Errno;
 import org.javisor.kvm.host.EventFd;
 import org.javisor.kvm.host.KvmAbi;
+import org.javisor.kvm.host.KvmException;
 import org.javisor.kvm.host.KvmFd;
 
 /**
- * Interrupts of a machine whose local APICs are in the kernel ({@link IrqChip#KERNEL} or {@link
- * IrqChip#SPLIT}): lines, messages, and event file descriptors that become either by a table of
- * routes. With {@link IrqChip#USER} there is nobody to interrupt, and everything here throws {@link
- * IllegalStateException}.
+ * Interrupts of a machine whose controllers are in the kernel ({@link IrqChip#KERNEL}): lines,
+ * messages, event file descriptors that become either by a table of routes, and the state of the
+ * controllers and the 8254. With {@link IrqChip#USER} there is nobody to interrupt, and everything here
+ * throws {@link IllegalStateException}.
  *
  * <p>All methods may be called from any thread.
  */
@@ -24,7 +26,7 @@ public final class KvmInterrupts {
   public sealed interface Route {
     int gsi();
 
-    /** To an input of a controller in the kernel. Only with {@link IrqChip#KERNEL}. */
+    /** To an input of a controller. */
     record Pin(int gsi, Chip chip, int pin) implements Route {}
 
     /** To a message: what a device writes to a local APIC. */
@@ -38,35 +40,43 @@ public final class KvmInterrupts {
     IOAPIC
   }
 
+  /** Bytes of a controller's registers. */
+  public static final int CHIP_REGISTERS = KvmAbi.IRQCHIP_SIZE - KvmAbi.IRQCHIP_REGISTERS;
+
+  /** Bytes of the 8254's state. */
+  public static final int PIT_STATE = KvmAbi.PIT_SIZE;
+
+  // struct kvm_pic_state: members that are set, a byte each.
+  private static final int PIC_MASK = 2;
+  private static final int PIC_VECTORS = 5;
+  private static final int PIC_WORD_4 = 13;
+
+  // struct kvm_pit_channel_state of counter 0: a count of up to 65,536 in 4 bytes, modes in one.
+  private static final int PIT_COUNT = 0;
+  private static final int PIT_ACCESS = 12;
+  private static final int PIT_MODE = 13;
+
   private static final int ROUTE_SIZE = 48;
   private static final int ROUTE_TO_CHIP = 1;
   private static final int ROUTE_TO_MESSAGE = 2;
 
-  private static final int IRQFD_DEASSIGN = 1;
-  private static final int IRQFD_RESAMPLE = 2;
-
   private final KvmFd vm;
   private final IrqChip irqChip;
-  private volatile IntConsumer endOfInterrupt = vector -> {};
 
   KvmInterrupts(KvmFd vm, IrqChip irqChip) {
     this.vm = vm;
     this.irqChip = irqChip;
   }
 
-  private void need(boolean present, String what) {
-    if (!present) {
-      throw new IllegalStateException(what + " with interrupt controllers " + irqChip);
+  private void needChips() {
+    if (irqChip != IrqChip.KERNEL) {
+      throw new IllegalStateException("no interrupt controllers in the kernel");
     }
-  }
-
-  private void needApics() {
-    need(irqChip != IrqChip.USER, "no local APIC in the kernel");
   }
 
   /** Drives a line of the controllers in the kernel. */
   public void setLine(int gsi, boolean level) {
-    need(irqChip == IrqChip.KERNEL, "no line in the kernel");
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment request = arena.allocate(8, 8);
       request.set(JAVA_INT, 0, gsi);
@@ -81,19 +91,24 @@ public final class KvmInterrupts {
    * @return whether a vCPU took it
    */
   public boolean signal(long address, int data) {
-    needApics();
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment message = arena.allocate(32, 8);
       message.set(JAVA_INT, 0, (int) address);
       message.set(JAVA_INT, 4, (int) (address >>> 32));
       message.set(JAVA_INT, 8, data);
-      return vm.must("KVM_SIGNAL_MSI", KvmAbi.SIGNAL_MSI, message) > 0;
+      int result = vm.ioctl(KvmAbi.SIGNAL_MSI, message);
+      // What the kernel says if there is no such local APIC: its -1 comes out as this number.
+      if (result < 0 && result != -Errno.EPERM) {
+        throw new KvmException("KVM_SIGNAL_MSI", -result);
+      }
+      return result > 0;
     }
   }
 
   /** Replaces all routes. */
   public void setRoutes(List<Route> routes) {
-    needApics();
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment table = arena.allocate(8 + (long) routes.size() * ROUTE_SIZE, 8);
       table.set(JAVA_INT, 0, routes.size());
@@ -124,36 +139,18 @@ public final class KvmInterrupts {
 
   /** Every signal of {@code event} raises the interrupt as an edge, without this process. */
   public void attach(EventFd event, int gsi) {
-    irqfd(event.number(), -1, gsi, 0);
-  }
-
-  /**
-   * Every signal of {@code event} asserts a level-triggered interrupt; when the guest has served it,
-   * it is deasserted and {@code served} is signalled, for the device to assert it again if it has to.
-   */
-  public void attach(EventFd event, EventFd served, int gsi) {
-    irqfd(event.number(), served.number(), gsi, IRQFD_RESAMPLE);
-  }
-
-  public void detach(EventFd event, int gsi) {
-    irqfd(event.number(), -1, gsi, IRQFD_DEASSIGN);
-  }
-
-  private void irqfd(int fd, int resample, int gsi, int flags) {
-    needApics();
+    needChips();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment request = arena.allocate(32, 8);
-      request.set(JAVA_INT, 0, fd);
+      request.set(JAVA_INT, 0, event.number());
       request.set(JAVA_INT, 4, gsi);
-      request.set(JAVA_INT, 8, flags);
-      request.set(JAVA_INT, 12, resample);
       vm.must("KVM_IRQFD", KvmAbi.IRQFD, request);
     }
   }
 
-  /** Adds the kernel's 8254, on interrupt 0. Before the first vCPU runs. */
-  public void createPit() {
-    need(irqChip == IrqChip.KERNEL, "no 8259 pair in the kernel");
+  /** Makes the controllers, and the 8254 on interrupt 0. Before the first vCPU is created. */
+  void createChips() {
+    vm.must("KVM_CREATE_IRQCHIP", KvmAbi.CREATE_IRQCHIP, 0);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment configuration = arena.allocate(64, 8);
       configuration.set(JAVA_LONG, 0, 1L); // the speaker's port is the kernel's as well
@@ -161,12 +158,90 @@ public final class KvmInterrupts {
     }
   }
 
-  /** With {@link IrqChip#SPLIT}: told on vCPU threads each level-triggered vector that was served. */
-  public void onEndOfInterrupt(IntConsumer listener) {
-    endOfInterrupt = listener;
+  // ---- State of the controllers in the kernel -------------------------------------------------
+
+  /** The registers of a controller, as {@link #setChip} takes them back: 512 bytes. */
+  public byte[] chip(Chip chip) {
+    needChips();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = arena.allocate(KvmAbi.IRQCHIP_SIZE, 8);
+      image.set(JAVA_INT, 0, chip.ordinal());
+      vm.must("KVM_GET_IRQCHIP", KvmAbi.GET_IRQCHIP, image);
+      return image.asSlice(KvmAbi.IRQCHIP_REGISTERS).toArray(JAVA_BYTE);
+    }
   }
 
-  void endOfInterrupt(int vector) {
-    endOfInterrupt.accept(vector);
+  public void setChip(Chip chip, byte[] registers) {
+    needChips();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = arena.allocate(KvmAbi.IRQCHIP_SIZE, 8);
+      image.set(JAVA_INT, 0, chip.ordinal());
+      MemorySegment.copy(
+          registers, 0, image, JAVA_BYTE, KvmAbi.IRQCHIP_REGISTERS, CHIP_REGISTERS);
+      vm.must("KVM_SET_IRQCHIP", KvmAbi.SET_IRQCHIP, image);
+    }
+  }
+
+  /** The state of the 8254, as {@link #setPit} takes it back: 112 bytes. */
+  public byte[] pit() {
+    needChips();
+    try (Arena arena = Arena.ofConfined()) {
+      return readPit(arena).toArray(JAVA_BYTE);
+    }
+  }
+
+  private MemorySegment readPit(Arena arena) {
+    MemorySegment image = arena.allocate(KvmAbi.PIT_SIZE, 8);
+    vm.must("KVM_GET_PIT2", KvmAbi.GET_PIT2, image);
+    return image;
+  }
+
+  /** Sets the state of the 8254. What counts begins a period anew. */
+  public void setPit(byte[] state) {
+    needChips();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = arena.allocate(KvmAbi.PIT_SIZE, 8);
+      MemorySegment.copy(state, 0, image, JAVA_BYTE, 0, KvmAbi.PIT_SIZE);
+      vm.must("KVM_SET_PIT2", KvmAbi.SET_PIT2, image);
+    }
+  }
+
+  /**
+   * Sets up a chip of the 8259 pair as its initialisation words would. Before the first vCPU runs.
+   *
+   * @param vectors its first vector
+   * @param mask the inputs that do not interrupt, a bit each
+   */
+  public void presetPic(Chip chip, int vectors, int mask) {
+    byte[] registers = chip(chip);
+    registers[PIC_MASK] = (byte) mask;
+    registers[PIC_VECTORS] = (byte) vectors;
+    registers[PIC_WORD_4] = 1;
+    setChip(chip, registers);
+  }
+
+  /** Has counter 0 of the 8254 count 65,536 ticks again and again, as a square wave. */
+  public void presetPit() {
+    byte[] state = pit();
+    state[PIT_ACCESS] = 3;
+    state[PIT_MODE] = 3;
+    state[PIT_COUNT] = 0;
+    state[PIT_COUNT + 1] = 0;
+    state[PIT_COUNT + 2] = 1;
+    setPit(state);
+  }
+
+  /** Whether the 8254 is cut off from interrupt 0, because an HPET drives that. */
+  public void cutPitOff(boolean off) {
+    needChips();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = readPit(arena);
+      int flags = image.get(JAVA_INT, KvmAbi.PIT_FLAGS);
+      image.set(
+          JAVA_INT,
+          KvmAbi.PIT_FLAGS,
+          off ? flags | KvmAbi.PIT_HPET_LEGACY : flags & ~KvmAbi.PIT_HPET_LEGACY);
+      vm.must("KVM_SET_PIT2", KvmAbi.SET_PIT2, image);
+    }
   }
 }

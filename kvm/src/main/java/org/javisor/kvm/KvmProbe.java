@@ -6,6 +6,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Optional;
+import org.javisor.kvm.KvmSelfTest.Failure;
+import org.javisor.kvm.host.KvmDevice;
 import org.javisor.kvm.host.KvmUnavailable;
 
 /**
@@ -17,7 +19,7 @@ import org.javisor.kvm.host.KvmUnavailable;
  */
 public final class KvmProbe {
   /** Changes when the self-test does. */
-  private static final String VERSION = "1";
+  private static final String VERSION = "2";
 
   private static final String FILE = "kvm-probe";
 
@@ -32,10 +34,26 @@ public final class KvmProbe {
    *     name of a self-test; empty if nothing did
    * @param reason why KVM is not usable, in words; empty if it is
    * @param advice what to do about it; empty if it is usable
+   * @param irqChip who has the interrupt controllers of a machine: the kernel if its own pass their
+   *     self-tests
+   * @param whyNotKernel why the kernel has not; empty if it has
    */
-  public record Result(boolean usable, String failedProbe, String reason, String advice) {
-    static final Result USABLE = new Result(true, "", "", "");
+  public record Result(
+      boolean usable, String failedProbe, String reason, String advice, IrqChip irqChip,
+      String whyNotKernel) {
+    Result(Optional<Failure> failed, Optional<Failure> chips) {
+      this(
+          failed.isEmpty(),
+          failed.map(Failure::step).orElse(""),
+          failed.map(f -> "/dev/kvm fails the self-test " + f).orElse(""),
+          failed.isEmpty() ? "" : ADVICE,
+          chips.isEmpty() ? IrqChip.KERNEL : IrqChip.USER,
+          chips.map(f -> "the kernel's interrupt controllers fail the self-test " + f).orElse(""));
+    }
   }
+
+  private static final String ADVICE =
+      "use a host whose CPU virtualises (VT-x or AMD-V), or one that passes it on in full";
 
   private KvmProbe() {}
 
@@ -46,39 +64,34 @@ public final class KvmProbe {
 
   /** Looks at the device, and at what is remembered of its guests or else at them. */
   public static Result remembered(Path cacheFolder) {
-    return look(cacheFolder, true);
+    return look(KvmDevice.PATH, cacheFolder, true);
   }
 
   /** As {@link #remembered}, but tests the guests in any case. */
   public static Result afresh(Path cacheFolder) {
-    return look(cacheFolder, false);
+    return look(KvmDevice.PATH, cacheFolder, false);
   }
 
-  private static Result look(Path cacheFolder, boolean fromMemory) {
+  /** As {@link #afresh}, of a device elsewhere: for tests of what is no KVM. */
+  public static Result afresh(Path device, Path cacheFolder) {
+    return look(device, cacheFolder, false);
+  }
+
+  private static Result look(Path device, Path cacheFolder, boolean fromMemory) {
     try {
-      KvmAccelerator accelerator = KvmAccelerator.open();
+      KvmAccelerator accelerator = KvmAccelerator.open(device);
       String host = host();
       Optional<Result> known = fromMemory ? recall(cacheFolder, host) : Optional.empty();
       if (known.isPresent()) {
         return known.get();
       }
-      Result result =
-          KvmSelfTest.run(accelerator)
-              .map(failure -> failed(failure.step(), failure.what()))
-              .orElse(Result.USABLE);
-      remember(cacheFolder, host, result);
-      return result;
+      Optional<Failure> cpu = KvmSelfTest.run(accelerator);
+      Optional<Failure> chips = IrqChipSelfTest.run(accelerator);
+      remember(cacheFolder, host, cpu, chips);
+      return new Result(cpu, chips);
     } catch (KvmUnavailable e) {
       return unavailable(e);
     }
-  }
-
-  private static Result failed(String step, String what) {
-    return new Result(
-        false,
-        step,
-        "/dev/kvm fails the self-test " + step + " (" + what + ")",
-        "use a host whose CPU virtualises (VT-x or AMD-V), or one that passes it on in full");
   }
 
   private static Result unavailable(KvmUnavailable e) {
@@ -86,9 +99,9 @@ public final class KvmProbe {
         switch (e.reason()) {
           case ABSENT -> "device";
           case FORBIDDEN -> "permission";
-          case BROKEN, FAILED_PROBE -> "interface";
+          case BROKEN -> "interface";
         };
-    return new Result(false, probe, e.getMessage(), e.advice());
+    return new Result(false, probe, e.getMessage(), e.advice(), IrqChip.USER, e.getMessage());
   }
 
   // ---- The memory ---------------------------------------------------------------------------------
@@ -123,32 +136,41 @@ public final class KvmProbe {
     }
   }
 
-  /** The file: the host, the failed self-test or nothing, what happened there. */
+  /** The file: the host; then for both sets of tests the failed one or nothing, what happened. */
   private static Optional<Result> recall(Path cacheFolder, String host) {
     try {
       List<String> lines = Files.readAllLines(cacheFolder.resolve(FILE));
-      if (lines.size() != 3 || !lines.getFirst().equals(host)) {
+      if (lines.size() != 5 || !lines.getFirst().equals(host)) {
         return Optional.empty();
       }
-      if (lines.get(1).isEmpty()) {
-        return Optional.of(Result.USABLE);
-      }
-      Result failed = failed(lines.get(1), "");
-      return KvmSelfTest.steps().contains(lines.get(1))
-          ? Optional.of(new Result(false, lines.get(1), lines.get(2), failed.advice()))
-          : Optional.empty();
+      Optional<Failure> cpu = failure(lines.get(1), lines.get(2));
+      Optional<Failure> chips = failure(lines.get(3), lines.get(4));
+      boolean known =
+          cpu.map(f -> KvmSelfTest.steps().contains(f.step())).orElse(true)
+              && chips.map(f -> f.step().startsWith(IrqChipSelfTest.NAME)).orElse(true);
+      return known ? Optional.of(new Result(cpu, chips)) : Optional.empty();
     } catch (IOException | RuntimeException e) {
       return Optional.empty(); // Not there, or not ours: it is tested again.
     }
   }
 
-  private static void remember(Path cacheFolder, String host, Result result) {
+  private static Optional<Failure> failure(String step, String what) {
+    return step.isEmpty() ? Optional.empty() : Optional.of(new Failure(step, what));
+  }
+
+  private static void remember(
+      Path cacheFolder, String host, Optional<Failure> cpu, Optional<Failure> chips) {
     try {
       Files.createDirectories(cacheFolder);
       Path fresh = Files.createTempFile(cacheFolder, FILE, ".new");
       Files.write(
           fresh,
-          List.of(host, result.failedProbe(), result.reason().replaceAll("\\s+", " ")));
+          List.of(
+              host,
+              cpu.map(Failure::step).orElse(""),
+              cpu.map(Failure::what).orElse(""),
+              chips.map(Failure::step).orElse(""),
+              chips.map(Failure::what).orElse("")));
       Files.move(
           fresh,
           cacheFolder.resolve(FILE),

@@ -19,7 +19,7 @@ import org.javisor.kvm.host.KvmException;
  * <p>Each guest ends by writing a byte to a port and halting, with a known value in memory.
  */
 final class KvmSelfTest {
-  private static final int LAST_WORD = 0x5a;
+  static final int LAST_WORD = 0x5a;
   private static final long SLOWEST_NANOS = 2_000_000_000L;
 
   /** mov al,0x5a; out 0x10,al; hlt. */
@@ -36,8 +36,17 @@ final class KvmSelfTest {
    */
   private record Step(String name, Function<SmallGuest, CpuState> start, long result) {}
 
-  /** What did not work. */
-  record Failure(String step, String what) {}
+  /** What did not work, in one line. */
+  record Failure(String step, String what) {
+    Failure {
+      what = what.replaceAll("\\s+", " ");
+    }
+
+    @Override
+    public String toString() {
+      return step + " (" + what + ")";
+    }
+  }
 
   /** In the order in which a kernel comes to need them. */
   private static final List<Step> STEPS =
@@ -81,8 +90,8 @@ final class KvmSelfTest {
     SmallGuest guest = new SmallGuest();
     try (KvmVm vm =
         accelerator.createVm(
-            guest.memory(), guest, new Plain(), Clock.host(), Trace.NONE, IrqChip.USER)) {
-      KvmVcpu vcpu = vm.createKvmVcpu(0, guest);
+            guest.memory(), guest, new Plain(), Clock.host(), Trace.NONE)) {
+      KvmVcpu vcpu = vm.createVcpu(0, guest);
       vcpu.setState(step.start.apply(guest));
       VmExit exit = watched(vcpu);
       return judge(step, guest, exit).map(what -> new Failure(step.name, what));
@@ -92,7 +101,7 @@ final class KvmSelfTest {
   }
 
   /** Runs the vCPU, and kicks it if it does not end by itself. */
-  private static VmExit watched(KvmVcpu vcpu) {
+  static VmExit watched(KvmVcpu vcpu) {
     Thread watchdog =
         Thread.ofPlatform()
             .daemon()
@@ -174,7 +183,7 @@ final class KvmSelfTest {
   }
 
   /** A CPU model that has what the guests use, and is as the host in all else. */
-  private static final class Plain implements CpuModel {
+  static final class Plain implements CpuModel {
     @Override
     public String name() {
       return "probe";

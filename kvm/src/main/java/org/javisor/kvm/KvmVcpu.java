@@ -5,6 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.List;
+import java.util.OptionalLong;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
@@ -12,6 +14,7 @@ import org.javisor.accelerator.VmExit;
 import org.javisor.kvm.host.Errno;
 import org.javisor.kvm.host.KickSignal;
 import org.javisor.kvm.host.KvmAbi;
+import org.javisor.kvm.host.KvmDevice.CpuidEntry;
 import org.javisor.kvm.host.KvmFd;
 
 /**
@@ -89,7 +92,7 @@ public final class KvmVcpu implements Vcpu {
     this.id = id;
     this.fd = fd;
     this.platform = platform;
-    kernelApic = vm.irqChip() != IrqChip.USER;
+    kernelApic = vm.irqChip() == IrqChip.KERNEL;
     page = new RunPage(fd, sharedSize);
     registers = new VcpuRegisters(fd, arena, vm.transferableMsrs());
     interrupts = new InterruptFeed(id, fd, page, platform, vm.trace(), arena);
@@ -206,6 +209,10 @@ public final class KvmVcpu implements Vcpu {
       interrupts.prepare();
     }
     haltAhead = debug.stepping() ? behindHalt() : NO_HALT;
+    if (kernelApic && haltAhead != NO_HALT) {
+      leave();
+      return steppedOverHalt();
+    }
     int result = fd.ioctlExclusive(KvmAbi.RUN, 0);
     unfinished = false;
     leave();
@@ -272,9 +279,8 @@ public final class KvmVcpu implements Vcpu {
       }
       case KvmAbi.EXIT_HLT -> halted = true;
       case KvmAbi.EXIT_IRQ_WINDOW_OPEN, KvmAbi.EXIT_SET_TPR, KvmAbi.EXIT_INTR -> {}
-      case KvmAbi.EXIT_IOAPIC_EOI -> vm.interrupts().endOfInterrupt(page.eoiVector());
       case KvmAbi.EXIT_DEBUG -> {
-        if (!kernelApic && page.debugAddress() == haltAhead) {
+        if (page.debugAddress() == haltAhead) {
           halted = true;
         } else if (debug.stopped(page.debugAddress()) == GuestDebug.Verdict.STOP) {
           return VmExit.Debug.INSTANCE;
@@ -284,9 +290,7 @@ public final class KvmVcpu implements Vcpu {
         return new VmExit.Shutdown(report("triple fault on vCPU " + id));
       }
       case KvmAbi.EXIT_SYSTEM_EVENT -> {
-        return new VmExit.Shutdown(
-            report("the guest on vCPU %d asked KVM for system event %d".formatted(
-                id, page.systemEvent())));
+        return new VmExit.Shutdown(report(systemEvent(page.systemEvent())));
       }
       case KvmAbi.EXIT_INTERNAL_ERROR -> {
         return new VmExit.Shutdown(internalError());
@@ -305,9 +309,23 @@ public final class KvmVcpu implements Vcpu {
     return null;
   }
 
-  /** The address behind the HLT at which the vCPU stands, or {@link #NO_HALT}. */
+  /**
+   * Does as a step does that executes HLT. The kernel would not come back from it before the next
+   * interrupt.
+   */
+  private VmExit steppedOverHalt() {
+    registers.skip(1);
+    setMpState(KvmAbi.MP_HALTED);
+    return debug.stopped(haltAhead) == GuestDebug.Verdict.STOP ? VmExit.Debug.INSTANCE : null;
+  }
+
+  /** The address behind the HLT at which the vCPU stands and may execute it, or {@link #NO_HALT}. */
   private long behindHalt() {
     CpuState s = registers.readBrief();
+    boolean privileged = (s.cr0 & 1) == 0 || (s.cs.selector & 3) == 0;
+    if (!privileged) {
+      return NO_HALT;
+    }
     long linear = KvmReport.linearRip(s);
     long gpa = PageWalk.translate(vm.memory(), s, linear);
     boolean readable = gpa >= 0 && vm.memory().hostAddress(gpa) != -1;
@@ -318,6 +336,18 @@ public final class KvmVcpu implements Vcpu {
 
   private String report(String what) {
     return KvmReport.of(what, registers.readBrief(), vm.memory());
+  }
+
+  /** The guest asked the kernel for something that concerns the whole machine. */
+  private String systemEvent(int type) {
+    String what =
+        switch (type) {
+          case KvmAbi.SYSTEM_EVENT_SHUTDOWN -> "to be shut down";
+          case KvmAbi.SYSTEM_EVENT_RESET -> "to be reset";
+          case KvmAbi.SYSTEM_EVENT_CRASH -> "to report its crash";
+          default -> "for system event " + type;
+        };
+    return "the guest on vCPU %d asked KVM %s".formatted(id, what);
   }
 
   /** KVM gave up: usually an instruction that its emulator does not know. */
@@ -369,8 +399,10 @@ public final class KvmVcpu implements Vcpu {
 
   @Override
   public CpuState state() {
+    // Before the registers: the kernel carries out a start-up that waits when it is asked this.
+    boolean haltedInKernel = kernelApic && mpState() == KvmAbi.MP_HALTED;
     CpuState state = registers.read();
-    state.halted = halted;
+    state.halted = halted || haltedInKernel;
     state.nmiPending |= (requests & NMI) != 0;
     state.tscOffset = tscOffset();
     return state;
@@ -378,21 +410,47 @@ public final class KvmVcpu implements Vcpu {
 
   @Override
   public long tscOffset() {
-    return registers.readTsc() - vm.hostTicks();
+    OptionalLong own = registers.tscAheadOfHost();
+    return own.isPresent() ? own.getAsLong() + hostAhead() : ticksAhead();
   }
 
   @Override
   public void setTscOffset(long ticks) {
-    if (Math.abs(tscOffset() - ticks) > vm.tscHertz() / DRIFT_FRACTION) {
-      registers.writeTsc(vm.hostTicks() + ticks);
+    if (registers.tscAheadOfHost().isPresent()) {
+      registers.setTscAheadOfHost(ticks - hostAhead());
+    } else if (Math.abs(ticksAhead() - ticks) > vm.tscHertz() / DRIFT_FRACTION) {
+      registers.writeTsc(vm.tscReference().clockTicks() + ticks);
     }
-    tscOffset = ticks;
-    platform.setTscOffset(ticks);
+    // There are KVMs whose guests have the host's counter, whatever they are told.
+    tscOffset = tscOffset();
+    platform.setTscOffset(tscOffset);
+  }
+
+  /** How far the host's time-stamp counter is ahead of the machine's clock. */
+  private long hostAhead() {
+    return vm.tscReference()
+        .ahead(() -> registers.readTsc() - registers.tscAheadOfHost().orElseThrow());
+  }
+
+  /** How far the guest's is, of now. */
+  private long ticksAhead() {
+    return registers.readTsc() - vm.tscReference().clockTicks();
+  }
+
+  /** The guest's time-stamp counter. */
+  long readTsc() {
+    return registers.readTsc();
   }
 
   @Override
   public void setState(CpuState state) {
-    halted = state.halted;
+    if (kernelApic) {
+      if ((mpState() == KvmAbi.MP_HALTED) != state.halted) {
+        setMpState(state.halted ? KvmAbi.MP_HALTED : KvmAbi.MP_RUNNABLE);
+      }
+    } else {
+      halted = state.halted;
+    }
     unfinished = false;
     long base = apicBase();
     registers.write(state, kernelApic ? registers.taskPriority() : platform.taskPriority(), base);
@@ -417,7 +475,7 @@ public final class KvmVcpu implements Vcpu {
    * its counter is not, so they drift apart even if the guest leaves the counter alone.
    */
   private void refreshTscOffset() {
-    long offset = registers.readTsc() - vm.hostTicks();
+    long offset = ticksAhead();
     if (Math.abs(offset - tscOffset) > vm.tscHertz() / DRIFT_FRACTION) {
       tscOffset = offset;
       platform.setTscOffset(offset);
@@ -436,6 +494,34 @@ public final class KvmVcpu implements Vcpu {
   public void setMpState(int state) {
     mpState.set(ValueLayout.JAVA_INT, 0, state);
     fd.must("KVM_SET_MP_STATE", KvmAbi.SET_MP_STATE, mpState);
+  }
+
+  @Override
+  public boolean waits() {
+    return kernelApic && mpState() != KvmAbi.MP_RUNNABLE;
+  }
+
+  /** IA32_APIC_BASE, where the local APIC is in the kernel. */
+  public long localApicBase() {
+    return registers.readMsr(VcpuRegisters.MSR_APIC_BASE);
+  }
+
+  public void setLocalApicBase(long base) {
+    registers.writeMsr(VcpuRegisters.MSR_APIC_BASE, base);
+  }
+
+  /** IA32_TSC_DEADLINE, where the local APIC is in the kernel. */
+  public long tscDeadline() {
+    return registers.readMsr(VcpuRegisters.MSR_TSC_DEADLINE);
+  }
+
+  public void setTscDeadline(long ticks) {
+    registers.writeMsr(VcpuRegisters.MSR_TSC_DEADLINE, ticks);
+  }
+
+  /** Other answers of CPUID than the machine's CPU model gives; before it runs. */
+  void setCpuid(List<CpuidEntry> table) {
+    KvmVm.setCpuid(fd, table);
   }
 
   /** The register page of the local APIC in the kernel, 1024 bytes. */

@@ -7,13 +7,14 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
-import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.Vm;
+import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.kvm.host.KvmAbi;
 import org.javisor.kvm.host.KvmDevice;
@@ -34,8 +35,6 @@ public final class KvmVm implements Vm {
   private static final long IDENTITY_MAP = 0xfeff_c000L;
   private static final long TASK_STATE = 0xfeff_d000L;
 
-  private static final int IOAPIC_PINS = 24;
-
   private static final int MSR_TSC_DEADLINE = 0x6e0;
 
   /** KVM_CAP_X86_USER_SPACE_MSR: hand over accesses that are invalid, unknown or filtered. */
@@ -47,7 +46,6 @@ public final class KvmVm implements Vm {
   private final GuestMemory memory;
   private final GuestBus bus;
   private final CpuModel model;
-  private final Clock clock;
   private final Trace trace;
   private final IrqChip irqChip;
   private final int sharedSize;
@@ -62,6 +60,8 @@ public final class KvmVm implements Vm {
   private final List<KvmVcpu> vcpus = new CopyOnWriteArrayList<>();
   private final Arena arena = Arena.ofShared();
   private final GuestMemory.MapListener mapListener;
+  private final KernelState kernelState;
+  private final TscReference tscReference;
 
   KvmVm(
       KvmDevice device,
@@ -75,10 +75,10 @@ public final class KvmVm implements Vm {
     this.memory = memory;
     this.bus = bus;
     this.model = model;
-    this.clock = clock;
     this.trace = trace;
     this.irqChip = irqChip;
     this.tscHertz = tscHertz;
+    tscReference = new TscReference(clock, tscHertz);
     sharedSize = device.sharedSize();
     supportedCpuid = device.supportedCpuid();
     transferableMsrs = device.transferableMsrs();
@@ -92,14 +92,13 @@ public final class KvmVm implements Vm {
     mapListener = slots::update;
     try {
       placeRealModeHelpers();
+      interrupts = new KvmInterrupts(fd, irqChip);
       if (irqChip == IrqChip.KERNEL) {
-        fd.must("KVM_CREATE_IRQCHIP", KvmAbi.CREATE_IRQCHIP, 0);
-      } else if (irqChip == IrqChip.SPLIT) {
-        enable("KVM_CAP_SPLIT_IRQCHIP", KvmAbi.CAP_SPLIT_IRQCHIP, IOAPIC_PINS);
+        interrupts.createChips();
       }
       msrExits = enableMsrExits();
-      interrupts = new KvmInterrupts(fd, irqChip);
       doorbells = new KvmDoorbells(fd);
+      kernelState = new KernelState(this);
       memory.addMapListener(mapListener);
     } catch (RuntimeException e) {
       memory.removeMapListener(mapListener);
@@ -135,7 +134,7 @@ public final class KvmVm implements Vm {
   private boolean enableMsrExits() {
     if (fd.extension(KvmAbi.CAP_X86_USER_SPACE_MSR) == 0
         || fd.extension(KvmAbi.CAP_X86_MSR_FILTER) == 0) {
-      return irqChip != IrqChip.USER;
+      return irqChip == IrqChip.KERNEL;
     }
     enable("KVM_CAP_X86_USER_SPACE_MSR", KvmAbi.CAP_X86_USER_SPACE_MSR, MSR_EXITS);
     if (irqChip == IrqChip.USER) {
@@ -161,7 +160,8 @@ public final class KvmVm implements Vm {
     return bus;
   }
 
-  IrqChip irqChip() {
+  /** Who has its interrupt controllers. */
+  public IrqChip irqChip() {
     return irqChip;
   }
 
@@ -181,27 +181,15 @@ public final class KvmVm implements Vm {
     return transferableMsrs;
   }
 
-  /** What a time-stamp counter that began with the machine's clock would show. */
-  long hostTicks() {
-    long nanos = clock.nanos();
-    long second = 1_000_000_000L;
-    return nanos / second * tscHertz + nanos % second * tscHertz / second;
+  TscReference tscReference() {
+    return tscReference;
   }
 
   @Override
-  public Vcpu createVcpu(int id, VcpuPlatform platform) {
-    return createKvmVcpu(id, platform);
-  }
-
-  /** As {@link #createVcpu}, with what only KVM has. */
-  public KvmVcpu createKvmVcpu(int id, VcpuPlatform platform) {
+  public KvmVcpu createVcpu(int id, VcpuPlatform platform) {
     KvmFd vcpuFd = new KvmFd(fd.must("KVM_CREATE_VCPU", KvmAbi.CREATE_VCPU, id));
-    try (Arena local = Arena.ofConfined()) {
-      List<CpuidEntry> table =
-          new KvmCpuid(
-              model, supportedCpuid, tscHertz, irqChip != IrqChip.USER, msrExits)
-              .table(id);
-      vcpuFd.must("KVM_SET_CPUID2", KvmAbi.SET_CPUID2, KvmCpuid.structure(table, local));
+    try {
+      setCpuid(vcpuFd, cpuid(id));
       KvmVcpu vcpu = new KvmVcpu(this, id, platform, vcpuFd, sharedSize, arena);
       vcpu.reset();
       vcpus.add(vcpu);
@@ -210,6 +198,24 @@ public final class KvmVm implements Vm {
       vcpuFd.close();
       throw e;
     }
+  }
+
+  /** The CPUID answers of a vCPU. */
+  List<CpuidEntry> cpuid(int id) {
+    return new KvmCpuid(model, supportedCpuid, tscHertz, irqChip == IrqChip.KERNEL, msrExits)
+        .table(id);
+  }
+
+  /** Gives a vCPU its CPUID answers; before it runs. */
+  static void setCpuid(KvmFd vcpu, List<CpuidEntry> table) {
+    try (Arena local = Arena.ofConfined()) {
+      vcpu.must("KVM_SET_CPUID2", KvmAbi.SET_CPUID2, KvmCpuid.structure(table, local));
+    }
+  }
+
+  /** Those that were created, in that order. */
+  public List<KvmVcpu> vcpus() {
+    return List.copyOf(vcpus);
   }
 
   /** Interrupts by line, message and event file descriptor. */
@@ -256,6 +262,22 @@ public final class KvmVm implements Vm {
       data.set(JAVA_LONG, 0, nanos);
       fd.must("KVM_SET_CLOCK", KvmAbi.SET_CLOCK, data);
     }
+  }
+
+  @Override
+  public void pause() {
+    tscReference.forget();
+    kernelState.pause();
+  }
+
+  @Override
+  public void resume() {
+    kernelState.resume();
+  }
+
+  @Override
+  public void addParts(Map<String, Snapshottable<?>> parts) {
+    kernelState.addParts(parts);
   }
 
   @Override

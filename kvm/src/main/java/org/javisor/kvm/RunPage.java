@@ -167,10 +167,6 @@ final class RunPage {
     return page.get(JAVA_INT, EXIT);
   }
 
-  int eoiVector() {
-    return page.get(JAVA_BYTE, EXIT) & 0xff;
-  }
-
   // ---- Data of port and memory-mapped I/O -----------------------------------------------------
 
   /** Reads 1, 2, 4 or 8 bytes, zero extended. */

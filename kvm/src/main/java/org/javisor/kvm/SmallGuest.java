@@ -45,7 +45,8 @@ final class SmallGuest implements EmptyBus, BarePlatform {
   private static final int MAPPED_LARGE_PAGES = 512;
 
   private final GuestMemory memory;
-  private int lastWord = -1;
+  private volatile int lastWord = -1;
+  private Runnable onEnd = () -> {};
 
   SmallGuest() {
     // As much again for who maps more.
@@ -61,6 +62,11 @@ final class SmallGuest implements EmptyBus, BarePlatform {
   /** What the guest said at its end, or -1 if it has not yet. */
   int lastWord() {
     return lastWord;
+  }
+
+  /** Has something done when the guest has come to its end. */
+  void onEnd(Runnable action) {
+    onEnd = action;
   }
 
   private void tables() {
@@ -173,6 +179,7 @@ final class SmallGuest implements EmptyBus, BarePlatform {
   public void writePort(int port, int size, int value) {
     if (port == END_PORT) {
       lastWord = value;
+      onEnd.run();
     }
   }
 

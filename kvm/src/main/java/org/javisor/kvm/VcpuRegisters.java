@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.javisor.accelerator.CpuState;
@@ -24,10 +25,12 @@ import org.javisor.kvm.host.KvmFd;
  */
 final class VcpuRegisters {
   private static final int MSR_TSC = 0x10;
+  static final int MSR_APIC_BASE = 0x1b;
   private static final int MSR_SYSENTER_CS = 0x174;
   private static final int MSR_SYSENTER_ESP = 0x175;
   private static final int MSR_SYSENTER_EIP = 0x176;
   private static final int MSR_PAT = 0x277;
+  static final int MSR_TSC_DEADLINE = 0x6e0;
   private static final int MSR_STAR = 0xc000_0081;
   private static final int MSR_LSTAR = 0xc000_0082;
   private static final int MSR_CSTAR = 0xc000_0083;
@@ -38,6 +41,19 @@ final class VcpuRegisters {
   private static final int[] STATE_MSRS = {
     MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT, MSR_STAR, MSR_LSTAR, MSR_CSTAR,
     MSR_SFMASK, MSR_KERNEL_GS_BASE, MSR_TSC_AUX
+  };
+
+  private static final int MSR_TSC_ADJUST = 0x3b;
+
+  /**
+   * Registers that a kernel may know and that travel as {@link CpuState#otherMsrs}, first and last of
+   * each range: speculation control, IA32_MISC_ENABLE, memory types, and what the guest chose of
+   * kvm-clock, steal time and the like, where the first (an address that is written at once) is left
+   * out.
+   */
+  private static final int[][] OTHER_MSRS = {
+    {0x48, 0x48}, {0x1a0, 0x1a0}, {0x200, 0x20f}, {0x250, 0x250}, {0x258, 0x259}, {0x268, 0x26f},
+    {0x2ff, 0x2ff}, {0x4b56_4d01, 0x4b56_4d05}
   };
 
   /** Encoding order RAX RCX RDX RBX RSP RBP RSI RDI, as offsets in struct kvm_regs. */
@@ -67,7 +83,12 @@ final class VcpuRegisters {
   private final MemorySegment debug;
   private final MemorySegment events;
   private final MemorySegment oneMsr;
+  private final MemorySegment attribute;
+  private final MemorySegment attributeValue;
   private final int[] msrs;
+
+  /** Those of {@link #OTHER_MSRS} that this kernel knows, once asked. */
+  private int[] otherMsrs;
 
   /** @param transferable the MSRs that the kernel lets us read and write */
   VcpuRegisters(KvmFd fd, Arena arena, List<Integer> transferable) {
@@ -79,6 +100,8 @@ final class VcpuRegisters {
     debug = arena.allocate(KvmAbi.DEBUGREGS_SIZE, 8);
     events = arena.allocate(KvmAbi.EVENTS_SIZE, 8);
     oneMsr = arena.allocate(KvmAbi.MSRS_HEADER + KvmAbi.MSR_ENTRY, 8);
+    attribute = arena.allocate(KvmAbi.DEVICE_ATTR_SIZE, 8);
+    attributeValue = arena.allocate(8, 8);
     Set<Integer> known = Set.copyOf(transferable);
     msrs = IntStream.of(STATE_MSRS).filter(known::contains).toArray();
   }
@@ -109,7 +132,23 @@ final class VcpuRegisters {
     for (int msr : msrs) {
       exportMsr(s, msr, readMsr(msr));
     }
+    tryRead(MSR_TSC_ADJUST).ifPresent(value -> s.tscAdjust = value);
+    for (int msr : otherMsrs()) {
+      s.otherMsrs.put(msr, readMsr(msr));
+    }
     return s;
+  }
+
+  /** Not every kernel lists all that it knows, so each is read once. */
+  private int[] otherMsrs() {
+    if (otherMsrs == null) {
+      otherMsrs =
+          Arrays.stream(OTHER_MSRS)
+              .flatMapToInt(range -> IntStream.rangeClosed(range[0], range[1]))
+              .filter(msr -> tryRead(msr).isPresent())
+              .toArray();
+    }
+    return otherMsrs;
   }
 
   private void readExtendedState(CpuState s) {
@@ -157,6 +196,16 @@ final class VcpuRegisters {
     readGeneral(s);
     readSystem(s);
     return s;
+  }
+
+  /** Goes on behind an instruction of so many bytes, which has been carried out otherwise. */
+  void skip(int bytes) {
+    fd.must("KVM_GET_REGS", KvmAbi.GET_REGS, regs);
+    regs.set(JAVA_LONG, KvmAbi.REGS_RIP, regs.get(JAVA_LONG, KvmAbi.REGS_RIP) + bytes);
+    fd.must("KVM_SET_REGS", KvmAbi.SET_REGS, regs);
+    fd.must("KVM_GET_VCPU_EVENTS", KvmAbi.GET_VCPU_EVENTS, events);
+    events.set(JAVA_BYTE, KvmAbi.EVENTS_INTERRUPT_SHADOW, (byte) 0);
+    fd.must("KVM_SET_VCPU_EVENTS", KvmAbi.SET_VCPU_EVENTS, events);
   }
 
   /** Has the kernel forget translations, as a guest does that turns global pages off and on again. */
@@ -232,6 +281,15 @@ final class VcpuRegisters {
     fd.must("KVM_SET_DEBUGREGS", KvmAbi.SET_DEBUGREGS, debug);
     for (int msr : msrs) {
       writeMsr(msr, stateMsr(s, msr));
+    }
+    if (tryRead(MSR_TSC_ADJUST).isPresent()) {
+      writeMsr(MSR_TSC_ADJUST, s.tscAdjust);
+    }
+    for (int msr : otherMsrs()) {
+      Long value = s.otherMsrs.get(msr);
+      if (value != null && value != readMsr(msr)) {
+        writeMsr(msr, value);
+      }
     }
     writeEvents(s);
   }
@@ -351,17 +409,46 @@ final class VcpuRegisters {
     writeMsr(MSR_TSC, value);
   }
 
+  /**
+   * How far the guest's time-stamp counter is ahead of the host's, if the kernel tells: since Linux
+   * 5.16.
+   */
+  OptionalLong tscAheadOfHost() {
+    return fd.ioctl(KvmAbi.GET_DEVICE_ATTR, tscAttribute()) < 0
+        ? OptionalLong.empty()
+        : OptionalLong.of(attributeValue.get(JAVA_LONG, 0));
+  }
+
+  void setTscAheadOfHost(long ticks) {
+    attributeValue.set(JAVA_LONG, 0, ticks);
+    fd.must("KVM_SET_DEVICE_ATTR of KVM_VCPU_TSC_OFFSET", KvmAbi.SET_DEVICE_ATTR, tscAttribute());
+  }
+
+  private MemorySegment tscAttribute() {
+    attribute.set(JAVA_INT, 0, 0);
+    attribute.set(JAVA_INT, 4, KvmAbi.VCPU_TSC_CTRL);
+    attribute.set(JAVA_LONG, 8, KvmAbi.VCPU_TSC_OFFSET);
+    attribute.set(JAVA_LONG, 16, attributeValue.address());
+    return attribute;
+  }
+
   long readMsr(int msr) {
+    return tryRead(msr)
+        .orElseThrow(
+            () -> new KvmException("KVM_GET_MSRS does not know MSR %#x".formatted(msr)));
+  }
+
+  /** A register's value, if the kernel knows it. */
+  private OptionalLong tryRead(int msr) {
     oneMsr.fill((byte) 0);
     oneMsr.set(JAVA_INT, 0, 1);
     oneMsr.set(JAVA_INT, KvmAbi.MSRS_HEADER, msr);
-    if (fd.must("KVM_GET_MSRS", KvmAbi.GET_MSRS, oneMsr) != 1) {
-      throw new KvmException("KVM_GET_MSRS does not know MSR %#x".formatted(msr));
-    }
-    return oneMsr.get(JAVA_LONG, KvmAbi.MSRS_HEADER + 8);
+    return fd.must("KVM_GET_MSRS", KvmAbi.GET_MSRS, oneMsr) == 1
+        ? OptionalLong.of(oneMsr.get(JAVA_LONG, KvmAbi.MSRS_HEADER + 8))
+        : OptionalLong.empty();
   }
 
-  private void writeMsr(int msr, long value) {
+  void writeMsr(int msr, long value) {
     oneMsr.fill((byte) 0);
     oneMsr.set(JAVA_INT, 0, 1);
     oneMsr.set(JAVA_INT, KvmAbi.MSRS_HEADER, msr);

@@ -4,10 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.VmExit;
+import org.javisor.kvm.host.KvmAbi;
+import org.javisor.kvm.host.KvmDevice;
+import org.javisor.kvm.host.KvmDevice.CpuidEntry;
+import org.javisor.kvm.host.KvmUnavailable;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -160,5 +166,48 @@ class IoTest {
     assertTrue(report.startsWith("KVM cannot go on with vCPU 0"), report);
     assertTrue(report.contains("RIP 0000000010000000"), report);
     assertTrue(report.contains("no code can be read at RIP"), report);
+  }
+
+  /** Breaks if the bytes that KVM cannot emulate are not shown as what they are. */
+  @Test
+  void whatCannotBeEmulatedIsDisassembled() {
+    HostKvm.needs("long-mode");
+    // fld dword [rbx] from device memory, which no KVM's emulator knows; hlt
+    m.guest.code(TestMachine.CODE, "48c7c300000010d903f4");
+    String report =
+        assertInstanceOf(VmExit.Shutdown.class, m.run(m.guest.longMode(TestMachine.CODE)))
+            .report();
+    assertTrue(
+        report.startsWith(
+            "KVM cannot go on with vCPU 0: an instruction it cannot emulate, at fld"),
+        report);
+    assertTrue(report.contains("d9 03  fld"), report);
+    assertTrue(report.contains("f4  hlt"), report);
+  }
+
+  /**
+   * Breaks if what a guest asks the kernel for, which is for the whole machine, is passed over. Hyper-V's
+   * crash register is how a guest on x86 can do that.
+   */
+  @Test
+  void aSystemEventIsReported() throws KvmUnavailable {
+    HostKvm.needs("long-mode");
+    try (KvmDevice device = KvmDevice.open()) {
+      Assumptions.assumeTrue(
+          device.extension(KvmAbi.CAP_HYPERV) != 0, "this host's KVM lacks KVM_CAP_HYPERV");
+    }
+    List<CpuidEntry> table = new ArrayList<>(m.vm.cpuid(0));
+    table.removeIf(entry -> entry.leaf() == 0x4000_0001 || entry.leaf() == 0x4000_0003);
+    table.add(new CpuidEntry(0x4000_0001, 0, 0x3123_7648, 0, 0, 0)); // "Hv#1"
+    table.add(new CpuidEntry(0x4000_0003, 0, 0, 0, 0, 1 << 10)); // it has crash registers
+    m.vcpu().setCpuid(table);
+    // mov ecx,0x40000105; xor eax,eax; mov edx,0x80000000; wrmsr; hlt
+    m.guest.code(TestMachine.CODE, "b90501004031c0ba000000800f30f4");
+    VmExit exit = m.run(m.guest.longMode(TestMachine.CODE));
+    String report = assertInstanceOf(VmExit.Shutdown.class, exit).report();
+    assertEquals(
+        "the guest on vCPU 0 asked KVM to report its crash",
+        report.lines().findFirst().orElse(""));
+    assertTrue(report.contains("wrmsr") || report.contains("hlt"), report);
   }
 }

@@ -40,7 +40,15 @@ class KvmProbeTest {
       KvmUnavailable e = refusal(path);
       assertEquals(Reason.BROKEN, e.reason());
       assertTrue(e.getMessage().contains(path + " is no KVM"), e.getMessage());
+      assertTrue(e.advice().contains("mknod " + path + " c 10 232"), e.advice());
+      KvmProbe.Result found = KvmProbe.afresh(path, folder);
+      assertFalse(found.usable());
+      assertEquals("interface", found.failedProbe());
+      assertEquals(e.getMessage(), found.reason());
+      assertEquals(IrqChip.USER, found.irqChip());
+      assertEquals(e.getMessage(), found.whyNotKernel());
     }
+    assertEquals("device", KvmProbe.afresh(folder.resolve("none"), folder).failedProbe());
   }
 
   /** Breaks if the probe and its memory disagree, or nothing is remembered. */
@@ -55,6 +63,7 @@ class KvmProbeTest {
     assertEquals(found.usable(), found.reason().isEmpty());
     assertTrue(found.usable() || KvmProbe.selfTests().contains(found.failedProbe()));
     assertTrue(found.reason().lines().count() <= 1, found.reason());
+    assertEquals(found.irqChip() == IrqChip.KERNEL, found.whyNotKernel().isEmpty());
   }
 
   /** Breaks if what another host or a broken file says is believed. */
@@ -66,9 +75,10 @@ class KvmProbeTest {
     List<String> lines = Files.readAllLines(file);
     String other = found.usable() ? "int" : "";
     for (List<String> foreign : List.of(
-        List.of("another host", other, "x"),
+        List.of("another host", other, "x", "", ""),
         List.of(lines.getFirst()),
-        List.of(lines.getFirst(), "no such test", "x"),
+        List.of(lines.getFirst(), "no such test", "x", "", ""),
+        List.of(lines.getFirst(), lines.get(1), lines.get(2), "no such test", "x"),
         List.<String>of())) {
       Files.write(file, foreign);
       assertEquals(found, KvmProbe.remembered(folder), foreign::toString);
@@ -82,6 +92,20 @@ class KvmProbeTest {
     Path file = Files.createFile(folder.resolve("file"));
     KvmProbe.Result found = KvmProbe.remembered(file.resolve("below"));
     assertFalse(found.usable() && !found.reason().isEmpty());
+  }
+
+  /**
+   * Breaks if the kernel's controllers cannot be tested one by one, or a test passes that another one
+   * of the same name fails.
+   */
+  @Test
+  void theKernelsControllersAreTestedByUse() {
+    HostKvm.needs("real-mode");
+    KvmAccelerator accelerator = HostKvm.accelerator();
+    assertEquals(
+        IrqChipSelfTest.run(accelerator).isEmpty(),
+        IrqChipSelfTest.steps().stream()
+            .allMatch(step -> IrqChipSelfTest.run(accelerator, step).isEmpty()));
   }
 
   /** Breaks if a self-test that is asked for by a wrong name passes. */

@@ -6,9 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Random;
 import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.VmExit;
+import org.javisor.accelerator.time.Clock;
+import org.javisor.accelerator.time.MachineClock;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -168,6 +172,62 @@ class StateTest {
     }
   }
 
+  /**
+   * Breaks if what a guest chose of kvm-clock, memory types and the like is lost on the way, or what
+   * another accelerator has besides is not passed over.
+   */
+  @Test
+  void otherRegistersTravelToo() {
+    CpuState s = m.guest.longMode(0);
+    s.tscAdjust = 0x1234;
+    s.otherMsrs.put(0x2ff, 0xc06L);
+    s.otherMsrs.put(0x200, 0x8000_0006L);
+    s.otherMsrs.put(0x4b56_4d01, 0x3001L); // kvm-clock in the page at 0x3000
+    s.otherMsrs.put(0xc001_0015, 0x10L); // HWCR: stays behind
+    m.vcpu().setState(s);
+    CpuState t = m.vcpu().state();
+    assertEquals(0x1234, t.tscAdjust);
+    for (int msr : new int[] {0x2ff, 0x200, 0x4b56_4d01}) {
+      assertEquals(s.otherMsrs.get(msr), t.otherMsrs.get(msr), () -> "MSR %x".formatted(msr));
+    }
+    m.vcpu().setState(t);
+    assertEquals(t.otherMsrs, m.vcpu().state().otherMsrs);
+  }
+
+  /** Breaks if time passes for time-stamp counters while the machine's clock stands, or they differ. */
+  @Test
+  void timeStampCountersStandWithTheClock() throws InterruptedException {
+    MachineClock clock = new MachineClock(Clock.host(), 0);
+    SmallGuest guest = new SmallGuest();
+    clock.resume();
+    try (KvmVm vm =
+        HostKvm.accelerator()
+            .createVm(guest.memory(), guest, new TestMachine.Model(), clock, Trace.NONE)) {
+      List<KvmVcpu> vcpus = List.of(vm.createVcpu(0, guest), vm.createVcpu(1, guest));
+      long second = HostKvm.accelerator().tscHertz();
+      vcpus.forEach(vcpu -> vcpu.setTscOffset(1000 * second));
+      Assumptions.assumeTrue(
+          Math.abs(vcpus.getFirst().tscOffset() - 1000 * second) < second,
+          "this host's KVM does not move its guests' time-stamp counters");
+      for (int i = 0; i < 3; i++) {
+        vm.pause();
+        List<Long> ahead = vcpus.stream().map(KvmVcpu::tscOffset).toList();
+        assertEquals(ahead.get(0), ahead.get(1), "their counters are one");
+        long shown = vcpus.get(1).readTsc();
+        clock.pause();
+        Thread.sleep(100);
+        clock.resume();
+        for (int v = 0; v < vcpus.size(); v++) {
+          vcpus.get(v).setTscOffset(ahead.get(v));
+        }
+        vm.resume();
+        long passed = vcpus.get(1).readTsc() - shown;
+        long limit = HostKvm.accelerator().tscHertz() / 20;
+        assertTrue(passed >= 0 && passed < limit, "%d ticks have passed".formatted(passed));
+      }
+    }
+  }
+
   /** Breaks if a linear address leads elsewhere than the CPU's own walk. */
   @Test
   void translation() {
@@ -189,7 +249,7 @@ class StateTest {
     // rdtsc; mov [RESULT],eax; mov [RESULT+4],edx; mov ecx,0x6e0; wrmsr; hlt
     m.longMode("0f31890425000002008914250400 0200b9e00600000f30f4".replace(" ", ""));
     long offset = m.platform().tscOffsets.getLast();
-    long ahead = m.memory.read64(TestMachine.RESULT) - (offset + m.vm.hostTicks());
+    long ahead = m.memory.read64(TestMachine.RESULT) - (offset + m.vm.tscReference().clockTicks());
     long minute = 60 * HostKvm.accelerator().tscHertz();
     assertTrue(Math.abs(ahead) < minute, "the guest reads %d ticks more".formatted(ahead));
     assertEquals(-1, m.vcpu().instructions());

@@ -37,11 +37,12 @@ final class TestMachine implements AutoCloseable {
   }
 
   TestMachine(IrqChip irqChip, int vcpuCount) {
-    vm = HostKvm.accelerator().createVm(memory, bus, new Model(), Clock.host(), Trace.NONE,
-        irqChip);
+    vm =
+        HostKvm.accelerator().with(irqChip)
+            .createVm(memory, bus, new Model(), Clock.host(), Trace.NONE);
     for (int i = 0; i < vcpuCount; i++) {
       platforms.add(new Platform());
-      vcpus.add(vm.createKvmVcpu(i, platforms.get(i)));
+      vcpus.add(vm.createVcpu(i, platforms.get(i)));
     }
   }
 

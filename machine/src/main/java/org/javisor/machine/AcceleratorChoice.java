@@ -1,12 +1,17 @@
 package org.javisor.machine;
 
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.javisor.accelerator.Accelerator;
 import org.javisor.interp.InterpAccelerator;
 import org.javisor.jit.JitAccelerator;
+import org.javisor.kvm.IrqChip;
 import org.javisor.kvm.KvmAccelerator;
 import org.javisor.kvm.KvmProbe;
+import org.javisor.kvm.host.KvmDevice;
 import org.javisor.kvm.host.KvmUnavailable;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.storage.image.DefaultGuest;
@@ -21,6 +26,8 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
   private static final String INTERP = "interp";
   private static final String JIT = "jit";
   private static final String KVM = "kvm";
+  private static final String KERNEL_CHIPS = KVM + ",irqchip=kernel";
+  private static final String USER_CHIPS = KVM + ",irqchip=user";
   static final String CHECK = "check";
 
   /**
@@ -38,12 +45,32 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
       case INTERP -> new AcceleratorChoice(new InterpAccelerator(), "asked for", Optional.empty());
       case JIT -> jit();
       case CHECK -> check(cpus, report);
-      case KVM -> kvm();
+      case KVM -> kvm(KvmDevice.PATH, Optional.empty());
+      case KERNEL_CHIPS -> kvm(KvmDevice.PATH, Optional.of(IrqChip.KERNEL));
+      case USER_CHIPS -> kvm(KvmDevice.PATH, Optional.of(IrqChip.USER));
       default ->
           throw new MachineException(
               Reason.HOST_REFUSED,
-              "accelerator " + name + " is not known: auto, interp, jit, check or kvm expected");
+              "accelerator " + name + " is not known: auto, interp, jit, check or kvm expected,"
+                  + " or " + KERNEL_CHIPS + " or " + USER_CHIPS);
     };
+  }
+
+  /** The name that asks for the same again: with who has the interrupt controllers, if that differs. */
+  String fullName() {
+    return !accelerator.name().equals(KVM)
+        ? accelerator.name()
+        : chipsInKernel() ? KERNEL_CHIPS : USER_CHIPS;
+  }
+
+  /** Whether the host's kernel has the interrupt controllers of a machine that this executes. */
+  boolean chipsInKernel() {
+    return accelerator instanceof KvmAccelerator kvm && kvm.irqChip() == IrqChip.KERNEL;
+  }
+
+  /** Whether a machine of this full name has its interrupt controllers in the host's kernel. */
+  static boolean chipsInKernel(String fullName) {
+    return fullName.equals(KERNEL_CHIPS);
   }
 
   /**
@@ -68,7 +95,7 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
   static AcceleratorChoice forXen(String name) throws MachineException {
     return switch (name) {
       case MachineConfig.AUTO -> inSoftware("/dev/kvm keeps hypercalls to itself");
-      case KVM ->
+      case KVM, KERNEL_CHIPS, USER_CHIPS ->
           throw new MachineException(
               Reason.HOST_REFUSED,
               "--accel kvm: /dev/kvm keeps hypercalls to itself; take --accel auto, jit or interp");
@@ -84,12 +111,21 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
   static AcceleratorChoice automatic(KvmProbe.Result kvm) {
     if (kvm.usable()) {
       try {
-        return announced(KvmAccelerator.open(), "/dev/kvm passes the self-test");
+        return announced(
+            KvmAccelerator.open().with(kvm.irqChip()),
+            "/dev/kvm passes the self-test; " + chips(kvm));
       } catch (KvmUnavailable e) {
         return inSoftware(e.getMessage());
       }
     }
     return inSoftware(kvm.reason());
+  }
+
+  /** Where the interrupt controllers of a machine are. */
+  static String chips(KvmProbe.Result kvm) {
+    return kvm.irqChip() == IrqChip.KERNEL
+        ? "interrupt controllers in the kernel"
+        : "interrupt controllers in this process, since " + kvm.whyNotKernel();
   }
 
   /** The translator where this host has what it needs, else the interpreter. */
@@ -131,17 +167,29 @@ record AcceleratorChoice(Accelerator accelerator, String why, Optional<String> a
     }
   }
 
-  /** Who asks for KVM gets it if it opens; that its guests may fail is said. */
-  private static AcceleratorChoice kvm() throws MachineException {
+  /**
+   * Who asks for KVM gets it if it opens; that its guests may fail is said.
+   *
+   * @param asked who is to have the interrupt controllers; empty for the kernel if its own work
+   */
+  static AcceleratorChoice kvm(Path device, Optional<IrqChip> asked) throws MachineException {
     try {
-      KvmAccelerator accelerator = KvmAccelerator.open();
+      KvmAccelerator accelerator = KvmAccelerator.open(device);
       KvmProbe.Result probe = KvmProbe.remembered(DefaultGuest.cacheFolder());
+      List<String> doubts = new ArrayList<>();
+      if (!probe.usable()) {
+        doubts.add(probe.reason());
+      }
+      if (probe.irqChip() == IrqChip.USER && !asked.equals(Optional.of(IrqChip.USER))) {
+        doubts.add(probe.whyNotKernel());
+      }
       return new AcceleratorChoice(
-          accelerator,
+          accelerator.with(asked.orElse(probe.irqChip())),
           "asked for",
-          probe.usable()
+          doubts.isEmpty()
               ? Optional.empty()
-              : Optional.of("accelerator kvm, as asked for, although " + probe.reason()));
+              : Optional.of(
+                  "accelerator kvm, as asked for, although " + String.join(", and ", doubts)));
     } catch (KvmUnavailable e) {
       throw new MachineException(
           Reason.HOST_REFUSED,

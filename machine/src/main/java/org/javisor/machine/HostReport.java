@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -40,8 +41,12 @@ public record HostReport(
    * @param failedProbe what failed: {@code device}, {@code permission}, {@code interface}, or the
    *     name of a self-test; empty if nothing did
    * @param reason why it is not usable; empty if it is
+   * @param irqChip who would have the interrupt controllers of its machines: {@code kernel}, or {@code
+   *     user} for this process
+   * @param whyNotKernel why the kernel would not; empty if it would
    */
-  public record Kvm(boolean usable, String failedProbe, String reason) {}
+  public record Kvm(
+      boolean usable, String failedProbe, String reason, String irqChip, String whyNotKernel) {}
 
   /**
    * The host's CPU.
@@ -99,7 +104,10 @@ public record HostReport(
           + " --memory");
     }
     return new HostReport(
-        new Kvm(kvm.usable(), kvm.failedProbe(), kvm.reason()), findCpu(), memory, apt,
+        new Kvm(
+            kvm.usable(), kvm.failedProbe(), kvm.reason(),
+            kvm.irqChip().name().toLowerCase(Locale.ROOT), kvm.whyNotKernel()),
+        findCpu(), memory, apt,
         choice.accelerator().name(), choice.why(),
         List.copyOf(advice));
   }

@@ -30,6 +30,8 @@ import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.MachineClock;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.interp.CpuModels;
+import org.javisor.kvm.IrqChip;
+import org.javisor.kvm.KvmVm;
 import org.javisor.kvm.host.KvmException;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.machine.console.Console;
@@ -42,6 +44,7 @@ import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.ata.PiixIde;
+import org.javisor.pc.bus.Bus;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.BiosServices;
 import org.javisor.pc.firmware.FirmwareRom;
@@ -71,11 +74,16 @@ public final class Machine implements AutoCloseable {
   private volatile Throwable failure;
   private Timers timers;
   private Vm vm;
+
+  /** What the host's kernel has of the board, if anything. */
+  private Optional<KernelBoard> kernel = Optional.empty();
+
   private MachineDebugger debugger;
   private GdbServer gdb;
 
   private final MachineConfig config;
   private final String accelerator;
+  private final String savedAccelerator;
   private final long tscHertz;
   private final VcpuGate gate;
   private final MachineClock clock;
@@ -89,14 +97,15 @@ public final class Machine implements AutoCloseable {
   private List<GuestPort> ports = List.of();
 
   private Machine(
-      MachineConfig config, Accelerator accelerator, MachineClock clock, MachineDevices devices,
+      MachineConfig config, AcceleratorChoice choice, MachineClock clock, MachineDevices devices,
       boolean paused) {
     this.config = config;
-    this.accelerator = accelerator.name();
+    accelerator = choice.accelerator().name();
+    savedAccelerator = choice.fullName();
     this.clock = clock;
     this.devices = devices;
     this.paused = paused;
-    tscHertz = accelerator.tscHertz();
+    tscHertz = choice.accelerator().tscHertz();
     gate = new VcpuGate(this, vcpus, paused);
   }
 
@@ -178,6 +187,7 @@ public final class Machine implements AutoCloseable {
     choice.announcement().ifPresent(listener::message);
     Accelerator accelerator = choice.accelerator();
     if (saved.isPresent()) {
+      saved.get().requireChips(choice);
       saved.get().requireTsc(accelerator.name(), accelerator.tscHertz());
     }
     MachineClock clock =
@@ -186,7 +196,7 @@ public final class Machine implements AutoCloseable {
     boolean built = false;
     try {
       Machine machine =
-          new Machine(config, accelerator, clock, devices, paused || saved.isPresent());
+          new Machine(config, choice, clock, devices, paused || saved.isPresent());
       machine.build(accelerator, console, debug, ports, listener, saved);
       if (saved.isPresent() && !paused) {
         machine.resume();
@@ -216,16 +226,18 @@ public final class Machine implements AutoCloseable {
       firmware = Optional.of(Firmware.read(config.firmware().get()));
     }
     memory = memory(config, pcConfig, firmware.map(f -> f.length).orElse(0));
-    Optional<FirmwareRom> rom = firmware.map(image -> new FirmwareRom(memory, image));
+    Optional<FirmwareRom> rom = firmware.map(bytes -> new FirmwareRom(memory, bytes));
     List<E820Entry> e820 = memoryMap(pcConfig);
-    Optional<LoadedKernel> kernel =
+    Optional<LoadedKernel> image =
         rom.isPresent() || saved.isPresent()
             ? Optional.empty()
             : Optional.of(load(config, pcConfig, memory, e820));
     timers = new Timers(clock);
     holdTimers();
+    Bus bus = new Bus(trace);
+    createVm(accelerator, bus);
     for (int i = 0; i < config.cpus(); i++) {
-      vcpus.add(new VcpuThread(this, i));
+      vcpus.add(new VcpuThread(this, i, kernel.isPresent()));
     }
     CharacterBackend debugOutput = debug.map(Machine::backend).orElse(CharacterBackend.NONE);
     pc =
@@ -240,12 +252,17 @@ public final class Machine implements AutoCloseable {
                 List.of(backend(console)),
                 debugOutput,
                 actions(),
-                trace));
+                trace),
+            bus,
+            kernel.map(k -> k));
     if (rom.isPresent()) {
       rom.get().install(pc.devices());
       Firmware.configure(pc);
     } else {
       new BiosServices(memory, e820, debugOutput).install(pc.devices(), saved.isEmpty());
+      if (saved.isEmpty()) {
+        pc.presetByBios();
+      }
     }
     devices.attach(pc, memory, trace, ports);
     pc.hotplug().onEject(slot -> devices.ejected(pc, slot, id -> deviceGone.accept(id)));
@@ -255,19 +272,18 @@ public final class Machine implements AutoCloseable {
             pc, memory, trace, disk.id(), disk.config(), OptionalInt.of(disk.slot()));
       }
     }
-    CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
     try {
-      vm = accelerator.createVm(memory, pc.bus(), model, clock, trace);
       for (int i = 0; i < config.cpus(); i++) {
-        vcpus.get(i).attach(pc, vm.createVcpu(i, pc.platform(i)));
+        vcpus.get(i).attach(pc, vm.createVcpu(i, pc.surroundings(i)));
       }
-      if (kernel.isPresent()) {
-        vcpus.get(0).vcpu().setState(kernel.get().state());
+      if (image.isPresent()) {
+        vcpus.get(0).vcpu().setState(image.get().state());
+      }
+      if (paused) {
+        vm.pause();
       }
     } catch (KvmException e) {
-      abandon();
-      throw new MachineException(
-          Reason.HOST_REFUSED, e.getMessage() + "; --accel interp does without it", e);
+      throw refused(e);
     }
     if (saved.isPresent()) {
       load(saved.get());
@@ -284,6 +300,30 @@ public final class Machine implements AutoCloseable {
     vcpus.forEach(VcpuThread::start);
   }
 
+  /**
+   * Makes the virtual machine and decides who has the PC's interrupt controllers: the kernel where the
+   * accelerator's machines have theirs there, with messages by irqfd and doorbells by ioeventfd; this
+   * process everywhere else. Devices see no difference.
+   */
+  private void createVm(Accelerator accelerator, Bus bus) throws MachineException {
+    CpuModel model = CpuModels.of(config.cpuModel(), config.cpus());
+    try {
+      vm = accelerator.createVm(memory, bus, model, clock, trace);
+      if (vm instanceof KvmVm kvm && kvm.irqChip() == IrqChip.KERNEL) {
+        kernel = Optional.of(new KernelBoard(kvm, this::fail));
+        bus.setDoorbells(kernel.get());
+      }
+    } catch (KvmException e) {
+      throw refused(e);
+    }
+  }
+
+  private MachineException refused(KvmException e) {
+    abandon();
+    return new MachineException(
+        Reason.HOST_REFUSED, e.getMessage() + "; --accel interp does without it", e);
+  }
+
   /** Timers rest until the clock runs; none is under way yet. */
   private void holdTimers() {
     try {
@@ -298,6 +338,7 @@ public final class Machine implements AutoCloseable {
   /** Everything with a state, by name, in the order in which it is restored. */
   private Map<String, Snapshottable<?>> parts() {
     Map<String, Snapshottable<?>> parts = new LinkedHashMap<>(pc.parts());
+    vm.addParts(parts);
     vcpus.forEach(vcpu -> parts.put("vcpu." + vcpu.id(), vcpu));
     return parts;
   }
@@ -345,6 +386,8 @@ public final class Machine implements AutoCloseable {
     gate.close();
     pc.pausables().forEach(Pausable::pause);
     timers.pause();
+    kernel.ifPresent(KernelBoard::pause);
+    vm.pause();
     vcpus.forEach(VcpuThread::rememberTsc);
     clock.pause();
     paused = true;
@@ -358,6 +401,8 @@ public final class Machine implements AutoCloseable {
     paused = false;
     clock.resume();
     vcpus.forEach(VcpuThread::resumeTsc);
+    vm.resume();
+    kernel.ifPresent(KernelBoard::resume);
     timers.resume();
     pc.pausables().forEach(Pausable::resume);
     gate.open();
@@ -392,7 +437,7 @@ public final class Machine implements AutoCloseable {
     writer.section(
         SavedConfig.SECTION, SavedConfig.FORMAT,
         SavedConfig.of(
-            name, config, devices.added(), ports, accelerator, clock.nanos(), tscHertz));
+            name, config, devices.added(), ports, savedAccelerator, clock.nanos(), tscHertz));
     try {
       parts().forEach(writer::section);
     } catch (NotSavableException e) {
@@ -472,6 +517,7 @@ public final class Machine implements AutoCloseable {
   /** Gives back what a machine that will not start holds. */
   private void abandon() {
     timers.close();
+    kernel.ifPresent(KernelBoard::close);
     if (vm != null) {
       vm.close();
     }
@@ -720,6 +766,7 @@ public final class Machine implements AutoCloseable {
     }
     devices.close();
     timers.close();
+    kernel.ifPresent(KernelBoard::close);
     vm.close();
     // Without this a machine that is reset again and again would keep every memory it ever had.
     memory.arena().release();

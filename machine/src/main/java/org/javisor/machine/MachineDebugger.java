@@ -100,7 +100,7 @@ final class MachineDebugger implements GdbTarget {
   }
 
   private Stop step(VcpuThread thread) {
-    if (!thread.runnable()) {
+    if (!thread.canStep()) {
       return Stop.BREAKPOINT;
     }
     Vcpu vcpu = thread.vcpu();

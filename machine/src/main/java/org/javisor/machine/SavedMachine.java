@@ -90,6 +90,19 @@ public final class SavedMachine implements AutoCloseable {
     }
   }
 
+  /** Controllers in the kernel have a state of their own, which others cannot take over. */
+  void requireChips(AcceleratorChoice choice) throws StateException {
+    boolean inKernel = AcceleratorChoice.chipsInKernel(saved.accelerator());
+    if (inKernel != choice.chipsInKernel()) {
+      throw new StateException(
+          "its interrupt controllers were %s the host's kernel: take --accel %s".formatted(
+              inKernel ? "in" : "not in",
+              inKernel || !choice.accelerator().name().equals("kvm")
+                  ? saved.accelerator()
+                  : "kvm,irqchip=user"));
+    }
+  }
+
   StateReader state() {
     return file.state();
   }

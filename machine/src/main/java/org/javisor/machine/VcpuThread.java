@@ -47,10 +47,16 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   private volatile boolean nmi;
   private volatile boolean unhalted;
 
-  VcpuThread(Machine machine, int id) {
+  /**
+   * A vCPU that waits for its start-up if it is not the first.
+   *
+   * @param inKernel whether it has its local APIC in the kernel, which then holds it until it starts
+   *     and while it is halted
+   */
+  VcpuThread(Machine machine, int id, boolean inKernel) {
     this.machine = machine;
     this.id = id;
-    waitsForStartup = id != 0;
+    waitsForStartup = id != 0 && !inKernel;
   }
 
   void attach(PcPlatform platform, Vcpu cpu) {
@@ -129,7 +135,7 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   private void loop() {
     try {
       pc.enter(id);
-      pc.platform(id).stealTime().resumed(THREADS.getCurrentThreadCpuTime());
+      pc.stealTime(id).resumed(THREADS.getCurrentThreadCpuTime());
       MachineDebugger debugger = machine.debugger();
       while (!machine.ended()) {
         serveRequests();
@@ -162,7 +168,7 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
 
   /** Parks until something may have made the vCPU runnable; the guest may know that it does. */
   private void sleep() {
-    StealTime stealTime = pc.platform(id).stealTime();
+    StealTime stealTime = pc.stealTime(id);
     stealTime.paused(THREADS.getCurrentThreadCpuTime());
     if (!runnable() && !machine.ended() && requests.isEmpty()) {
       LockSupport.park(this);
@@ -175,7 +181,12 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   /** Whether there is something to execute: it does not wait for an interrupt or a start-up. */
   boolean runnable() {
     return !waitsForStartup
-        && (!halted || nmi || unhalted || !deaf && pc.platform(id).hasInterrupt());
+        && (!halted || nmi || unhalted || !deaf && pc.surroundings(id).hasInterrupt());
+  }
+
+  /** Whether a run of it would end by itself soon; while it does not run. */
+  boolean canStep() {
+    return runnable() && !vcpu.waits();
   }
 
   /** What it waits for, for a report; from any thread, so only nearly true while it runs. */
@@ -183,14 +194,14 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
     String waits = waitsForStartup ? "waits for its start-up" : halted ? "halted" : "runs";
     return "vCPU " + id + " " + waits
         + (deaf ? ", its interrupts off" : "")
-        + (pc.platform(id).hasInterrupt() ? ", an interrupt pends" : "")
+        + (pc.surroundings(id).hasInterrupt() ? ", an interrupt pends" : "")
         + (requests.isEmpty() ? "" : ", a request pends");
   }
 
   /** It executed a HLT. */
   void halted() {
     halted = true;
-    deaf = pc.platform(id).hasInterrupt() && (vcpu.state().rflags & INTERRUPT_FLAG) == 0;
+    deaf = pc.surroundings(id).hasInterrupt() && (vcpu.state().rflags & INTERRUPT_FLAG) == 0;
   }
 
   // ---- While the machine is paused ----------------------------------------------------------

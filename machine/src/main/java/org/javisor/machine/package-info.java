@@ -6,6 +6,7 @@
  * its serial line are in {@code console}, the debugger's in {@code gdb}.
  *
  * <p>Leans on the accelerator's seam, on the PC and on storage. Nothing here knows which accelerator
- * executes the guest, apart from the one place that chooses it.
+ * executes the guest, apart from the place that chooses it and {@code KernelBoard}, what the host's
+ * kernel has of the board.
  */
 package org.javisor.machine;

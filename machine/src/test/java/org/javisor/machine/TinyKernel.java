@@ -46,24 +46,26 @@ public final class TinyKernel {
 
   /** Writes the kernel (Multiboot specification 0.6.96, address fields) into a folder. */
   static Path write(Path folder) throws IOException {
-    byte[] code = HexFormat.of().parseHex(CODE);
+    return Files.write(folder.resolve("tiny"), multiboot(HexFormat.of().parseHex(CODE)));
+  }
+
+  /** A kernel of this code, which is put at 1 MiB and 32 bytes. */
+  static byte[] multiboot(byte[] code) {
     int flags = 1 << 16;
     int magic = 0x1BAD_B002;
     int end = LOAD + HEADER + code.length;
-    return Files.write(
-        folder.resolve("tiny"),
-        ByteBuffer.allocate(HEADER + code.length)
-            .order(ByteOrder.LITTLE_ENDIAN)
-            .putInt(magic)
-            .putInt(flags)
-            .putInt(-(magic + flags))
-            .putInt(LOAD)
-            .putInt(LOAD)
-            .putInt(end)
-            .putInt(end)
-            .putInt(LOAD + HEADER)
-            .put(code)
-            .array());
+    return ByteBuffer.allocate(HEADER + code.length)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putInt(magic)
+        .putInt(flags)
+        .putInt(-(magic + flags))
+        .putInt(LOAD)
+        .putInt(LOAD)
+        .putInt(end)
+        .putInt(end)
+        .putInt(LOAD + HEADER)
+        .put(code)
+        .array();
   }
 
   /** A machine with it. */
@@ -90,6 +92,7 @@ public final class TinyKernel {
   /** What the guest wrote. */
   static final class Output implements Console {
     private final StringBuilder text = new StringBuilder();
+    private volatile ConsolePort port;
 
     @Override
     public synchronized boolean write(int value) {
@@ -99,7 +102,14 @@ public final class TinyKernel {
     }
 
     @Override
-    public void attach(ConsolePort port) {}
+    public void attach(ConsolePort to) {
+      port = to;
+    }
+
+    /** Types a character; the guest may take it later. */
+    void type(char c) {
+      port.receive(new byte[] {(byte) c}, 0, 1);
+    }
 
     @Override
     public void inputReady() {}

@@ -7,10 +7,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
+import org.javisor.accelerator.VcpuPlatform;
 import org.javisor.accelerator.state.Pausable;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.memory.GuestMemory;
@@ -21,18 +21,13 @@ import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.SwitchedLine;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.firmware.FwCfg;
-import org.javisor.pc.interrupt.ApicFabric;
 import org.javisor.pc.interrupt.InterruptLines;
-import org.javisor.pc.interrupt.IoApic;
-import org.javisor.pc.interrupt.LocalApic;
-import org.javisor.pc.interrupt.PicPair;
+import org.javisor.pc.interrupt.KernelChips;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.pc.legacy.DebugExit;
 import org.javisor.pc.legacy.I8042;
 import org.javisor.pc.legacy.SystemPorts;
 import org.javisor.pc.legacy.TestInterrupts;
-import org.javisor.pc.paravirt.KvmClock;
-import org.javisor.pc.paravirt.KvmHypercalls;
 import org.javisor.pc.paravirt.StealTime;
 import org.javisor.pc.pci.HostBridge440Fx;
 import org.javisor.pc.pci.IsaBridgePiix3;
@@ -43,9 +38,7 @@ import org.javisor.pc.serial.CharacterBackend;
 import org.javisor.pc.serial.DebugConsole;
 import org.javisor.pc.serial.Uart16550;
 import org.javisor.pc.time.DeviceTimers;
-import org.javisor.pc.time.GuestTsc;
 import org.javisor.pc.timer.Hpet;
-import org.javisor.pc.timer.Pit;
 import org.javisor.pc.timer.Rtc;
 
 /**
@@ -99,13 +92,8 @@ public final class PcPlatform {
 
   private final PcConfig config;
   private final Bus bus;
-  private final ApicFabric fabric = new ApicFabric();
-  private final List<PcVcpuPlatform> platforms = new ArrayList<>();
-  private final ApicWindow apicWindow;
-  private final IoApic ioApic;
-  private final PicPair pic;
+  private final Chips chips;
   private final InterruptLines lines;
-  private final Pit pit;
   private final Hpet hpet;
   private final Rtc rtc;
   private final List<Uart16550> serial = new ArrayList<>();
@@ -119,10 +107,20 @@ public final class PcPlatform {
   private final DeviceTimers timers;
   private final Optional<TestInterrupts> testInterrupts;
 
-  /** Builds the whole PC. */
+  /** Builds the whole PC, with interrupt controllers and an 8254 of its own. */
   public PcPlatform(PcConfig config, Environment env) {
+    this(config, env, new Bus(env.trace()), Optional.empty());
+  }
+
+  /**
+   * Builds the whole PC on a bus with nothing on it yet.
+   *
+   * @param kernel interrupt controllers and an 8254 of the host's kernel, instead of the board's own
+   */
+  public PcPlatform(
+      PcConfig config, Environment env, Bus bus, Optional<KernelChips> kernel) {
     this.config = config;
-    bus = new Bus(env.trace());
+    this.bus = bus;
     if (env.vcpus().size() != config.vcpus()) {
       throw new IllegalArgumentException(
           "%d vCPUs given, %d configured".formatted(env.vcpus().size(), config.vcpus()));
@@ -130,52 +128,27 @@ public final class PcPlatform {
     timers = env.timers();
     Runnable reset = env.actions()::reset;
 
-    // Interrupt controllers. The 8259 pair's INTR goes to the first CPU's LINT0 and, as on boards
-    // since the Pentium, to IOAPIC input 0.
-    ioApic = new IoApic(fabric);
-    pic =
-        new PicPair(
-            level -> {
-              fabric.setIntr(level);
-              ioApic.set(0, level);
-            });
-    lines = new InterruptLines(pic, ioApic);
-    fabric.onEndOfInterrupt(ioApic::endOfInterrupt);
-    bus.claimMmio(IoApic.BASE, IoApic.SIZE, ioApic);
-    bus.claimPorts(0x20, 2, pic.masterPorts());
-    bus.claimPorts(0xa0, 2, pic.slavePorts());
-    bus.claimPorts(0x4d0, 2, pic.edgeLevelPorts());
-
-    // What surrounds each CPU.
-    KvmHypercalls hypercalls = new KvmHypercalls(fabric, env.vcpus());
-    for (int i = 0; i < config.vcpus(); i++) {
-      AtomicLong tscOffset = new AtomicLong();
-      GuestTsc tsc = new GuestTsc(config.tscHertz(), tscOffset::get);
-      LocalApic apic = fabric.add(env.vcpus().get(i), pic::acknowledge, timers, tsc);
-      KvmClock clock = new KvmClock(env.memory(), timers.clock(), tsc);
-      StealTime stealTime = new StealTime(env.memory(), timers.clock());
-      platforms.add(new PcVcpuPlatform(apic, clock, stealTime, hypercalls, tscOffset));
-    }
-    apicWindow = new ApicWindow(fabric, fabric.count());
-    bus.claimMmio(LocalApic.DEFAULT_BASE, 0x1000, apicWindow);
+    // Interrupt controllers, the 8254, and what surrounds each CPU.
+    chips =
+        kernel.isPresent()
+            ? new HostChips(kernel.get(), env)
+            : new BoardChips(config, env, bus);
+    lines = chips.lines();
 
     // Timers. The HPET can take over the lines of the 8254 and the RTC.
-    SwitchedLine irq0 = new SwitchedLine(lines.isa(0));
     SwitchedLine irq8 = new SwitchedLine(lines.isa(8));
-    pit = new Pit(timers, irq0.first());
     rtc = new Rtc(timers, irq8.first());
     rtc.describeMachine(config.lowRam(), config.highRam(), config.vcpus());
-    bus.claimPorts(0x40, 4, pit);
     bus.claimPorts(0x70, 2, rtc);
     if (config.hpet()) {
-      hpet = new Hpet(timers, legacyLines(irq0, irq8), hpetLines());
+      hpet = new Hpet(timers, legacyLines(irq8), hpetLines());
       bus.claimMmio(Hpet.BASE, Hpet.SIZE, hpet);
     } else {
       hpet = null;
     }
 
     // The board's odd ports.
-    systemPorts = new SystemPorts(pit, reset);
+    systemPorts = new SystemPorts(chips.speakerTimer(), reset);
     keyboard = new I8042(lines.isa(1), reset);
     bus.claimPorts(0x60, 1, keyboard.dataPort());
     bus.claimPorts(0x61, 1, systemPorts.controlB());
@@ -215,7 +188,7 @@ public final class PcPlatform {
         new PciBus(
             bus,
             (slot, pin) -> pciWire(PcConfig.pciInterrupt(slot, pin), isaBridge),
-            fabric::message);
+            chips::message);
     pci.attach(0, 0, new HostBridge440Fx(env.shadow()));
     pci.attach(PcConfig.ISA_BRIDGE_SLOT, 0, isaBridge);
     pci.attach(PcConfig.ISA_BRIDGE_SLOT, 3, new PowerPiix4(bus, power, config.pmBase()));
@@ -263,17 +236,17 @@ public final class PcPlatform {
     return all;
   }
 
-  private static Hpet.LegacyLines legacyLines(SwitchedLine irq0, SwitchedLine irq8) {
+  private Hpet.LegacyLines legacyLines(SwitchedLine irq8) {
     return new Hpet.LegacyLines() {
       @Override
       public void replace(boolean on) {
-        irq0.select(on);
+        chips.replaceTimer(on);
         irq8.select(on);
       }
 
       @Override
       public IrqLine timer() {
-        return irq0.second();
+        return chips.replacedTimer();
       }
 
       @Override
@@ -297,10 +270,7 @@ public final class PcPlatform {
       hpet.reset();
     }
     rtc.reset();
-    pit.reset();
-    pic.reset();
-    ioApic.reset();
-    platforms.forEach(PcVcpuPlatform::reset);
+    chips.reset();
   }
 
   /**
@@ -327,19 +297,22 @@ public final class PcPlatform {
       parts.put("hpet", hpet);
     }
     parts.put("rtc", rtc);
-    parts.put("pit", pit);
     testInterrupts.ifPresent(test -> parts.put("test-interrupts", test));
-    parts.put("pic", pic);
-    parts.put("ioapic", ioApic);
-    for (int i = 0; i < platforms.size(); i++) {
-      platforms.get(i).addParts(i, parts);
-    }
+    chips.addParts(parts);
     return parts;
   }
 
   /** Every part that acts on its own. */
   public List<Pausable> pausables() {
     return pci.pausables();
+  }
+
+  /**
+   * Sets up the 8259 pair and the 8254 as a BIOS leaves them, on a machine that has none: vectors 0x08
+   * and 0x70, only the tick passes, 18.2 times a second.
+   */
+  public void presetByBios() {
+    chips.presetByBios();
   }
 
   public PcConfig config() {
@@ -356,9 +329,26 @@ public final class PcPlatform {
     return bus;
   }
 
-  /** What surrounds a vCPU. */
+  /**
+   * What surrounds a vCPU, of a PC with interrupt controllers of its own.
+   *
+   * @throws IllegalStateException if they are the kernel's
+   */
   public PcVcpuPlatform platform(int vcpu) {
-    return platforms.get(vcpu);
+    if (chips instanceof BoardChips own) {
+      return own.platform(vcpu);
+    }
+    throw new IllegalStateException("the local APICs are the kernel's");
+  }
+
+  /** What surrounds a vCPU, whoever has its local APIC. */
+  public VcpuPlatform surroundings(int vcpu) {
+    return chips.platform(vcpu);
+  }
+
+  /** What a vCPU's guest may know of its thread. */
+  public StealTime stealTime(int vcpu) {
+    return chips.stealTime(vcpu);
   }
 
   /**
@@ -366,7 +356,7 @@ public final class PcPlatform {
    * its own local APIC at the same address, and a bus access does not say who makes it.
    */
   public void enter(int vcpu) {
-    apicWindow.enter(vcpu);
+    chips.enter(vcpu);
   }
 
   public PciBus pci() {
@@ -411,7 +401,7 @@ public final class PcPlatform {
 
   /** Interrupts every CPU that takes NMIs on LINT1. */
   public void nmi() {
-    fabric.nmi();
+    chips.nmi();
   }
 
   /** The last progress code that firmware wrote to port 0x80. */
@@ -421,11 +411,6 @@ public final class PcPlatform {
 
   /** The state of the interrupt controllers, for a person who looks why a guest hangs. */
   public String interruptReport() {
-    StringBuilder text = new StringBuilder();
-    text.append(pic).append('\n').append(ioApic).append('\n');
-    for (int i = 0; i < fabric.count(); i++) {
-      text.append(fabric.apic(i)).append('\n');
-    }
-    return text.toString();
+    return chips.report();
   }
 }

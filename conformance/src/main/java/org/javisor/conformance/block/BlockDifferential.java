@@ -120,7 +120,7 @@ final class BlockDifferential implements AutoCloseable {
         }
       }
       if (!difference.isEmpty()) {
-        if (reference.showsUndefinedFlags(c, decoder)) {
+        if (reference.showsUndefined(c, decoder)) {
           undefined++;
           return "";
         }

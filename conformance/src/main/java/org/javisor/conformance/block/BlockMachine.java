@@ -84,10 +84,11 @@ final class BlockMachine implements AutoCloseable {
   }
 
   /**
-   * Whether a case shows flags that its instructions leave undefined: reads them, or ends with them.
+   * Whether a case shows what its instructions leave undefined: results, or flags that it reads or
+   * ends with.
    * Jumps into the middle of instructions, and code that is written, execute what nobody chose.
    */
-  boolean showsUndefinedFlags(BlockCase c, Decoder decoder) {
+  boolean showsUndefined(BlockCase c, Decoder decoder) {
     begin(c);
     vcpu.setSingleStep(true);
     try {
@@ -99,7 +100,9 @@ final class BlockMachine implements AutoCloseable {
           break; // the frame has the flags
         }
         boolean known = decode(before.rip, decoder, in);
-        if (known && (in.form.flagsRead() & undefined) != 0) {
+        if (known
+            && ((in.form.flagsRead() & undefined) != 0
+                || Undefined.result(in, before.gpr[1]))) {
           return true;
         }
         do {

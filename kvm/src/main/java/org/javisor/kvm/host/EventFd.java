@@ -17,16 +17,7 @@ public final class EventFd implements AutoCloseable {
 
   /** Creates one whose counter is 0 and whose {@link #take} does not wait. */
   public static EventFd create() {
-    return create(HostCalls.O_NONBLOCK);
-  }
-
-  /** Creates one whose {@link #take} waits until there is something to take. */
-  public static EventFd createWaiting() {
-    return create(0);
-  }
-
-  private static EventFd create(int flags) {
-    int fd = HostCalls.eventfd(0, flags | HostCalls.O_CLOEXEC);
+    int fd = HostCalls.eventfd(0, HostCalls.O_NONBLOCK | HostCalls.O_CLOEXEC);
     if (fd < 0) {
       throw new KvmException("eventfd", -fd);
     }

@@ -41,6 +41,12 @@ final class HostCalls {
       bind("write", FunctionDescriptor.of(LONG, INT, ValueLayout.ADDRESS, LONG), 3);
   private static final MethodHandle EVENTFD =
       bind("eventfd", FunctionDescriptor.of(INT, INT, INT), 2);
+  private static final MethodHandle EPOLL_CREATE =
+      bind("epoll_create1", FunctionDescriptor.of(INT, INT), 1);
+  private static final MethodHandle EPOLL_CTL =
+      bind("epoll_ctl", FunctionDescriptor.of(INT, INT, INT, INT, ValueLayout.ADDRESS), 4);
+  private static final MethodHandle EPOLL_WAIT =
+      bind("epoll_wait", FunctionDescriptor.of(INT, INT, ValueLayout.ADDRESS, INT, INT), 4);
   private static final MethodHandle SIGACTION =
       bind(
           "sigaction",
@@ -135,6 +141,36 @@ final class HostCalls {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment capture = capture(arena);
       return (int) result((int) EVENTFD.invokeExact(capture, initial, flags), capture);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  static int epollCreate(int flags) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment capture = capture(arena);
+      return (int) result((int) EPOLL_CREATE.invokeExact(capture, flags), capture);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  static int epollControl(int poll, int operation, int fd, MemorySegment event) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment capture = capture(arena);
+      return (int) result(
+          (int) EPOLL_CTL.invokeExact(capture, poll, operation, fd, event), capture);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  /** Waits without a limit. */
+  static int epollWait(int poll, MemorySegment events, int count) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment capture = capture(arena);
+      return (int) result(
+          (int) EPOLL_WAIT.invokeExact(capture, poll, events, count, -1), capture);
     } catch (Throwable e) {
       throw unexpected(e);
     }

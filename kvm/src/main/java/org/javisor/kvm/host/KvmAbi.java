@@ -28,12 +28,16 @@ public final class KvmAbi {
   public static final long SET_IDENTITY_MAP_ADDR = 0x4008_ae48L;
   public static final long CREATE_IRQCHIP = 0xae60;
   public static final long IRQ_LINE = 0x4008_ae61L;
+  public static final long GET_IRQCHIP = 0xc208_ae62L;
+  public static final long SET_IRQCHIP = 0x8208_ae63L;
   public static final long SET_GSI_ROUTING = 0x4008_ae6aL;
   public static final long IRQFD = 0x4020_ae76L;
   public static final long CREATE_PIT2 = 0x4040_ae77L;
   public static final long IOEVENTFD = 0x4040_ae79L;
   public static final long SET_CLOCK = 0x4030_ae7bL;
   public static final long GET_CLOCK = 0x8030_ae7cL;
+  public static final long GET_PIT2 = 0x8070_ae9fL;
+  public static final long SET_PIT2 = 0x4070_aea0L;
   public static final long ENABLE_CAP = 0x4068_aea3L;
   public static final long SIGNAL_MSI = 0x4020_aea5L;
   public static final long X86_SET_MSR_FILTER = 0x4188_aec6L;
@@ -63,6 +67,8 @@ public final class KvmAbi {
   public static final long GET_XSAVE = 0x9000_aea4L;
   public static final long SET_XSAVE = 0x5000_aea5L;
 
+  public static final long SET_DEVICE_ATTR = 0x4018_aee1L;
+  public static final long GET_DEVICE_ATTR = 0x4018_aee2L;
   public static final long GET_XCRS = 0x8188_aea6L;
   public static final long SET_XCRS = 0x4188_aea7L;
 
@@ -80,25 +86,23 @@ public final class KvmAbi {
   public static final int CAP_IRQ_ROUTING = 25;
   public static final int CAP_IRQFD = 32;
   public static final int CAP_PIT2 = 33;
+  public static final int CAP_PIT_STATE2 = 35;
   public static final int CAP_IOEVENTFD = 36;
-  public static final int CAP_ADJUST_CLOCK = 39;
   public static final int CAP_VCPU_EVENTS = 41;
+  public static final int CAP_HYPERV = 44;
   public static final int CAP_DEBUGREGS = 50;
   public static final int CAP_XSAVE = 55;
   public static final int CAP_XCRS = 56;
   public static final int CAP_GET_TSC_KHZ = 61;
-  public static final int CAP_MAX_VCPUS = 66;
   public static final int CAP_SIGNAL_MSI = 77;
   public static final int CAP_READONLY_MEM = 81;
-  public static final int CAP_IRQFD_RESAMPLE = 82;
-  public static final int CAP_SPLIT_IRQCHIP = 121;
+  public static final int CAP_IOEVENTFD_ANY_LENGTH = 122;
   public static final int CAP_IMMEDIATE_EXIT = 136;
   public static final int CAP_X86_USER_SPACE_MSR = 188;
   public static final int CAP_X86_MSR_FILTER = 189;
 
   // ---- Exit reasons -------------------------------------------------------------------------
 
-  public static final int EXIT_UNKNOWN = 0;
   public static final int EXIT_IO = 2;
   public static final int EXIT_DEBUG = 4;
   public static final int EXIT_HLT = 5;
@@ -110,11 +114,14 @@ public final class KvmAbi {
   public static final int EXIT_SET_TPR = 11;
   public static final int EXIT_INTERNAL_ERROR = 17;
   public static final int EXIT_SYSTEM_EVENT = 24;
-  public static final int EXIT_IOAPIC_EOI = 26;
   public static final int EXIT_X86_RDMSR = 29;
   public static final int EXIT_X86_WRMSR = 30;
 
   public static final int INTERNAL_ERROR_EMULATION = 1;
+
+  public static final int SYSTEM_EVENT_SHUTDOWN = 1;
+  public static final int SYSTEM_EVENT_RESET = 2;
+  public static final int SYSTEM_EVENT_CRASH = 3;
 
   // ---- struct kvm_regs: rax rbx rcx rdx rsi rdi rsp rbp r8-r15 rip rflags --------------------
 
@@ -203,12 +210,30 @@ public final class KvmAbi {
 
   public static final int LAPIC_SIZE = 1024;
 
+  /** struct kvm_device_attr: flags, group, attribute, address of the value. */
+  public static final int DEVICE_ATTR_SIZE = 24;
+
+  /** Group and attribute of a vCPU's time-stamp counter, relative to the host's. */
+  public static final int VCPU_TSC_CTRL = 0;
+
+  public static final int VCPU_TSC_OFFSET = 0;
+
+  /** struct kvm_irqchip: chip, padding, and the chip's registers. */
+  public static final int IRQCHIP_SIZE = 520;
+
+  public static final int IRQCHIP_REGISTERS = 8;
+
+  /** struct kvm_pit_state2: three channels, flags. */
+  public static final int PIT_SIZE = 112;
+
+  public static final int PIT_FLAGS = 72;
+  public static final int PIT_HPET_LEGACY = 1;
+
   public static final int MEMORY_LOG_DIRTY = 1;
   public static final int MEMORY_READONLY = 2;
 
   public static final int MP_RUNNABLE = 0;
   public static final int MP_UNINITIALIZED = 1;
-  public static final int MP_INIT_RECEIVED = 2;
   public static final int MP_HALTED = 3;
   public static final int MP_SIPI_RECEIVED = 4;
 

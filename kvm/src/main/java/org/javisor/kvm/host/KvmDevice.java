@@ -1,14 +1,17 @@
 package org.javisor.kvm.host;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.javisor.kvm.host.KvmUnavailable.Reason;
 
@@ -41,6 +44,9 @@ public final class KvmDevice implements AutoCloseable {
               Map.entry(KvmAbi.CAP_GET_TSC_KHZ, "KVM_CAP_GET_TSC_KHZ"),
               Map.entry(KvmAbi.CAP_READONLY_MEM, "KVM_CAP_READONLY_MEM"),
               Map.entry(KvmAbi.CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT")));
+
+  private static final Set<PosixFilePermission> READ_AND_WRITE =
+      Set.of(PosixFilePermission.GROUP_READ, PosixFilePermission.GROUP_WRITE);
 
   /** One answer of CPUID. */
   public record CpuidEntry(int leaf, int subleaf, int eax, int ebx, int ecx, int edx) {}
@@ -92,9 +98,7 @@ public final class KvmDevice implements AutoCloseable {
                   + " pass " + path + " into the container");
       case Errno.EACCES, Errno.EPERM ->
           new KvmUnavailable(
-              Reason.FORBIDDEN,
-              "this user may not open " + path,
-              "add the user to " + group(path) + " and log in again");
+              Reason.FORBIDDEN, "this user may not open " + path, permission(path));
       case Errno.ENODEV, Errno.ENXIO ->
           new KvmUnavailable(
               Reason.BROKEN,
@@ -108,14 +112,18 @@ public final class KvmDevice implements AutoCloseable {
     };
   }
 
-  private static String group(Path path) {
+  /** What gets a user the permission: the device's group, if the group has it. */
+  private static String permission(Path path) {
     try {
-      String name = Files.readAttributes(path, PosixFileAttributes.class).group().getName();
-      return name.equals("root") ? "the group its udev rule gives it, usually kvm"
-          : "group " + name;
-    } catch (java.io.IOException | UnsupportedOperationException e) {
-      return "group kvm";
+      PosixFileAttributes attributes = Files.readAttributes(path, PosixFileAttributes.class);
+      if (attributes.permissions().containsAll(READ_AND_WRITE)) {
+        return "add the user to group " + attributes.group().getName() + " and log in again";
+      }
+    } catch (IOException | UnsupportedOperationException e) {
+      return "add the user to group kvm and log in again";
     }
+    return "as root, chgrp kvm %s; chmod g+rw %s; then add the user to group kvm and log in again"
+        .formatted(path, path);
   }
 
   private void check(Path path) throws KvmUnavailable {
@@ -126,7 +134,10 @@ public final class KvmDevice implements AutoCloseable {
           path + (version < 0
               ? " is no KVM: KVM_GET_API_VERSION gives " + Errno.text(-version)
               : " is of interface version " + version + ", 12 expected"),
-          "see the kernel's log (dmesg)");
+          version < 0
+              ? "load the module kvm_intel or kvm_amd and make it the device that it should be, mknod "
+                  + path + " c 10 232"
+              : "use a host whose kernel is 4.13 or newer");
     }
     for (Map.Entry<Integer, String> capability : NEEDED.entrySet()) {
       if (extension(capability.getKey()) == 0) {

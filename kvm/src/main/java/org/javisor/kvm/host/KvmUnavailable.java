@@ -14,9 +14,7 @@ public final class KvmUnavailable extends Exception {
     /** The device is there, and this user may not open it. */
     FORBIDDEN,
     /** The device does not answer as KVM does, or lacks what is needed. */
-    BROKEN,
-    /** It answers, and a small guest does not run as it should. */
-    FAILED_PROBE
+    BROKEN
   }
 
   private final Reason reason;

@@ -100,6 +100,7 @@ public final class Bus implements GuestBus {
   private int lastHit;
 
   private final Trace trace;
+  private Doorbells doorbells = Doorbells.NONE;
 
   /** A bus with nothing on it that tells nobody what is asked of nobody. */
   public Bus() {
@@ -109,6 +110,16 @@ public final class Bus implements GuestBus {
   /** A bus with nothing on it; {@code trace} is told of accesses that no device answers. */
   public Bus(Trace trace) {
     this.trace = trace;
+  }
+
+  /** Has doorbells of devices hung there; before there are devices. */
+  public void setDoorbells(Doorbells where) {
+    doorbells = where;
+  }
+
+  /** Where a device may hang doorbells for writes that it would also take from the bus. */
+  public Doorbells doorbells() {
+    return doorbells;
   }
 
   /** Claims {@code count} ports from {@code first}. */

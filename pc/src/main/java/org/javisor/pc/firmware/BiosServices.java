@@ -27,10 +27,17 @@ public final class BiosServices implements PortDevice {
   private static final int SEGMENT = 0xf000;
   private static final int IVT_VECTORS = 256;
   private static final int STUB_SIZE = 5;
+  private static final int COMMON_SIZE = 48;
 
-  private static final int MASTER = 0x20;
-  private static final int SLAVE = 0xa0;
-  private static final int END_OF_INTERRUPT = 0x20;
+  // Interrupts of the 8259 pair: each ends with EOI to the master, those of the slave to it before.
+  private static final int MASTER_VECTORS = 0x08;
+  private static final int SLAVE_VECTORS = 0x70;
+  private static final int LINES = 8;
+  private static final byte[] NOTHING = {};
+  private static final byte[] MASTER_EOI = {(byte) 0xb0, 0x20, (byte) 0xe6, 0x20};
+  private static final byte[] BOTH_EOI = {
+    (byte) 0xb0, 0x20, (byte) 0xe6, (byte) 0xa0, (byte) 0xe6, 0x20
+  };
 
   // The frame, from the lowest address: ES, DS, PUSHAD's registers, vector, IP, CS, FLAGS.
   private static final int ES = 0;
@@ -60,9 +67,6 @@ public final class BiosServices implements PortDevice {
   private final List<E820Entry> map;
   private final CharacterBackend screen;
 
-  /** Where the interrupt controllers are; set once when this is installed. */
-  private Bus bus;
-
   /**
    * @param map the machine's memory map, as E820 gives it
    * @param screen takes what is written with INT 10h: there is no display
@@ -81,11 +85,9 @@ public final class BiosServices implements PortDevice {
   /**
    * Answers on {@code bus} from now on.
    *
-   * @param fresh whether the machine is new: its memory gets the ROM and the interrupt vector table,
-   *     and its interrupt controllers are set up
+   * @param fresh whether the machine is new: its memory gets the ROM and the interrupt vector table
    */
   public void install(Bus bus, boolean fresh) {
-    this.bus = bus;
     bus.claimPorts(PORT, 4, this);
     if (fresh) {
       prepare();
@@ -100,33 +102,36 @@ public final class BiosServices implements PortDevice {
       memory.write16(4L * vector + 2, SEGMENT);
     }
     memory.write16(BDA_EQUIPMENT, EQUIPMENT);
-    initialise(bus);
-  }
-
-  /** The interrupt controllers and the clock tick, as a BIOS leaves them. */
-  private static void initialise(Bus bus) {
-    int[][] controllers = {{MASTER, 0x08, 1 << 2, 0xfa}, {SLAVE, 0x70, 2, 0xff}};
-    for (int[] controller : controllers) {
-      bus.writePort(controller[0], 1, 0x11); // ICW1: edge triggered, cascade, ICW4 follows
-      bus.writePort(controller[0] + 1, 1, controller[1]); // ICW2: vectors
-      bus.writePort(controller[0] + 1, 1, controller[2]); // ICW3: the cascade
-      bus.writePort(controller[0] + 1, 1, 1); // ICW4: 8086
-      bus.writePort(controller[0] + 1, 1, controller[3]); // OCW1: only tick and cascade pass
-    }
-    bus.writePort(0x43, 1, 0x36); // counter 0, both bytes, square wave
-    bus.writePort(0x40, 1, 0); // 65,536 ticks: 18.2 Hz
-    bus.writePort(0x40, 1, 0);
   }
 
   /** One stub a vector, and behind them what they share. */
   private static byte[] rom() {
-    int common = IVT_VECTORS * STUB_SIZE;
-    ByteBuffer code = ByteBuffer.allocate(common + 64).order(ByteOrder.LITTLE_ENDIAN);
+    List<byte[]> ends = List.of(NOTHING, MASTER_EOI, BOTH_EOI);
+    ByteBuffer code =
+        ByteBuffer.allocate(IVT_VECTORS * STUB_SIZE + ends.size() * COMMON_SIZE)
+            .order(ByteOrder.LITTLE_ENDIAN);
     for (int vector = 0; vector < IVT_VECTORS; vector++) {
       code.put((byte) 0x6a).put((byte) vector); // push vector
       int next = code.position() + 3;
+      int common = IVT_VECTORS * STUB_SIZE + ends.indexOf(end(vector)) * COMMON_SIZE;
       code.put((byte) 0xe9).putShort((short) (common - next)); // jmp common
     }
+    for (int i = 0; i < ends.size(); i++) {
+      code.position(IVT_VECTORS * STUB_SIZE + i * COMMON_SIZE);
+      common(code, ends.get(i));
+    }
+    return code.array();
+  }
+
+  private static byte[] end(int vector) {
+    return switch (vector & -LINES) {
+      case MASTER_VECTORS -> MASTER_EOI;
+      case SLAVE_VECTORS -> BOTH_EOI;
+      default -> NOTHING;
+    };
+  }
+
+  private static void common(ByteBuffer code, byte[] end) {
     code.put(new byte[] {0x66, 0x60}); // pushad
     code.put(new byte[] {0x1e, 0x06}); // push ds; push es
     code.put(new byte[] {0x66, 0x31, (byte) 0xc0}); // xor eax, eax
@@ -136,11 +141,11 @@ public final class BiosServices implements PortDevice {
     code.put(new byte[] {0x66, 0x01, (byte) 0xd8}); // add eax, ebx
     code.put((byte) 0xba).putShort((short) PORT); // mov dx, PORT
     code.put(new byte[] {0x66, (byte) 0xef}); // out dx, eax
+    code.put(end); // mov al, EOI; out
     code.put(new byte[] {0x07, 0x1f}); // pop es; pop ds
     code.put(new byte[] {0x66, 0x61}); // popad
     code.put(new byte[] {(byte) 0x83, (byte) 0xc4, 2}); // add sp, 2
     code.put((byte) 0xcf); // iret
-    return code.array();
   }
 
   @Override
@@ -214,16 +219,7 @@ public final class BiosServices implements PortDevice {
 
   private void serve(Frame f) {
     switch (f.get16(VECTOR) & 0xff) {
-      case 0x08 -> {
-        memory.write32(BDA_TICKS, memory.read32(BDA_TICKS) + 1);
-        bus.writePort(MASTER, 1, END_OF_INTERRUPT);
-      }
-      case 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f ->
-          bus.writePort(MASTER, 1, END_OF_INTERRUPT);
-      case 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77 -> {
-        bus.writePort(SLAVE, 1, END_OF_INTERRUPT);
-        bus.writePort(MASTER, 1, END_OF_INTERRUPT);
-      }
+      case 0x08 -> memory.write32(BDA_TICKS, memory.read32(BDA_TICKS) + 1);
       case 0x10 -> video(f);
       case 0x11 -> f.set16(EAX, memory.read16(BDA_EQUIPMENT));
       case 0x12 -> f.set16(EAX, memory.read16(BDA_MEMORY_SIZE));

@@ -14,21 +14,33 @@ public final class InterruptLines {
   private final SharedLine[] isa = new SharedLine[16];
   private final SharedLine[] gsi = new SharedLine[GSIS];
 
-  public InterruptLines(PicPair pic, IoApic ioApic) {
+  /** The controllers' end of the wiring. */
+  @FunctionalInterface
+  public interface Inputs {
+    /** Drives a global system interrupt; those below 16 are ISA interrupts. */
+    void set(int gsi, boolean asserted);
+  }
+
+  /** Wiring to controllers that make of a global system interrupt what it is. */
+  public InterruptLines(Inputs inputs) {
     for (int i = 0; i < 16; i++) {
       int irq = i;
-      int pin = i == 0 ? 2 : i;
-      isa[i] =
-          new SharedLine(
-              level -> {
-                pic.set(irq, level);
-                ioApic.set(pin, level);
-              });
+      isa[i] = new SharedLine(level -> inputs.set(irq, level));
     }
     for (int i = 16; i < GSIS; i++) {
-      int pin = i;
-      gsi[i] = new SharedLine(level -> ioApic.set(pin, level));
+      int number = i;
+      gsi[i] = new SharedLine(level -> inputs.set(number, level));
     }
+  }
+
+  public InterruptLines(PicPair pic, IoApic ioApic) {
+    this(
+        (gsi, level) -> {
+          if (gsi < 16) {
+            pic.set(gsi, level);
+          }
+          ioApic.set(gsi == 0 ? 2 : gsi, level);
+        });
   }
 
   /** A new device's end of ISA interrupt {@code irq}: 0, 1 or 3 to 15. */

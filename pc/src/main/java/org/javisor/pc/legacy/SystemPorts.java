@@ -4,22 +4,22 @@ import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.ByteDevice;
-import org.javisor.pc.timer.Pit;
+import org.javisor.pc.timer.SpeakerTimer;
 
 /**
  * The single-port odds and ends of the PC's board: system control ports A (0x92) and B (0x61), the
  * reset control register (0xcf9), the diagnostic port (0x80).
  */
 public final class SystemPorts implements Snapshottable<SystemPorts.State> {
-  private final Pit pit;
+  private final SpeakerTimer timer;
   private final Runnable reset;
   private volatile int speaker;
   private volatile int resetControl;
   private volatile int controlA = 2;
   private volatile int diagnostic;
 
-  public SystemPorts(Pit pit, Runnable reset) {
-    this.pit = pit;
+  public SystemPorts(SpeakerTimer timer, Runnable reset) {
+    this.timer = timer;
     this.reset = reset;
   }
 
@@ -28,7 +28,7 @@ public final class SystemPorts implements Snapshottable<SystemPorts.State> {
     resetControl = 0;
     controlA = 2;
     diagnostic = 0;
-    pit.setGate2(false);
+    timer.setGate2(false);
   }
 
   /** Port 0x61: gate of PIT counter 2, speaker, refresh toggle, output of counter 2. */
@@ -36,13 +36,13 @@ public final class SystemPorts implements Snapshottable<SystemPorts.State> {
     return new ByteDevice() {
       @Override
       public int read(int offset) {
-        return speaker | (pit.refreshToggle() ? 0x10 : 0) | (pit.output2() ? 0x20 : 0);
+        return speaker | (timer.refreshToggle() ? 0x10 : 0) | (timer.output2() ? 0x20 : 0);
       }
 
       @Override
       public void write(int offset, int value) {
         speaker = value & 3;
-        pit.setGate2((value & 1) != 0);
+        timer.setGate2((value & 1) != 0);
       }
     };
   }

@@ -8,6 +8,7 @@ import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateCheck;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.pc.bus.Bus;
+import org.javisor.pc.bus.Doorbells;
 import org.javisor.pc.bus.IrqLine;
 import org.javisor.pc.bus.MmioDevice;
 import org.javisor.pc.bus.PortDevice;
@@ -126,6 +127,50 @@ public abstract class PciDevice {
     if (wide) {
       setWritable(FIRST_BAR + 4 * index + 4, 4, (int) (-size >> 32));
     }
+  }
+
+  /** Where in a base address range a write needs no answer, and what it means. */
+  private sealed interface Doorbell {
+    Doorbells.Bell hang(Doorbells where, long base);
+  }
+
+  private record MemoryDoorbell(int offset, Runnable ring) implements Doorbell {
+    @Override
+    public Doorbells.Bell hang(Doorbells where, long base) {
+      return where.memory(base + offset, ring);
+    }
+  }
+
+  private record PortDoorbell(int offset, int size, int value, Runnable ring)
+      implements
+        Doorbell {
+    @Override
+    public Doorbells.Bell hang(Doorbells where, long base) {
+      return where.port((int) base + offset, size, value, ring);
+    }
+  }
+
+  /**
+   * Says that every write to an offset of a memory range means the same, and needs no answer.
+   *
+   * @param ring does what the write would do, on any thread, without blocking it
+   */
+  protected final void addDoorbell(int bar, int offset, Runnable ring) {
+    bar(bar).doorbells.add(new MemoryDoorbell(offset, ring));
+  }
+
+  /** The same for writes of one value, of {@code size} bytes, to a range of ports. */
+  protected final void addPortDoorbell(int bar, int offset, int size, int value, Runnable ring) {
+    bar(bar).doorbells.add(new PortDoorbell(offset, size, value, ring));
+  }
+
+  private Bar bar(int index) {
+    for (Bar bar : bars) {
+      if (bar.at == FIRST_BAR + 4 * index) {
+        return bar;
+      }
+    }
+    throw new IllegalArgumentException("no base address register " + index);
   }
 
   private static void checkBar(int index, long size, long min, long max) {
@@ -346,6 +391,8 @@ public abstract class PciDevice {
     private final boolean wide;
     private final PortDevice ports;
     private final MmioDevice memory;
+    private final List<Doorbell> doorbells = new ArrayList<>();
+    private final List<Doorbells.Bell> hanging = new ArrayList<>();
     private Bus.Claim claim;
     private long mappedAt = -1;
 
@@ -381,6 +428,8 @@ public abstract class PciDevice {
         return;
       }
       if (claim != null) {
+        hanging.forEach(Doorbells.Bell::remove);
+        hanging.clear();
         claim.release();
         claim = null;
       }
@@ -390,6 +439,9 @@ public abstract class PciDevice {
             ports != null
                 ? bus.claimPorts((int) address, (int) size, ports)
                 : bus.claimMmio(address, size, memory);
+        for (Doorbell doorbell : doorbells) {
+          hanging.add(doorbell.hang(bus.doorbells(), address));
+        }
       }
     }
   }

@@ -17,7 +17,7 @@ import org.javisor.pc.time.Ticks;
  * <p>Counters are not counted: what a counter holds follows from the clock and the moment it was
  * loaded. Only counter 0 needs a timer, for the rising edges of its output.
  */
-public final class Pit implements ByteDevice, Snapshottable<Pit.State> {
+public final class Pit implements ByteDevice, SpeakerTimer, Snapshottable<Pit.State> {
   public static final long HERTZ = 1_193_182;
 
   /** A periodic counter 0 does not interrupt more often than this, whatever its count. */
@@ -96,17 +96,17 @@ public final class Pit implements ByteDevice, Snapshottable<Pit.State> {
     }
   }
 
-  /** Drives the gate of counter 2: bit 0 of port 0x61. */
+  @Override
   public synchronized void setGate2(boolean level) {
     counters[2].setGate(level, timers.clock().nanos());
   }
 
-  /** The output of counter 2: bit 5 of port 0x61. */
+  @Override
   public synchronized boolean output2() {
     return counters[2].output(timers.clock().nanos());
   }
 
-  /** The output of counter 1, which refreshed memory once; bit 4 of port 0x61 toggles with it. */
+  @Override
   public boolean refreshToggle() {
     // Software only waits for it to change: about every 15 microseconds, as with count 18.
     return (timers.clock().nanos() / 15_085 & 1) != 0;

@@ -109,6 +109,7 @@ public final class VirtioPci extends PciDevice implements Snapshottable<VirtioPc
     setWritable(configAccess + 4, 1, 0xff); // bar
     setWritable(configAccess + 8, 4, -1); // offset
     setWritable(configAccess + 12, 4, -1); // length
+    hangDoorbells(device.type());
     core.connect(
         new DeviceCore.Interrupts() {
           @Override
@@ -132,6 +133,23 @@ public final class VirtioPci extends PciDevice implements Snapshottable<VirtioPc
         type.pciClass(),
         VENDOR,
         transitional ? type.id() : MODERN_DEVICE + type.id());
+  }
+
+  private void hangDoorbells(DeviceType type) {
+    for (int i = 0; i < core.queues(); i++) {
+      int queue = i;
+      addDoorbell(MODERN_BAR, NOTIFY + NOTIFY_MULTIPLIER * i, () -> ring(queue, false));
+      if (type.transitionalId() != 0) {
+        addPortDoorbell(0, LEGACY_QUEUE_NOTIFY, 2, i, () -> ring(queue, true));
+      }
+    }
+  }
+
+  /** The driver has put something into a queue. */
+  private void ring(int queue, boolean legacy) {
+    if (legacy || master) {
+      core.kick(queue, legacy);
+    }
   }
 
   /** {@code struct virtio_pci_cap}. */
@@ -382,8 +400,8 @@ public final class VirtioPci extends PciDevice implements Snapshottable<VirtioPc
 
   private void writeModern(int offset, int size, long value) {
     if (offset >= NOTIFY) {
-      if (master && (offset - NOTIFY) % NOTIFY_MULTIPLIER == 0) {
-        core.kick((offset - NOTIFY) / NOTIFY_MULTIPLIER, false);
+      if ((offset - NOTIFY) % NOTIFY_MULTIPLIER == 0) {
+        ring((offset - NOTIFY) / NOTIFY_MULTIPLIER, false);
       }
     } else if (offset < COMMON_SIZE) {
       writeCommon(offset, size, value);
@@ -521,7 +539,7 @@ public final class VirtioPci extends PciDevice implements Snapshottable<VirtioPc
       case LEGACY_DRIVER_FEATURES -> core.setDriverFeatures(value & 0xffff_ffffL, true);
       case LEGACY_QUEUE_PFN -> core.setLegacyPage(queueSelect, value);
       case LEGACY_QUEUE_SELECT -> queueSelect = value & 0xffff;
-      case LEGACY_QUEUE_NOTIFY -> core.kick(value & 0xffff, true);
+      case LEGACY_QUEUE_NOTIFY -> ring(value & 0xffff, true);
       case LEGACY_STATUS -> setStatus(value & 0xff, true);
       case LEGACY_CONFIG_VECTOR -> configVector = vector(value & 0xffff);
       case LEGACY_QUEUE_VECTOR -> setVectorOfQueue(value & 0xffff);
