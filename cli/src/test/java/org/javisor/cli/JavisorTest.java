@@ -98,6 +98,11 @@ class JavisorTest {
         "create /dev/null name='a'         | 2 | type: pv (which no type means) domains",
         "create /dev/null name='a' type='pvh' kernel='/no' | 3 | kernel /no does not exist",
         "xl                                | 2 | no verb given: javisor xl list",
+        "xen --dom0 hvm                    | 2 | --dom0 hvm: pvh expected",
+        "xen --dom0-vcpus 0                | 2 | --dom0-vcpus 0: 1 to 64 expected",
+        "xen --pcpus 65                    | 2 | --pcpus 65: 1 to 64 expected",
+        "xen --dom0-memory 4G              | 5 | less expected, the rest is for domains",
+        "xen --kernel /no                  | 3 | --kernel /no does not exist",
       })
   void aMistakeIsOneLineAndItsCode(String line, int code, String says) {
     int got = run(line == null ? new String[0] : line.split(" +"));
