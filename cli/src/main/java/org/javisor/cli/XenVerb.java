@@ -1,13 +1,12 @@
 package org.javisor.cli;
 
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicReference;
 import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.time.Entropy;
 import org.javisor.machine.DiskConfig;
@@ -16,7 +15,9 @@ import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
 import org.javisor.machine.NetConfig;
 import org.javisor.machine.ShareConfig;
-import org.javisor.machine.console.DetachableTerminal;
+import org.javisor.machine.TerminalLink;
+import org.javisor.machine.console.Console;
+import org.javisor.machine.console.TerminalConsole;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.PackageException;
@@ -88,7 +89,7 @@ final class XenVerb extends Verb {
           .build();
 
   XenVerb() {
-    super("xen", "Start the hypervisor and domain 0, which has this terminal; Ctrl-] leaves.");
+    super("xen", "Start the hypervisor and domain 0, which has this terminal; Ctrl-A x leaves.");
     options(
         dom0, memory, vcpus, hostMemory, pcpus, kernel, initrd, append, disk, net, accelerator);
   }
@@ -105,31 +106,39 @@ final class XenVerb extends Verb {
     }
     Messages messages = messages();
     Dom0Machine.Config config = config(messages);
-    PrintStream out = System.out;
+    AtomicReference<Dom0Machine> running = new AtomicReference<>();
     boolean again = true;
     ShutdownReason reason = ShutdownReason.POWEROFF;
-    while (again) {
-      try (Dom0Machine machine =
-          Dom0Machine.start(
-              config,
-              bytes -> {
-                out.write(bytes, 0, bytes.length);
-                out.flush();
-              },
-              messages,
-              (domain, bug) -> bug.printStackTrace(spec().commandLine().getErr()));
-          DetachableTerminal keyboard =
-              DetachableTerminal.open(machine::type, machine::leave)) {
-        reason = machine.await();
-        again = reason == ShutdownReason.REBOOT;
-        if (reason == ShutdownReason.CRASH) {
-          keyboard.close();
-          messages.error(
-              ExitCode.GUEST_CRASHED, "domain 0 crashed: " + machine.report().strip());
+    String report = "";
+    try (Console console = TerminalConsole.open(() -> leave(running.get()))) {
+      TerminalLink terminal = new TerminalLink(console);
+      while (again) {
+        try (Dom0Machine machine =
+            Dom0Machine.start(
+                config,
+                terminal::show,
+                messages,
+                (domain, bug) -> bug.printStackTrace(spec().commandLine().getErr()))) {
+          running.set(machine);
+          terminal.connect(machine);
+          reason = machine.await();
+          again = reason == ShutdownReason.REBOOT;
+          report = machine.report();
         }
       }
     }
+    if (reason == ShutdownReason.CRASH) {
+      messages.error(ExitCode.GUEST_CRASHED, "domain 0 crashed: " + report.strip());
+    }
     return (reason == ShutdownReason.CRASH ? ExitCode.GUEST_CRASHED : ExitCode.OK).code();
+  }
+
+  /** Ctrl-A x: the host's plug is pulled. */
+  private static void leave(Dom0Machine machine) {
+    if (machine == null) {
+      System.exit(ExitCode.OK.code());
+    }
+    machine.leave();
   }
 
   private Dom0Machine.Config config(Messages messages) throws UserError, MachineException {

@@ -180,9 +180,9 @@ public final class Dom0Machine implements AutoCloseable {
     return hypervisor;
   }
 
-  /** Types at the host's terminal. */
-  public void type(byte[] bytes) {
-    hypervisor.terminal().type(bytes);
+  /** Types at the host's terminal; returns how many bytes there was room for. */
+  public int type(byte[] bytes) {
+    return hypervisor.terminal().type(bytes);
   }
 
   /** Ends the wait for domain 0 as if it had powered off. */

@@ -12,6 +12,8 @@ public final class HostConsole {
   private final byte[] typed = new byte[CAPACITY];
   private int first;
   private int count;
+  private boolean refused;
+  private volatile Runnable room = () -> {};
   private volatile Consumer<byte[]> output = bytes -> {};
   private volatile Runnable inputWaits = () -> {};
 
@@ -26,15 +28,21 @@ public final class HostConsole {
     inputWaits = listener;
   }
 
+  /** Has something run when there is room again for what was typed and not taken. */
+  public void onRoom(Runnable listener) {
+    room = listener;
+  }
+
   /**
-   * Types. What does not fit is lost, as on a serial line.
+   * Types.
    *
-   * @return how many bytes were taken
+   * @return how many bytes were taken; for the rest there is no room
    */
   public int type(byte[] bytes) {
     int taken;
     synchronized (this) {
       taken = Math.min(bytes.length, CAPACITY - count);
+      refused = taken < bytes.length;
       for (int i = 0; i < taken; i++) {
         typed[(first + count + i) % CAPACITY] = bytes[i];
       }
@@ -45,13 +53,22 @@ public final class HostConsole {
   }
 
   /** Takes what was typed, up to so many bytes. */
-  synchronized byte[] read(int most) {
-    byte[] bytes = new byte[Math.min(most, count)];
-    for (int i = 0; i < bytes.length; i++) {
-      bytes[i] = typed[(first + i) % CAPACITY];
+  byte[] read(int most) {
+    byte[] bytes;
+    boolean tell;
+    synchronized (this) {
+      bytes = new byte[Math.min(most, count)];
+      for (int i = 0; i < bytes.length; i++) {
+        bytes[i] = typed[(first + i) % CAPACITY];
+      }
+      first = (first + bytes.length) % CAPACITY;
+      count -= bytes.length;
+      tell = refused && bytes.length > 0;
+      refused &= !tell;
     }
-    first = (first + bytes.length) % CAPACITY;
-    count -= bytes.length;
+    if (tell) {
+      room.run();
+    }
     return bytes;
   }
 
