@@ -29,6 +29,16 @@ public final class KvmVcpu implements Vcpu {
   private static final int KICK = 1;
   private static final int LOOK = 2;
   private static final int NMI = 4;
+  private static final int LINT1 = 8;
+
+  /** What is not done when a run ends, and so is left for the next. */
+  private static final int KEPT = NMI | LINT1;
+
+  /** LVT LINT1 in the local APIC's page: mode NMI, not masked (Intel SDM volume 3, section 11.5.1). */
+  private static final int LVT_LINT1 = 0x360;
+
+  private static final int LVT_MODE_AND_MASK = 0x1_0700;
+  private static final int LVT_NMI = 0x400;
 
   /** Differences of less than this part of a second, 5 microseconds, are the time of asking. */
   private static final long DRIFT_FRACTION = 200_000;
@@ -139,6 +149,18 @@ public final class KvmVcpu implements Vcpu {
     request(NMI);
   }
 
+  /** Drives LINT1 of the local APIC in the kernel: an NMI, if the guest has set it up for that. */
+  public void pulseLint1() {
+    request(LINT1);
+  }
+
+  private boolean lint1TakesNmi() {
+    byte[] page = lapic();
+    int entry = page[LVT_LINT1] & 0xff | (page[LVT_LINT1 + 1] & 0xff) << 8
+        | (page[LVT_LINT1 + 2] & 0xff) << 16;
+    return (entry & LVT_MODE_AND_MASK) == LVT_NMI;
+  }
+
   @Override
   public void unhalt() {
     halted = false;
@@ -191,12 +213,12 @@ public final class KvmVcpu implements Vcpu {
       return kicked(bits);
     }
     if (vm.gate().isClosed()) {
-      REQUESTS.getAndBitwiseOr(this, bits & NMI);
+      REQUESTS.getAndBitwiseOr(this, bits & KEPT);
       leave();
       vm.gate().awaitOpen();
       return null;
     }
-    if ((bits & NMI) != 0) {
+    if ((bits & NMI) != 0 || (bits & LINT1) != 0 && lint1TakesNmi()) {
       fd.must("KVM_NMI", KvmAbi.NMI, 0);
       halted = false;
     }
@@ -254,7 +276,7 @@ public final class KvmVcpu implements Vcpu {
         }
       }
     }
-    REQUESTS.getAndBitwiseOr(this, bits & NMI);
+    REQUESTS.getAndBitwiseOr(this, bits & KEPT);
     leave();
     return VmExit.Kicked.INSTANCE;
   }

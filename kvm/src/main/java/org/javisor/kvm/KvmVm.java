@@ -129,12 +129,15 @@ public final class KvmVm implements Vm {
   /**
    * Asks for registers that KVM does not know or that belong to the platform.
    *
-   * @return whether the platform's local APIC can have x2APIC and TSC-deadline registers
+   * @return whether the local APIC can have x2APIC and TSC-deadline registers: the platform's if its
+   *     registers are asked for, the kernel's if it says so
    */
   private boolean enableMsrExits() {
+    boolean kernels =
+        irqChip == IrqChip.KERNEL && fd.extension(KvmAbi.CAP_TSC_DEADLINE_TIMER) != 0;
     if (fd.extension(KvmAbi.CAP_X86_USER_SPACE_MSR) == 0
         || fd.extension(KvmAbi.CAP_X86_MSR_FILTER) == 0) {
-      return irqChip == IrqChip.KERNEL;
+      return kernels;
     }
     enable("KVM_CAP_X86_USER_SPACE_MSR", KvmAbi.CAP_X86_USER_SPACE_MSR, MSR_EXITS);
     if (irqChip == IrqChip.USER) {
@@ -148,7 +151,7 @@ public final class KvmVm implements Vm {
       filter.set(JAVA_LONG, 24, bitmap.address());
       fd.must("KVM_X86_SET_MSR_FILTER", KvmAbi.X86_SET_MSR_FILTER, filter);
     }
-    return true;
+    return irqChip == IrqChip.USER || kernels;
   }
 
   @Override

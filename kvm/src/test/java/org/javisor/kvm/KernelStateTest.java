@@ -160,6 +160,30 @@ class KernelStateTest {
     }
   }
 
+  /** Breaks if the NMI button interrupts who has not asked for it, or not who has. */
+  @Test
+  void theNmiButtonIsLint1() throws InterruptedException {
+    try (TestMachine m = new TestMachine(IrqChip.KERNEL, 1)) {
+      m.realModeHandler(2, "fab077e610f4"); // cli; mov al,0x77; out 0x10,al; hlt
+      m.guest.code(TestMachine.CODE, "e611faf4"); // out 0x11,al; cli; hlt
+      m.vcpu().setState(m.guest.realMode(TestMachine.CODE));
+      for (int entry : new int[] {0x1_0000, 0x400}) {
+        byte[] lapic = m.vcpu().lapic();
+        lapic[0x361] = (byte) (entry >> 8);
+        lapic[0x362] = (byte) (entry >> 16);
+        lapic[0xf1] |= 1; // on: or everything is masked
+        m.vcpu().setLapic(lapic);
+        m.vcpu().pulseLint1();
+        CountDownLatch served = m.bus.expect(0x10, 1);
+        TestMachine.Running running = m.start(m.vcpu());
+        assertEquals(entry == 0x400, served.await(entry == 0x400 ? 20_000 : 50,
+            TimeUnit.MILLISECONDS));
+        m.vcpu().kick();
+        assertEquals(VmExit.Kicked.INSTANCE, running.await());
+      }
+    }
+  }
+
   /** Breaks if a step over HLT is none, or is one that an interrupt cannot end any more. */
   @Test
   void aStepOverHaltLeavesTheVcpuHalted() {

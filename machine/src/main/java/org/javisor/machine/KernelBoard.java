@@ -112,7 +112,7 @@ final class KernelBoard implements KernelChips, Doorbells, Pausable, AutoCloseab
 
   @Override
   public void nmi() {
-    vm.vcpus().forEach(KvmVcpu::nmi);
+    vm.vcpus().forEach(KvmVcpu::pulseLint1);
   }
 
   @Override

@@ -94,6 +94,7 @@ public final class KvmAbi {
   public static final int CAP_XSAVE = 55;
   public static final int CAP_XCRS = 56;
   public static final int CAP_GET_TSC_KHZ = 61;
+  public static final int CAP_TSC_DEADLINE_TIMER = 72;
   public static final int CAP_SIGNAL_MSI = 77;
   public static final int CAP_READONLY_MEM = 81;
   public static final int CAP_IOEVENTFD_ANY_LENGTH = 122;

@@ -15,7 +15,7 @@ public interface KernelChips {
   /** Sends an interrupt message. */
   void message(long address, int data);
 
-  /** Raises a non-maskable interrupt on every CPU. */
+  /** Pulses LINT1 of every processor: the NMI button. */
   void nmi();
 
   /**
