@@ -95,7 +95,7 @@ class JavisorTest {
         "create                            | 2 | FILE",
         "create /does/not/exist            | 3 | FILE /does/not/exist does not exist",
         "create /dev/null                  | 2 | /dev/null: name: missing",
-        "create /dev/null name='a'         | 2 | type: pv (which no type means) domains",
+        "create /dev/null name='a'         | 2 | kernel: missing",
         "create /dev/null name='a' type='pvh' kernel='/no' | 3 | kernel /no does not exist",
         "xl                                | 2 | no verb given: javisor xl list",
         "xen --dom0 hvm                    | 2 | --dom0 hvm: pvh expected",

@@ -210,7 +210,7 @@ class ModuleRulesTest {
         .check(program);
   }
 
-  /** What one person can still read in a day. */
+  /** What one person can still read in a day: lines of code, without blank ones and comments. */
   private static final int HYPERVISOR_LINES = 6_000;
 
   /** Breaks if the hypervisor grows beyond what it promises to be. */
@@ -224,11 +224,19 @@ class ModuleRulesTest {
     long lines = 0;
     try (Stream<Path> files = Files.walk(sources)) {
       for (Path file : files.filter(f -> f.toString().endsWith(".java")).toList()) {
-        lines += Files.readAllLines(file).size();
+        lines += Files.readAllLines(file).stream().filter(ModuleRulesTest::isCode).count();
       }
     }
     assertTrue(lines > 1_000, "the hypervisor is not where it was: " + lines + " lines found");
     assertTrue(lines <= HYPERVISOR_LINES, "the hypervisor has " + lines + " lines");
+  }
+
+  private static boolean isCode(String line) {
+    String text = line.strip();
+    return !text.isEmpty()
+        && !text.startsWith("//")
+        && !text.startsWith("/*")
+        && !text.startsWith("*");
   }
 
   /** Breaks if a class other than the declared ones makes memory of a raw address. */
