@@ -1,8 +1,9 @@
-package org.javisor.accelerator.state;
+package org.javisor.accelerator;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.javisor.accelerator.CpuState;
+import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateFormat;
 
 /**
  * The saved state of a vCPU: its registers, and what its thread knows of it.
