@@ -24,6 +24,9 @@ public interface Clock {
 
   /** A clock that is ahead of another by so many nanoseconds. */
   static Clock ahead(Clock clock, long nanos) {
+    if (nanos == 0) {
+      return clock; // It is asked often: nothing stands in between for nothing.
+    }
     return new Clock() {
       @Override
       public long nanos() {

@@ -28,7 +28,7 @@ public interface DeviceTimers {
 
   /** The same by a clock that is ahead of theirs by so many nanoseconds. */
   static DeviceTimers ahead(Timers timers, long nanos) {
-    Clock clock = nanos == 0 ? timers.clock() : Clock.ahead(timers.clock(), nanos);
+    Clock clock = Clock.ahead(timers.clock(), nanos);
     return new DeviceTimers() {
       @Override
       public Clock clock() {

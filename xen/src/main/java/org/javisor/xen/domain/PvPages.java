@@ -142,7 +142,7 @@ final class PvPages {
       long entry = RawMemory.get64(copy + 8L * i);
       if ((entry & PRESENT) != 0) {
         int page = page((entry & ADDRESS) >>> FrameArena.FRAME_SHIFT);
-        boolean keep = page >= 0 && !PvMemory.isHypervisors(level, i);
+        boolean keep = page >= 0 && !PvMemory.isReserved(level, i);
         RawMemory.put64(
             copy + 8L * i, keep ? entry & ~ADDRESS | (long) page << FrameArena.FRAME_SHIFT : 0);
       }

@@ -37,7 +37,6 @@ public final class PvhDomain extends TranslatedDomain {
   private static final long ACPI_TABLES = 0xfc00_0000L;
 
   private final AcpiTables.Blob acpi;
-  private final List<LocalApic> apics = new ArrayList<>();
 
   private PvhDomain(Domain domain) {
     super(domain);
@@ -66,8 +65,8 @@ public final class PvhDomain extends TranslatedDomain {
   @Override
   Map<String, Snapshottable<?>> parts() {
     Map<String, Snapshottable<?>> parts = new LinkedHashMap<>();
-    for (int i = 0; i < apics.size(); i++) {
-      parts.put("lapic." + i, apics.get(i));
+    for (int i = 0; i < vcpus().size(); i++) {
+      parts.put("lapic." + i, vcpus().get(i).localApic().orElseThrow());
     }
     return parts;
   }
@@ -129,7 +128,6 @@ public final class PvhDomain extends TranslatedDomain {
       GuestTsc tsc = new GuestTsc(hypervisor.tscHertz(), tscOffset::get);
       TranslatedVcpu vcpu = vcpus().get(i);
       LocalApic apic = fabric.add(vcpu, () -> -1, timers, tsc);
-      apics.add(apic);
       vcpu.hasApic(apic);
       vcpu.wire(new ApicPlatform(apic, tscOffset), apic::request, () -> window.enter(id));
     }

@@ -410,7 +410,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
     long frames = domain.memory().end() / PAGE;
     for (long gfn = 0; gfn < frames; gfn++) {
       if (domain.owns(gfn * PAGE) && !pages.contains(gfn)) {
-        domain.release(gfn * PAGE);
+        domain.removePage(gfn * PAGE);
       }
     }
     long[] runs = pages.runs();

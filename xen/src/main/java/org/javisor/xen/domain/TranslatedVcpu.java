@@ -88,6 +88,10 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     apic = Optional.of(local);
   }
 
+  Optional<LocalApic> localApic() {
+    return apic;
+  }
+
   @Override
   public Optional<ApicState> apic() {
     return apic.map(ApicRegisters::save);

@@ -294,7 +294,7 @@ public final class Domain {
    *
    * @return whether there was one
    */
-  boolean removePage(long gpa) {
+  public boolean removePage(long gpa) {
     int frame;
     synchronized (this) {
       frame = memory.frame(gpa);
@@ -330,11 +330,6 @@ public final class Domain {
   public boolean owns(long gpa) {
     int frame = memory.frame(gpa);
     return frame >= 0 && host.frames().owner(frame) == id;
-  }
-
-  /** Gives up a page; returns whether there was one. */
-  public boolean release(long gpa) {
-    return removePage(gpa);
   }
 
   /** The same for a frame of which a use was counted, which ends when it is not mapped any more. */
@@ -386,8 +381,7 @@ public final class Domain {
 
   /** Whether a page of its own is at a guest frame number. */
   public boolean ownsPage(long gfn) {
-    int frame = gfn < 0 || gfn >= 1L << 28 ? -1 : memory.frame(gfn << FrameArena.FRAME_SHIFT);
-    return frame >= 0 && host.frames().owner(frame) == id;
+    return gfn >= 0 && gfn < 1L << 28 && owns(gfn << FrameArena.FRAME_SHIFT);
   }
 
   /** What {@code XENMEM_memory_map} answers: entries of 20 bytes; empty if the domain needs none. */

@@ -78,7 +78,8 @@ final class MemoryCalls implements HypercallFamily {
     if (target.isEmpty() || s.u64(8) < 0 || start > count) {
       return start;
     }
-    PvMemory pv = call.domain.pv();
+    Domain domain = target.get();
+    PvMemory pv = domain.pv();
     // Translated guests name the frame numbers that are to be filled; increasing is the PV way.
     if (order > MAX_ORDER || increase && pv == null || pv != null && order != 0) {
       return start;
@@ -88,7 +89,7 @@ final class MemoryCalls implements HypercallFamily {
         proceed(call, i);
       }
       if (pv != null) {
-        if (!give(call, pv, s.u64(0) + 8 * i, increase)) {
+        if (!give(call, domain, s.u64(0) + 8 * i, increase)) {
           return i;
         }
         continue;
@@ -96,7 +97,7 @@ final class MemoryCalls implements HypercallFamily {
       long gfn = call.memory().read(s.u64(0) + 8 * i, 8).u64(0);
       if (gfn < 0
           || gfn + (1L << order) > GFN_LIMIT
-          || !target.get().populate(gfn * PAGE, 1L << order)) {
+          || !domain.populate(gfn * PAGE, 1L << order)) {
         return i;
       }
     }
@@ -107,15 +108,15 @@ final class MemoryCalls implements HypercallFamily {
    * Gives a PV guest a frame: its number goes into the list, where the guest has said which page of
    * its own it will be, unless it leaves that for later.
    */
-  private static boolean give(Call call, PvMemory pv, long at, boolean increase)
+  private static boolean give(Call call, Domain domain, long at, boolean increase)
       throws GuestArguments.BadPointer {
     Structure entry = call.memory().read(at, 8);
-    int[] frame = call.domain.populateMachine(1);
+    int[] frame = domain.populateMachine(1);
     if (frame == null) {
       return false;
     }
     if (!increase) {
-      pv.setPfn(frame[0], entry.u64(0));
+      domain.pv().setPfn(frame[0], entry.u64(0));
     }
     entry.put64(0, frame[0]);
     call.memory().write(at, entry);

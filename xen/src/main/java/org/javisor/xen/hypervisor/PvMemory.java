@@ -143,17 +143,11 @@ public final class PvMemory {
     return kinds.pinned(frame);
   }
 
-  /** Whether an entry of a table is the hypervisor's affair. */
-  public static boolean isHypervisors(int level, int index) {
-    return isReserved(level, index);
-  }
-
   /** The frames of a vCPU's descriptor tables, GDT and LDT, with -1 for what is not there. */
   public int[] descriptorFrames(int vcpu) {
     int[] frames = new int[2 * DESCRIPTOR_PAGES];
     for (int i = 0; i < frames.length; i++) {
-      long entry = get(own + 2 + vcpu, i);
-      frames[i] = (entry & P) != 0 && isOwn(frameOf(entry)) ? frameOf(entry) : -1;
+      frames[i] = ownFrame(get(own + 2 + vcpu, i));
     }
     return frames;
   }
@@ -165,10 +159,7 @@ public final class PvMemory {
         return false;
       }
       if (i < GDT_PAGES || i >= DESCRIPTOR_PAGES) {
-        put(own + 2 + vcpu, i, frames[i] < 0 ? 0 : MachineToPhysical.entry(frames[i]));
-      }
-      for (int d = 0; frames[i] >= 0 && d < ENTRIES; d++) {
-        put(frames[i], d, Descriptor.sanitise(get(frames[i], d)));
+        mapDescriptors(vcpu, i, frames[i]);
       }
     }
     return true;
@@ -186,10 +177,7 @@ public final class PvMemory {
     }
     int[] frames = new int[(int) pages];
     for (int i = 0; i < pages; i++) {
-      long at = entryAddress(where[1] / PAGE, where[2] + (long) i * PAGE);
-      int table = at < 0 ? -1 : memory.frame(at);
-      long entry = table < 0 ? 0 : RawMemory.get64(arena.address(table) + (at & PAGE - 1));
-      frames[i] = (entry & P) != 0 && isOwn(frameOf(entry)) ? frameOf(entry) : -1;
+      frames[i] = ownFrameAt(where[1] / PAGE, where[2] + (long) i * PAGE);
     }
     return frames;
   }
@@ -287,7 +275,8 @@ public final class PvMemory {
     return same;
   }
 
-  private static boolean isReserved(int level, int index) {
+  /** Whether an entry of a table is the hypervisor's affair. */
+  public static boolean isReserved(int level, int index) {
     return level == TOP && index >= FIRST_RESERVED_SLOT && index <= LAST_RESERVED_SLOT;
   }
 
@@ -465,13 +454,30 @@ public final class PvMemory {
       if (shift == 12) {
         return at;
       }
-      int frame = memory.frame(at);
-      long entry = frame < 0 ? 0 : RawMemory.get64(arena.address(frame) + (at & PAGE - 1));
+      long entry = entryAt(at);
       if ((entry & (P | LARGE)) != P) {
         return -1;
       }
       table = (entry & ADDRESS) >>> FrameArena.FRAME_SHIFT;
     }
+  }
+
+  /** The entry at a machine address; 0 where the domain has no memory. */
+  private long entryAt(long machine) {
+    int frame = memory.frame(machine);
+    return frame < 0 ? 0 : RawMemory.get64(arena.address(frame) + (machine & PAGE - 1));
+  }
+
+  /** The frame of the domain's own that an entry maps, or -1. */
+  private int ownFrame(long entry) {
+    int frame = (entry & P) == 0 ? -1 : frameOf(entry);
+    return isOwn(frame) ? frame : -1;
+  }
+
+  /** The same for a linear address, by the guest's tables. */
+  private int ownFrameAt(long top, long linear) {
+    long at = entryAddress(top, linear);
+    return at < 0 ? -1 : ownFrame(entryAt(at));
   }
 
   // ---- Descriptor tables --------------------------------------------------------------------
@@ -493,28 +499,25 @@ public final class PvMemory {
       }
     }
     for (int i = 0; i < GDT_PAGES; i++) {
-      if (i < pages) {
-        for (int d = 0; d < ENTRIES; d++) {
-          put((int) frames[i], d, Descriptor.sanitise(get((int) frames[i], d)));
-        }
-      }
-      put(own + 2 + vcpu, i, i < pages ? MachineToPhysical.entry((int) frames[i]) : 0);
+      mapDescriptors(vcpu, i, i < pages ? (int) frames[i] : -1);
     }
     return true;
+  }
+
+  /** Maps a frame, or none, as a page of a vCPU's descriptor tables; what it holds is made harmless. */
+  private void mapDescriptors(int vcpu, int page, int frame) {
+    for (int d = 0; frame >= 0 && d < ENTRIES; d++) {
+      put(frame, d, Descriptor.sanitise(get(frame, d)));
+    }
+    put(own + 2 + vcpu, page, frame < 0 ? 0 : MachineToPhysical.entry(frame));
   }
 
   /** Maps the pages of an LDT that the guest has at a linear address. */
   public synchronized void setLdt(int vcpu, long top, long linear, int pages) {
     for (int i = 0; i < DESCRIPTOR_PAGES; i++) {
-      long entry = 0;
-      if (i < pages) {
-        long at = entryAddress(top, linear + (long) i * PAGE);
-        int frame = at < 0 ? -1 : memory.frame(at);
-        long found = frame < 0 ? 0 : RawMemory.get64(arena.address(frame) + (at & PAGE - 1));
-        entry =
-            (found & P) != 0 && isOwn(frameOf(found)) ? MachineToPhysical.entry(frameOf(found)) : 0;
-      }
-      put(own + 2 + vcpu, DESCRIPTOR_PAGES + i, entry);
+      int frame = i < pages ? ownFrameAt(top, linear + (long) i * PAGE) : -1;
+      put(
+          own + 2 + vcpu, DESCRIPTOR_PAGES + i, frame < 0 ? 0 : MachineToPhysical.entry(frame));
     }
   }
 
