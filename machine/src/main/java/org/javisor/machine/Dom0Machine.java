@@ -11,7 +11,6 @@ import org.javisor.accelerator.Accelerator;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.Trace;
 import org.javisor.accelerator.time.Clock;
-import org.javisor.interp.CpuModels;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.memory.HostMemory;
 import org.javisor.pc.PcPlatform;
@@ -70,19 +69,16 @@ public final class Dom0Machine implements AutoCloseable {
     Dom0Machine machine = null;
     boolean started = false;
     try {
-      Hypervisor hypervisor =
-          new Hypervisor(
-              config.hostMemory(), config.pcpus(), accelerator.tscHertz(), Clock.host(), bugs);
-      machine = new Dom0Machine(hypervisor, devices);
-      machine.build(accelerator, dom0, output);
+      Machinery machinery =
+          XenMachinery.start(
+              accelerator, dom0.cpuModel(), config.hostMemory(),
+              config.pcpus(), bugs);
+      machine = new Dom0Machine(machinery.hypervisor(), devices);
+      machine.build(machinery, dom0, output);
       started = true;
       return machine;
     } catch (HostMemory.HostMemoryException e) {
-      throw new MachineException(
-          Reason.TOO_LITTLE_MEMORY,
-          "the host has no " + (config.hostMemory() >> 20) + " MiB for domains ("
-              + e.getMessage() + "): give less with --host-memory",
-          e);
+      throw XenMachinery.tooLittle(config.hostMemory(), "--host-memory", e);
     } finally {
       if (!started) {
         if (machine != null) {
@@ -94,14 +90,8 @@ public final class Dom0Machine implements AutoCloseable {
     }
   }
 
-  private void build(Accelerator accelerator, MachineConfig dom0, Consumer<byte[]> output)
+  private void build(Machinery machinery, MachineConfig dom0, Consumer<byte[]> output)
       throws MachineException {
-    Machinery machinery =
-        new Machinery(
-            hypervisor,
-            accelerator,
-            vcpus -> CpuModels.of(dom0.cpuModel(), vcpus),
-            Trace.NONE);
     ControlInterface.install(hypervisor, new Maker(machinery));
     hypervisor.terminal().show(output);
     DomainBoot boot =

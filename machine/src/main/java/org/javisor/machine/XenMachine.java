@@ -11,10 +11,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.Consumer;
 import org.javisor.accelerator.Accelerator;
-import org.javisor.accelerator.Trace;
-import org.javisor.accelerator.time.Clock;
 import org.javisor.accelerator.time.Entropy;
-import org.javisor.interp.CpuModels;
 import org.javisor.machine.MachineException.Reason;
 import org.javisor.memory.HostMemory;
 import org.javisor.xen.domain.Machinery;
@@ -67,19 +64,11 @@ public final class XenMachine implements AutoCloseable {
     XenMachine machine = null;
     try {
       Accelerator accelerator = AcceleratorChoice.forXen(config.accelerator()).accelerator();
-      Hypervisor hypervisor =
-          new Hypervisor(
-              config.memoryBytes(),
-              config.pcpus(),
-              accelerator.tscHertz(),
-              Clock.host(),
-              (domain, error) -> bugs.accept(error));
       Machinery machinery =
-          new Machinery(
-              hypervisor,
-              accelerator,
-              vcpus -> CpuModels.of(config.cpuModel(), vcpus),
-              Trace.NONE);
+          XenMachinery.start(
+              accelerator, config.cpuModel(), config.memoryBytes(), config.pcpus(),
+              (domain, error) -> bugs.accept(error));
+      Hypervisor hypervisor = machinery.hypervisor();
       machine = new XenMachine(new XenHost(machinery, Entropy.host(), bugs), lockFile);
       machine.host.whenEmpty(machine.empty::countDown);
       machine.store =
@@ -92,11 +81,7 @@ public final class XenMachine implements AutoCloseable {
       started = true;
       return machine;
     } catch (HostMemory.HostMemoryException e) {
-      throw new MachineException(
-          Reason.TOO_LITTLE_MEMORY,
-          "the host has no " + (config.memoryBytes() >> 20) + " MiB for domains ("
-              + e.getMessage() + "): give less with --memory",
-          e);
+      throw XenMachinery.tooLittle(config.memoryBytes(), "--memory", e);
     } catch (IOException e) {
       throw new MachineException(
           Reason.HOST_REFUSED,
