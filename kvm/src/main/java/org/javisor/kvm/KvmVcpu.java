@@ -94,6 +94,7 @@ public final class KvmVcpu implements Vcpu {
 
   private static final long NO_HALT = -1;
   private static final int OPCODE_HLT = 0xf4;
+  private static final long RFLAGS_IF = 1 << 9;
 
   private boolean firstReset = true;
 
@@ -405,7 +406,7 @@ public final class KvmVcpu implements Vcpu {
     long base = apicBase();
     registers.reset(platform.taskPriority(), base, before);
     interrupts.apicBaseIs(base);
-    page.forgetReadiness();
+    page.stateGiven(false);
     if (kernelApic) {
       // The kernel made its map of local APICs before this vCPU was one of the machine's; setting
       // the registers makes it look again. Without that no message arrives.
@@ -478,7 +479,7 @@ public final class KvmVcpu implements Vcpu {
     registers.write(state, kernelApic ? registers.taskPriority() : platform.taskPriority(), base);
     setTscOffset(state.tscOffset);
     interrupts.apicBaseIs(base);
-    page.forgetReadiness();
+    page.stateGiven((state.rflags & RFLAGS_IF) != 0);
   }
 
   @Override

@@ -71,6 +71,15 @@ final class RunPage {
     return page.get(JAVA_BYTE, IF_FLAG) != 0;
   }
 
+  /**
+   * The vCPU was given another state. What the kernel said at its last exit, if there was one, is of
+   * the state before.
+   */
+  void stateGiven(boolean interruptFlag) {
+    page.set(JAVA_BYTE, IF_FLAG, (byte) (interruptFlag ? 1 : 0));
+    forgetReadiness();
+  }
+
   int cr8() {
     return (int) page.get(JAVA_LONG, CR8);
   }

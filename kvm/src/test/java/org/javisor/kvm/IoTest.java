@@ -133,6 +133,21 @@ class IoTest {
     assertEquals(1, m.vcpu().state().gpr[0]);
   }
 
+  /** Breaks if a vCPU that is given the state of a halted one does not see that its interrupts are on. */
+  @Test
+  void aHaltOfAnotherVcpuLastsUntilAnInterrupt() {
+    m.realModeHandler(0x41, "cf"); // iret
+    m.guest.code(TestMachine.CODE, "40f4"); // inc ax; hlt
+    CpuState halted = m.guest.realMode(TestMachine.CODE);
+    halted.halted = true;
+    halted.rflags |= 1 << 9;
+    assertEquals(VmExit.Halt.INSTANCE, m.run(halted));
+    assertEquals(0, m.vcpu().state().gpr[0]);
+    m.platform().vectors.add(0x41);
+    assertEquals(VmExit.Halt.INSTANCE, m.vcpu().run());
+    assertEquals(1, m.vcpu().state().gpr[0]);
+  }
+
   /** Breaks if a vCPU whose interrupts are off goes on although nothing could wake it. */
   @Test
   void aHaltWithInterruptsOffStays() {
