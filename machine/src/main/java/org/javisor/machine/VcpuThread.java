@@ -34,7 +34,10 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   private final ConcurrentLinkedQueue<Request> requests = new ConcurrentLinkedQueue<>();
   private PcPlatform pc;
   private volatile Vcpu vcpu;
-  private Thread thread;
+
+  /** There before it runs: who interrupts the vCPU may be faster than the one that starts it. */
+  private final Thread thread;
+
   private boolean waitsForStartup;
   private boolean halted;
 
@@ -57,6 +60,7 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
     this.machine = machine;
     this.id = id;
     waitsForStartup = id != 0 && !inKernel;
+    thread = Thread.ofPlatform().name(threadName(id)).unstarted(this::loop);
   }
 
   void attach(PcPlatform platform, Vcpu cpu) {
@@ -69,7 +73,7 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   }
 
   void start() {
-    thread = Thread.ofPlatform().name(threadName(id)).start(this::loop);
+    thread.start();
   }
 
   /** The name of a vCPU's thread, here and for the host. */
@@ -82,10 +86,7 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
   }
 
   private void wake() {
-    Thread t = thread;
-    if (t != null) {
-      LockSupport.unpark(t);
-    }
+    LockSupport.unpark(thread);
   }
 
   /** Makes the thread look at the machine's state soon. */
