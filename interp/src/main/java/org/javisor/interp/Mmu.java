@@ -487,6 +487,9 @@ final class Mmu {
     if (c.debug.watchesPage(va)) {
       return;
     }
+    if (write && (arena.flags(frame) & FrameArena.LOG) != 0) {
+      arena.clearFlags(frame, FrameArena.LOG);
+    }
     int index = (int) (va >>> 9 & INDEX_MASK) >> 3;
     int slot = part * ENTRIES + index;
     long entry = part(part) + 8L * index;
@@ -663,9 +666,7 @@ final class Mmu {
         wide
             ? RawMemory.compareAndSet64(host, entry, entry | bits)
             : RawMemory.compareAndSet32(host, (int) entry, (int) (entry | bits));
-    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-      arena.codeWritten(frame, (int) gpa & 4095, wide ? 8 : 4);
-    }
+    arena.written(frame, (int) gpa & 4095, wide ? 8 : 4);
     return done;
   }
 

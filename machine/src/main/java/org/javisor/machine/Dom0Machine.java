@@ -21,6 +21,7 @@ import org.javisor.xen.domain.Dom0Domain;
 import org.javisor.xen.domain.DomainBoot;
 import org.javisor.xen.domain.EmulatedDevices;
 import org.javisor.xen.domain.Machinery;
+import org.javisor.xen.domain.PvDomain;
 import org.javisor.xen.domain.PvhDomain;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainKind;
@@ -157,12 +158,16 @@ public final class Dom0Machine implements AutoCloseable {
 
     @Override
     public boolean makes(DomainKind kind) {
-      return kind == DomainKind.PVH;
+      return kind == DomainKind.PVH || kind == DomainKind.PV;
     }
 
     @Override
     public void equip(Domain made) {
-      PvhDomain.equip(machinery, made);
+      if (made.kind() == DomainKind.PV) {
+        PvDomain.equip(machinery, made);
+      } else {
+        PvhDomain.equip(machinery, made);
+      }
     }
   }
 

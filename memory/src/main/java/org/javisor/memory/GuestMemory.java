@@ -136,6 +136,11 @@ public final class GuestMemory {
     changed(gpa, size);
   }
 
+  /** What frames may be used for has changed: whoever remembers that is to look again. */
+  public void forgetTranslations() {
+    changed(0, end());
+  }
+
   private synchronized void changed(long gpa, long size) {
     generation++;
     for (MapListener listener : listeners) {
@@ -206,13 +211,13 @@ public final class GuestMemory {
     return arena.address(entry >>> FRAME_BITS) + (gpa & (FrameArena.FRAME_SIZE - 1));
   }
 
-  /** Tells who translated code of a frame that it was written. */
+  /** Tells who translated code of a frame, and who logs writes, that it was written. */
   private void written(long gpa, int length) {
     int frame = frame(gpa);
     // A vCPU marks a frame before it reads code from it: one of the two sees the other.
     VarHandle.fullFence();
-    if (frame >= 0 && (arena.flags(frame) & FrameArena.CODE) != 0) {
-      arena.codeWritten(frame, (int) gpa & (FrameArena.FRAME_SIZE - 1), length);
+    if (frame >= 0) {
+      arena.written(frame, (int) gpa & (FrameArena.FRAME_SIZE - 1), length);
     }
   }
 
