@@ -335,7 +335,7 @@ public final class Domain {
       if (frame < 0) {
         return false;
       }
-      memory.unmap(gpa, PAGE);
+      memory.unmapLater(gpa, PAGE);
       if (foreignPages.remove(gpa) != null) {
         host.frames().unuseWhenSeen(frame, this);
         return true;

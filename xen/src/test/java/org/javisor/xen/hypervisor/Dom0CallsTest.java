@@ -391,6 +391,19 @@ class Dom0CallsTest {
     assertEquals(free, host.freePages(), "nothing is left");
   }
 
+  private int mapMachine(long frame) {
+    dom0.memory().write64(DATA, frame);
+    dom0.memory().write64(DATA + 8, 0x4000);
+    assertEquals(
+        0,
+        dom0.call(
+            MEMORY_OP, 23,
+            dom0.words(
+                Domain.SELF | 4 << 16, 1 | 0x7ff2 << 16, (int) DATA, 0, (int) DATA + 8, 0,
+                (int) DATA + 16, 0)));
+    return dom0.memory().read32(DATA + 16);
+  }
+
   /** Breaks if a tool that maps the table of all frames gets another one, or can write it. */
   @Test
   void theTableOfAllFramesIsMapped() {
@@ -400,20 +413,11 @@ class Dom0CallsTest {
     assertEquals(0, dom0.call(MEMORY_OP, 5, dom0.words(4, 0, (int) DATA + 0x100, 0, 0, 0)));
     assertEquals(1, dom0.word(4));
     long first = dom0.memory().read64(DATA + 0x100);
-    dom0.memory().write64(DATA, first + frame / 512);
-    dom0.memory().write64(DATA + 8, 0x4000);
-    long batch =
-        dom0.words(
-            Domain.SELF | 4 << 16, 1 | 0x7ff2 << 16, (int) DATA, 0, (int) DATA + 8, 0,
-            (int) DATA + 16, 0);
-    assertEquals(0, dom0.call(MEMORY_OP, 23, batch));
-    assertEquals(0, dom0.memory().read32(DATA + 16));
+    assertEquals(0, mapMachine(first + frame / 512));
     assertEquals(2, dom0.memory().read64(0x400_0000 + frame % 512 * 8));
     assertFalse(dom0.memory().writable(0x400_0000));
     removeForeign();
-    dom0.memory().write64(DATA, 0);
-    dom0.call(MEMORY_OP, 23, batch);
-    assertEquals(Errno.EPERM, dom0.memory().read32(DATA + 16));
+    assertEquals(Errno.EPERM, mapMachine(0));
     FakeDomain d = new FakeDomain(host, 1);
     assertEquals(Errno.EPERM, d.call(MEMORY_OP, 5, d.words(4, 0, (int) DATA, 0, 0, 0)));
     assertEquals(0, domctl(2, id));
