@@ -589,6 +589,14 @@ public final class Domain {
         number >= 0 && number < HypercallTable.NUMBERS ? (int) number : HypercallTable.NUMBERS);
   }
 
+  /** Pages of others that it has mapped: by grants, and as a toolstack does. */
+  public int mappedPages() {
+    int granted = foreignMaps.count();
+    synchronized (this) {
+      return granted + foreignPages.size();
+    }
+  }
+
   /** How often a hypercall was made. */
   public long hypercalls(int number) {
     return hypercalls.get(number);
