@@ -38,6 +38,13 @@ public final class Dom0Guest implements AutoCloseable {
   /** What leaves a console in domain 0: Ctrl-]. */
   private static final byte[] LEAVE = {0x1d};
 
+  private static final int LEAVE_MILLIS = 500;
+  private static final int ASK_SECONDS = 5;
+
+  // Names of hosts, as shells tell them.
+  private static final String DOM0 = "dom0";
+  private static final String DOMU = "javisor";
+
   private final StringBuilder output = new StringBuilder();
   private final AtomicReference<Throwable> bug = new AtomicReference<>();
   private final Dom0Machine machine;
@@ -157,27 +164,35 @@ public final class Dom0Guest implements AutoCloseable {
   /** Opens the console of a domain that shows a prompt, or will; {@link #leave} it afterwards. */
   public void attach(String domain) throws InterruptedException, TimeoutException {
     type("xl console " + domain);
-    // What comes before the console is open is lost, or is domain 0's.
-    String here = "who=javisor=";
+    awaitShellOf(DOMU);
+  }
+
+  /** Leaves a console for domain 0's shell. */
+  public void leave() throws InterruptedException, TimeoutException {
+    machine.type(LEAVE);
+    // Only alone it is what leaves the console.
+    Thread.sleep(LEAVE_MILLIS);
+    awaitShellOf(DOM0);
+  }
+
+  /**
+   * Asks until the shell of that host answers. What is typed before a console is open is lost, or
+   * another shell's.
+   */
+  private void awaitShellOf(String host) throws InterruptedException, TimeoutException {
     long end = CLOCK.nanos() + TimeUnit.SECONDS.toNanos(answerSeconds);
-    boolean open = false;
-    while (!open) {
+    boolean there = false;
+    while (!there) {
       type("echo who=$(cat /proc/sys/kernel/hostname)=");
       try {
-        await(here, 5);
-        open = true;
+        await("who=" + host + "=", ASK_SECONDS);
+        there = true;
       } catch (TimeoutException e) {
         if (CLOCK.nanos() > end || bug.get() != null) {
           throw e;
         }
       }
     }
-  }
-
-  /** Leaves a console for domain 0's shell. */
-  public void leave() throws InterruptedException, TimeoutException {
-    machine.type(LEAVE);
-    run(":");
   }
 
   /** Runs a command on the console of a domain; returns what it printed. */

@@ -122,7 +122,7 @@ public final class XlScript {
   public void crash(String domain) throws XlFailure, InterruptedException, TimeoutException {
     dom0.attach(domain);
     dom0.type("echo c > /proc/sysrq-trigger");
-    dom0.run(":"); // The console ends with the domain.
+    dom0.leave(); // The console ends with the domain.
     expectGone(domain);
   }
 
