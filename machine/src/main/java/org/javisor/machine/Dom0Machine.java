@@ -94,6 +94,7 @@ public final class Dom0Machine implements AutoCloseable {
   private void build(Machinery machinery, MachineConfig dom0, Consumer<byte[]> output)
       throws MachineException {
     ControlInterface.install(hypervisor, new Maker(machinery));
+    hypervisor.prepareForPv();
     hypervisor.terminal().show(output);
     DomainBoot boot =
         new DomainBoot(
