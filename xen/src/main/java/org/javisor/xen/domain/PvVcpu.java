@@ -1082,6 +1082,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private void enter(Structure s, boolean kernel) {
     CpuState state = newState();
     GuestContext.readRegisters(s, state, false);
+    GuestContext.readDebugRegisters(s, state);
     long kernelBase = s.u64(GuestContext.KERNEL_GS_BASE);
     long userBase = s.u64(GuestContext.USER_GS_BASE);
     segment(state.es, s.u16(GuestContext.ES), 0);

@@ -225,7 +225,7 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     CpuState state = cpu.state();
     Structure s = new Structure(context);
     GuestContext.readRegisters(s, state, true);
-    System.arraycopy(GuestContext.debugRegisters(s), 0, state.dr, 0, state.dr.length);
+    GuestContext.readDebugRegisters(s, state);
     start(state);
     return 0;
   }

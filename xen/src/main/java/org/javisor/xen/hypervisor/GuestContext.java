@@ -1,6 +1,5 @@
 package org.javisor.xen.hypervisor;
 
-import java.util.Arrays;
 import org.javisor.accelerator.CpuState;
 
 /**
@@ -59,6 +58,12 @@ public final class GuestContext {
 
   private static final int RSP_NUMBER = 4;
 
+  // What can be set of DR6 and DR7, and what always is (Intel SDM volume 3, section 18.2).
+  private static final long DR6_BITS = 0xe00f;
+  private static final long DR6_ONES = 0xffff_0ff0L;
+  private static final long DR7_BITS = 0xffff_03ffL;
+  private static final long DR7_ONES = 0x400;
+
   /** In an image of FXSAVE; its upper half is reserved. */
   private static final int MXCSR = 24;
 
@@ -107,10 +112,12 @@ public final class GuestContext {
     }
   }
 
-  /** DR0 to DR7. */
-  public static long[] debugRegisters(Structure s) {
-    long[] all = new long[8];
-    Arrays.setAll(all, i -> s.u64(DEBUG_REGISTERS + 8 * i));
-    return all;
+  /** Reads DR0 to DR3, DR6 and DR7; of the latter what reserves the registers is not a guest's. */
+  public static void readDebugRegisters(Structure s, CpuState state) {
+    for (int i = 0; i < 4; i++) {
+      state.dr[i] = s.u64(DEBUG_REGISTERS + 8 * i);
+    }
+    state.dr[6] = s.u64(DEBUG_REGISTERS + 48) & DR6_BITS | DR6_ONES;
+    state.dr[7] = s.u64(DEBUG_REGISTERS + 56) & DR7_BITS | DR7_ONES;
   }
 }

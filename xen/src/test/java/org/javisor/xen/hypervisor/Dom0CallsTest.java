@@ -584,7 +584,7 @@ class Dom0CallsTest {
   @Test
   void randomControlCallsHarmNobody() {
     Random random = new Random(17);
-    int id = create();
+    int[] ids = {0, create(), createPv(16)};
     for (int i = 0; i < 4000; i++) {
       int[] words = new int[34];
       for (int w = 0; w < words.length; w++) {
@@ -604,10 +604,11 @@ class Dom0CallsTest {
       } else if (operation > 2 && operation != 4) {
         dom0.call(
             DOMCTL,
-            arguments(dom0, operation, VERSION, List.of(random.nextInt(4) == 0 ? 0 : id, 0),
-                words));
+            arguments(dom0, operation, VERSION, List.of(ids[random.nextInt(3)], 0), words));
+        dom0.call(MMUEXT_OP, DATA, 1, 0, ids[random.nextInt(3)]);
       }
     }
-    assertEquals(0, domctl(2, id));
+    assertEquals(0, domctl(2, ids[1]));
+    assertEquals(0, domctl(2, ids[2]));
   }
 }
