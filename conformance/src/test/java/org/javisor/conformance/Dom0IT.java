@@ -49,7 +49,7 @@ class Dom0IT {
     List<Path> disks = List.of(first, disk("b.img"), disk("c.img"));
     Progress progress = Progress.lines(System.out);
     try (Dom0Guest dom0 =
-        new Dom0Guest(disks, "jit", BOOT_SECONDS, ANSWER_SECONDS, progress)) {
+        new Dom0Guest(disks, "jit", BOOT_SECONDS, ANSWER_SECONDS, progress, shown -> {})) {
       lookAtTheHost(dom0);
       XlScript xl = new XlScript(dom0);
       HostAccounts before = dom0.accounts();

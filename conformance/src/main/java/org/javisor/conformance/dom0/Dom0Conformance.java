@@ -1,10 +1,14 @@
 package org.javisor.conformance.dom0;
 
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeoutException;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.conformance.tool.Exit;
@@ -31,6 +35,7 @@ public final class Dom0Conformance {
         --migrations N   how often one is migrated, under load (default 10)
         --seconds N      how long a command may take (default 300); more on a busy host
         --accel NAME     the accelerator (default auto)
+        --log FILE       what domain 0's terminal shows goes there
       """;
 
   private static final long DISK = 64 << 20;
@@ -45,6 +50,7 @@ public final class Dom0Conformance {
   private long migrations = 10;
   private long seconds = 300;
   private String accelerator = MachineConfig.AUTO;
+  private Optional<Path> log = Optional.empty();
 
   private Dom0Conformance(PrintStream out) {
     this.out = out;
@@ -59,6 +65,7 @@ public final class Dom0Conformance {
         .number("--migrations", v -> verb.migrations = v)
         .number("--seconds", v -> verb.seconds = v)
         .text("--accel", v -> verb.accelerator = v)
+        .text("--log", v -> verb.log = Optional.of(Path.of(v)))
         .run(arguments, out, verb::run);
   }
 
@@ -85,8 +92,11 @@ public final class Dom0Conformance {
 
   private int run(List<Path> disks) throws Exception {
     int most = (int) Math.min(seconds, Integer.MAX_VALUE);
-    try (Dom0Guest dom0 =
-        new Dom0Guest(disks, accelerator, most, most, Progress.lines(out))) {
+    try (OutputStream shown =
+        log.isPresent() ? Files.newOutputStream(log.get()) : OutputStream.nullOutputStream();
+        Dom0Guest dom0 =
+            new Dom0Guest(
+                disks, accelerator, most, most, Progress.lines(out), b -> write(shown, b))) {
       out.printf("domain 0 at its prompt after %.1f s%n", clock.nanos() / 1e9);
       try {
         return work(dom0);
@@ -94,6 +104,14 @@ public final class Dom0Conformance {
         out.println("FAILED after %.0f s: %s".formatted(clock.nanos() / 1e9, e.getMessage()));
         return Exit.MISMATCH;
       }
+    }
+  }
+
+  private static void write(OutputStream to, byte[] bytes) {
+    try {
+      to.write(bytes);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 

@@ -8,6 +8,7 @@ import java.util.OptionalInt;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import org.javisor.accelerator.TraceCategory;
 import org.javisor.accelerator.TraceSelection;
 import org.javisor.accelerator.time.Clock;
@@ -49,6 +50,7 @@ public final class Dom0Guest implements AutoCloseable {
   private final AtomicReference<Throwable> bug = new AtomicReference<>();
   private final Dom0Machine machine;
   private final int answerSeconds;
+  private final Consumer<byte[]> log;
   private int seen;
   private int commands;
 
@@ -59,11 +61,14 @@ public final class Dom0Guest implements AutoCloseable {
    * @param accelerator who executes all domains
    * @param bootSeconds how long it may take
    * @param answerSeconds how long a command may take
+   * @param log takes what the terminal shows, too
    */
   public Dom0Guest(
-      List<Path> disks, String accelerator, int bootSeconds, int answerSeconds, Progress progress)
+      List<Path> disks, String accelerator, int bootSeconds, int answerSeconds,
+      Progress progress, Consumer<byte[]> log)
       throws Exception {
     this.answerSeconds = answerSeconds;
+    this.log = log;
     DefaultGuest.GuestFiles files = DefaultGuest.dom0(progress).obtain();
     Path lent = new DefaultGuest(progress).obtain().kernel().getParent();
     machine =
@@ -118,6 +123,7 @@ public final class Dom0Guest implements AutoCloseable {
   }
 
   private void show(byte[] bytes) {
+    log.accept(bytes);
     synchronized (output) {
       output.append(new String(bytes, StandardCharsets.ISO_8859_1));
       output.notifyAll();
