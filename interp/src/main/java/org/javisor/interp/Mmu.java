@@ -484,11 +484,11 @@ final class Mmu {
       return;
     }
     fills++;
-    if (c.debug.watchesPage(va)) {
-      return;
-    }
     if (write && (arena.flags(frame) & FrameArena.LOG) != 0) {
       arena.clearFlags(frame, FrameArena.LOG);
+    }
+    if (c.debug.watchesPage(va)) {
+      return;
     }
     int index = (int) (va >>> 9 & INDEX_MASK) >> 3;
     int slot = part * ENTRIES + index;
