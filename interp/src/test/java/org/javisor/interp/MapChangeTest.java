@@ -129,8 +129,7 @@ class MapChangeTest {
     CpuState s = run("a0 00 50 88 c3 b0 02 e6 10 f4 8a 0e 00 50");
     assertEquals(0x11, s.gpr[RBX] & 0xff);
     vcpu.unhalt();
-    while (vcpu.run() instanceof VmExit.Kicked) {
-    }
+    while (vcpu.run() instanceof VmExit.Kicked) {}
     assertEquals(0xff, vcpu.state().gpr[RCX] & 0xff, "there is nothing");
   }
 
