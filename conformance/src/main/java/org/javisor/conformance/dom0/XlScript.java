@@ -147,7 +147,7 @@ public final class XlScript {
         "(n=0; while :; do dd if=/dev/urandom of=/tmp/a bs=64k count=8 2> /dev/null; cp /tmp/a /tmp/b;"
             + " dd if=/tmp/a of=/dev/xvda bs=64k seek=64 conv=fsync 2> /dev/null;"
             + " [ \"$(sha256sum < /tmp/a)\" = \"$(sha256sum < /tmp/b)\" ] || echo $n >> /tmp/bad;"
-            + " n=$((n+1)); echo $n > /tmp/n; done) > /dev/null 2>&1 &");
+            + " n=$((n+1)); echo $n > /tmp/n; done) > /dev/null 2>&1 & :");
     progress.put(domain, 0L);
   }
 
