@@ -6,28 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.RandomAccessFile;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.List;
-import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicReference;
-import org.javisor.accelerator.TraceCategory;
-import org.javisor.accelerator.TraceSelection;
-import org.javisor.accelerator.time.Entropy;
-import org.javisor.machine.DiskConfig;
-import org.javisor.machine.Dom0Machine;
-import org.javisor.machine.MachineConfig;
-import org.javisor.machine.MachineListener;
-import org.javisor.machine.NetConfig;
-import org.javisor.machine.ShareConfig;
-import org.javisor.pc.loader.BootProtocol;
-import org.javisor.storage.image.DefaultGuest;
+import org.javisor.conformance.dom0.Dom0Guest;
+import org.javisor.conformance.dom0.XlScript;
 import org.javisor.storage.packages.Progress;
+import org.javisor.xen.hypervisor.HostAccounts;
 import org.javisor.xen.hypervisor.ShutdownReason;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -35,91 +21,21 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Debian's own unmodified kernel and xen-utils as domain 0: {@code xl} looks at the host, and creates,
- * uses, watches and ends a domain whose disk and network pass through domain 0.
+ * uses, watches, moves and ends domains whose disks and network pass through domain 0.
  */
 class Dom0IT {
   private static final int BOOT_SECONDS = 300;
-  private static final int DATA = 1 << 20;
+  private static final int ANSWER_SECONDS = 180;
+  private static final int DATA = 2 << 20;
 
   @TempDir Path folder;
 
-  private final StringBuilder output = new StringBuilder();
-  private final AtomicReference<Throwable> bug = new AtomicReference<>();
-  private int seen;
-
-  private Dom0Machine start(Path disk) throws Exception {
-    Progress progress = Progress.lines(System.out);
-    DefaultGuest.GuestFiles files = DefaultGuest.dom0(progress).obtain();
-    Path lent = new DefaultGuest(progress).obtain().kernel().getParent();
-    MachineConfig dom0 =
-        new MachineConfig(
-            Optional.of(files.kernel()),
-            Optional.empty(),
-            Optional.of(files.vmlinux()),
-            Optional.of(files.initrd()),
-            BootProtocol.PVH,
-            "console=hvc0 quiet",
-            512L << 20,
-            2,
-            MachineConfig.DEFAULT_CPU_MODEL,
-            "jit",
-            TraceSelection.NONE,
-            Optional.empty(),
-            OptionalInt.empty(),
-            List.of(DiskConfig.parse(disk + ",format=raw")),
-            List.of(NetConfig.byDefault().withMac(Entropy.host())),
-            List.of(new ShareConfig(lent, "guest", false)));
-    return Dom0Machine.start(
-        new Dom0Machine.Config(dom0, 1L << 30, 2),
-        bytes -> {
-          synchronized (output) {
-            output.append(new String(bytes, StandardCharsets.ISO_8859_1));
-            output.notifyAll();
-          }
-        },
-        new MachineListener() {
-          @Override
-          public void message(String line) {}
-
-          @Override
-          public void trace(TraceCategory category, String line) {}
-        },
-        (domain, error) -> bug.set(error));
-  }
-
-  /** Waits for a text behind what was seen last; returns what was before it. */
-  private String await(String text, int seconds) throws Exception {
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
-    synchronized (output) {
-      while (true) {
-        int at = output.indexOf(text, seen);
-        if (at >= 0) {
-          String before = output.substring(seen, at);
-          seen = at + text.length();
-          return before;
-        }
-        long left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
-        if (left <= 0 || bug.get() != null) {
-          throw new TimeoutException(
-              "no '" + text + "' in " + seconds + " s; the end of what came:\n"
-                  + output.substring(Math.max(0, output.length() - 3000))
-                  + (bug.get() == null ? "" : bug.get()));
-        }
-        output.wait(Math.min(left, 1000));
-      }
+  private Path disk(String name) throws Exception {
+    Path disk = folder.resolve(name);
+    try (RandomAccessFile f = new RandomAccessFile(disk.toFile(), "rw")) {
+      f.setLength(16 << 20);
     }
-  }
-
-  private static void type(Dom0Machine machine, String line) {
-    machine.type((line + "\r").getBytes(StandardCharsets.US_ASCII));
-  }
-
-  /** Runs a command in domain 0; returns what it printed. */
-  private String run(Dom0Machine machine, String command) throws Exception {
-    // What is typed is echoed; in two halves it does not pass for the answer.
-    type(machine, "echo be''gin; " + command + "; echo e''nd");
-    await("begin", 60);
-    return await("end", 120).replace("\r", "").strip();
+    return disk;
   }
 
   private static void expect(String text, String part) {
@@ -127,73 +43,86 @@ class Dom0IT {
   }
 
   @Test
-  @Timeout(600)
-  void xlLooksAtTheHostAndCreatesADomainWithDiskAndNetwork() throws Exception {
-    Path disk = folder.resolve("disk.img");
-    try (RandomAccessFile f = new RandomAccessFile(disk.toFile(), "rw")) {
-      f.setLength(16 << 20);
-    }
-    try (Dom0Machine machine = start(disk)) {
-      await("Javisor domain 0 ready", BOOT_SECONDS);
-      await("~ #", 60);
-      String info = run(machine, "xl info");
-      expect(info, "xen_version            : 4.17.0-javisor");
-      expect(info, "nr_cpus                : 2");
-      expect(info, "total_memory           : 1024");
-      String list = run(machine, "xl list");
-      assertTrue(
-          list.matches("(?s)Name +ID +Mem VCPUs\tState\tTime\\(s\\)\nDomain-0 +0 +51[12] +2 +r-----"
-              + " +\\d+\\.\\d"),
-          list);
-      assertEquals("Domain-0", run(machine, "xenstore-read /local/domain/0/name"));
-      long free = machine.hypervisor().freePages();
-
-      run(
-          machine,
-          "sed -i 's/hvc0/hvc0 quiet/' /root/demo.cfg;"
-              + " echo \"disk = [ '/dev/vda,raw,xvda,w' ]\" >> /root/demo.cfg;"
-              + " echo \"vif = [ '' ]\" >> /root/demo.cfg");
-      type(machine, "xl create -c /root/demo.cfg");
-      await("Javisor guest ready: Linux", 120);
-      await("~ #", 60);
-      type(machine, "echo is=$(cat /sys/hypervisor/type)/$(cat /sys/hypervisor/guest_type)=");
-      await("is=xen/PVH=", 60);
-      type(
-          machine,
-          "dd if=/dev/urandom of=/tmp/r bs=64k count=" + DATA / 65536
-              + " && dd if=/tmp/r of=/dev/xvda bs=64k conv=fsync; echo written=$?=");
-      await("written=0=", 120);
-      type(machine, "echo ha''sh=$(sha256sum < /tmp/r)");
-      await("hash=", 60);
-      String read = await(" ", 60);
-      try (RandomAccessFile f = new RandomAccessFile(disk.toFile(), "r")) {
-        byte[] bytes = new byte[DATA];
-        f.readFully(bytes);
-        assertArrayEquals(
-            HexFormat.of().parseHex(read), MessageDigest.getInstance("SHA-256").digest(bytes));
+  @Timeout(900)
+  void xlDoesItsWorkWithDomainsOfBothKinds() throws Exception {
+    Path first = disk("a.img");
+    List<Path> disks = List.of(first, disk("b.img"), disk("c.img"));
+    Progress progress = Progress.lines(System.out);
+    try (Dom0Guest dom0 =
+        new Dom0Guest(disks, "jit", BOOT_SECONDS, ANSWER_SECONDS, progress, shown -> {})) {
+      lookAtTheHost(dom0);
+      XlScript xl = new XlScript(dom0);
+      HostAccounts before = dom0.accounts();
+      usePvh(dom0, xl, first);
+      usePv(xl);
+      endThem(dom0, xl);
+      dom0.run("sleep 1");
+      HostAccounts after = dom0.accounts();
+      for (int i = 0; i < 20 && !after.equals(before); i++) {
+        dom0.run("sleep 1");
+        after = dom0.accounts();
       }
-      type(
-          machine,
-          "while ! ip addr show eth0 | grep -q 10.0.2.; do sleep 1; done; ping -c 1 10.0.2.2"
-              + " > /dev/null; echo ping''ed=$?=");
-      await("pinged=0=", 120);
-      await("~ #", 60);
-
-      machine.type(new byte[] {0x1d}); // xl's own key to leave a console
-      await("~ #", 60);
-      expect(run(machine, "xl list"), "demo  ");
-      expect(run(machine, "xl block-list demo"), "51712 ");
-      expect(run(machine, "xl pause demo; xl list demo"), "p---");
-      run(machine, "xl unpause demo; xl destroy demo");
-      list = run(machine, "xl list");
-      assertFalse(list.contains("demo"), list);
-      assertEquals(free, machine.hypervisor().freePages(), "no page is left behind");
-
-      type(machine, "poweroff");
-      assertEquals(ShutdownReason.POWEROFF, machine.await());
+      assertEquals(before, after, "nothing is left behind");
+      assertEquals(ShutdownReason.POWEROFF, dom0.powerOff());
+      if (dom0.bug().isPresent()) {
+        throw new AssertionError("a bug on the way", dom0.bug().get());
+      }
     }
-    if (bug.get() != null) {
-      throw new AssertionError("a bug on the way", bug.get());
+  }
+
+  private static void lookAtTheHost(Dom0Guest dom0) throws Exception {
+    String info = dom0.run("xl info");
+    expect(info, "xen_version            : 4.17.0-javisor");
+    expect(info, "nr_cpus                : 2");
+    expect(info, "total_memory           : 1536");
+    String list = dom0.run("xl list");
+    assertTrue(
+        list.matches("(?s)Name +ID +Mem VCPUs\tState\tTime\\(s\\)\nDomain-0 +0 +51[12] +2 +r-----"
+            + " +\\d+\\.\\d"),
+        list);
+    assertEquals("Domain-0", dom0.run("xenstore-read /local/domain/0/name"));
+  }
+
+  /** What a domain writes to its disk is in the file that domain 0 has as a disk. */
+  private static void usePvh(Dom0Guest dom0, XlScript xl, Path disk) throws Exception {
+    xl.create("hdom", "pvh", "/dev/vda");
+    xl.expectType("hdom", "PVH");
+    xl.keepData("hdom");
+    String sum = dom0.runIn("hdom", "sha256sum < /tmp/keep").substring(0, 64);
+    try (RandomAccessFile f = new RandomAccessFile(disk.toFile(), "r")) {
+      byte[] bytes = new byte[DATA];
+      f.readFully(bytes);
+      assertArrayEquals(
+          HexFormat.of().parseHex(sum), MessageDigest.getInstance("SHA-256").digest(bytes));
     }
+    expect(dom0.run("xl pause hdom; xl list hdom"), "p---");
+    dom0.run("xl unpause hdom");
+    xl.startLoad("hdom");
+    xl.migrate("hdom");
+    xl.expectIntact("hdom");
+  }
+
+  private static void usePv(XlScript xl) throws Exception {
+    xl.create("vdom", "pv", "/dev/vdb");
+    xl.expectType("vdom", "PV");
+    xl.keepData("vdom");
+    xl.readListings("vdom");
+    xl.changeVcpus("vdom");
+    xl.changeDisks("vdom", "/dev/vdc");
+    xl.changeCards("vdom");
+    xl.saveAndRestore("vdom");
+    xl.startLoad("vdom");
+    xl.migrate("vdom");
+    xl.expectIntact("vdom");
+  }
+
+  /** One crashes, and the tools start anew: that is not the other one's affair. */
+  private static void endThem(Dom0Guest dom0, XlScript xl) throws Exception {
+    xl.crash("hdom");
+    xl.restartTools();
+    xl.expectIntact("vdom");
+    xl.destroy("vdom");
+    String list = dom0.run("xl list");
+    assertFalse(list.contains("dom "), list);
   }
 }

@@ -47,6 +47,9 @@ final class InterpVcpu implements Vcpu {
   /** Whether the notice that guest-physical addresses lead elsewhere is among them. */
   private final AtomicBoolean flushNoticed = new AtomicBoolean();
 
+  /** Up to which removal of guest-physical pages nothing is remembered; see {@link GuestMemory}. */
+  private long seenRemovals;
+
   private final Set<Long> breakpoints = new HashSet<>();
 
   /** The thread that is inside of {@link #run}, or null; each compares it with itself only. */
@@ -325,6 +328,11 @@ final class InterpVcpu implements Vcpu {
   public VmExit run() {
     vm.exclusion().enter(this);
     runner = Thread.currentThread();
+    long removals = vm.memory().removals();
+    if (removals != seenRemovals) {
+      seenRemovals = removals;
+      flushTlb();
+    }
     try {
       return runInside();
     } finally {

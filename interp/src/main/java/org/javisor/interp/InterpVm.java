@@ -27,7 +27,27 @@ final class InterpVm implements Vm {
   private final CodeCoverage coverage;
   private final Exclusion exclusion = new Exclusion();
   private final FrameArena.CodeWriteListener listener = this::codeWritten;
-  private final GuestMemory.MapListener mapListener = (gpa, size) -> mapChanged();
+
+  /**
+   * Guest-physical addresses lead elsewhere now, and translations end in machine frames. The vCPU
+   * that made it so drops its own before its next access, the others before their next block; whoever
+   * gives a frame to somebody else first waits until every vCPU has been out of {@link Vcpu#run}.
+   */
+  private final GuestMemory.MapListener mapListener =
+      new GuestMemory.MapListener() {
+        @Override
+        public void mapChanged(long gpa, long size) {
+          vcpus.forEach(InterpVcpu::mapChanged);
+        }
+
+        /** That there is nothing, no vCPU remembers. */
+        @Override
+        public void mapAdded(long gpa, long size) {}
+
+        /** See {@link InterpVcpu#run}. */
+        @Override
+        public void mapRemovedLater(long gpa, long size) {}
+      };
 
   /** Makes what executes most of a vCPU's code, or null. */
   private final Translator.Factory translators;
@@ -143,17 +163,6 @@ final class InterpVm implements Vm {
   private void codeWritten(int frame, int offset, int length) {
     for (InterpVcpu v : vcpus) {
       v.codeWritten(frame, offset, length);
-    }
-  }
-
-  /**
-   * Guest-physical addresses lead elsewhere now, and translations end in machine frames. The vCPU
-   * that made it so drops its own before its next access, the others before their next block; whoever
-   * gives a frame to somebody else first waits until every vCPU has been out of {@link Vcpu#run}.
-   */
-  private void mapChanged() {
-    for (InterpVcpu v : vcpus) {
-      v.mapChanged();
     }
   }
 

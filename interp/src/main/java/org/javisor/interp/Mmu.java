@@ -484,6 +484,9 @@ final class Mmu {
       return;
     }
     fills++;
+    if (write && (arena.flags(frame) & FrameArena.LOG) != 0) {
+      arena.clearFlags(frame, FrameArena.LOG);
+    }
     if (c.debug.watchesPage(va)) {
       return;
     }
@@ -668,9 +671,7 @@ final class Mmu {
         wide
             ? RawMemory.compareAndSet64(host, entry, entry | bits)
             : RawMemory.compareAndSet32(host, (int) entry, (int) (entry | bits));
-    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-      arena.codeWritten(frame, (int) gpa & 4095, wide ? 8 : 4);
-    }
+    arena.written(frame, (int) gpa & 4095, wide ? 8 : 4);
     return done;
   }
 

@@ -25,6 +25,7 @@ class MapChangeTest {
 
   private final GuestMemory memory = new GuestMemory(new FrameArena(1 << 20));
   private long romWrites;
+  private int logged = -1;
   private final Vcpu vcpu;
 
   MapChangeTest() {
@@ -43,8 +44,16 @@ class MapChangeTest {
         new EmptyBus() {
           @Override
           public void writePort(int port, int size, int value) {
-            boolean toRom = value == 1;
-            memory.map(PAGE, 4096, toRom ? other : ram, !toRom);
+            switch (value) {
+              case 0 -> memory.map(PAGE, 4096, ram, true);
+              case 1 -> memory.map(PAGE, 4096, other, false);
+              case 2 -> memory.unmapLater(PAGE, 4096);
+              default -> {
+                logged = memory.arena().flags(ram) & FrameArena.LOG;
+                memory.arena().setFlags(ram, FrameArena.LOG);
+                memory.forgetTranslations();
+              }
+            }
           }
 
           @Override
@@ -102,5 +111,43 @@ class MapChangeTest {
     assertEquals(1, s.gpr[RBX] & 0xff);
     assertEquals(2, s.gpr[RCX] & 0xff);
     assertEquals(1, s.gpr[RDX] & 0xff);
+  }
+
+  /** Breaks if what is remembered of a page that was removed outlives something else in its place. */
+  @Test
+  void aPageThatWasRemovedForLaterIsNotSeenInPlaceOfAnother() {
+    // mov al, [PAGE]; mov bl, al; mov al, 2; out 0x10, al; mov al, 1; out 0x10, al; mov cl, [PAGE]
+    CpuState s = run("a0 00 50 88 c3 b0 02 e6 10 b0 01 e6 10 8a 0e 00 50");
+    assertEquals(0x11, s.gpr[RBX] & 0xff);
+    assertEquals(0x22, s.gpr[RCX] & 0xff);
+  }
+
+  /** Breaks if a vCPU that has been out still reaches the page. */
+  @Test
+  void aPageThatWasRemovedForLaterIsGoneAfterTheRun() {
+    // mov al, [PAGE]; mov bl, al; mov al, 2; out 0x10, al; hlt; mov cl, [PAGE]
+    CpuState s = run("a0 00 50 88 c3 b0 02 e6 10 f4 8a 0e 00 50");
+    assertEquals(0x11, s.gpr[RBX] & 0xff);
+    vcpu.unhalt();
+    while (vcpu.run() instanceof VmExit.Kicked) {}
+    assertEquals(0xff, vcpu.state().gpr[RCX] & 0xff, "there is nothing");
+  }
+
+  /** Breaks if a store to a frame that is logged passes unnoticed, or a load does not. */
+  @Test
+  void aStoreIsLogged() {
+    // mov [PAGE], al; mov al, 3; out 0x10, al; mov cl, [PAGE]; out 0x10, al
+    run("a2 00 50 b0 03 e6 10 8a 0e 00 50 e6 10");
+    assertEquals(FrameArena.LOG, logged);
+    // mov [PAGE], al; mov al, 3; out 0x10, al
+    run("a2 00 50 b0 03 e6 10");
+    assertEquals(0, logged);
+    // inc byte [PAGE]; out 0x10, al; cmp [PAGE], al; out 0x10, al; lock inc byte [PAGE]; out 0x10
+    run("b0 03 e6 10 fe 06 00 50 e6 10");
+    assertEquals(0, logged);
+    run("b0 03 e6 10 f0 fe 06 00 50 e6 10");
+    assertEquals(0, logged);
+    run("b0 03 e6 10 38 06 00 50 e6 10");
+    assertEquals(FrameArena.LOG, logged);
   }
 }

@@ -21,6 +21,7 @@ import org.javisor.xen.domain.Dom0Domain;
 import org.javisor.xen.domain.DomainBoot;
 import org.javisor.xen.domain.EmulatedDevices;
 import org.javisor.xen.domain.Machinery;
+import org.javisor.xen.domain.PvDomain;
 import org.javisor.xen.domain.PvhDomain;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.DomainKind;
@@ -93,6 +94,7 @@ public final class Dom0Machine implements AutoCloseable {
   private void build(Machinery machinery, MachineConfig dom0, Consumer<byte[]> output)
       throws MachineException {
     ControlInterface.install(hypervisor, new Maker(machinery));
+    hypervisor.prepareForPv();
     hypervisor.terminal().show(output);
     DomainBoot boot =
         new DomainBoot(
@@ -157,12 +159,16 @@ public final class Dom0Machine implements AutoCloseable {
 
     @Override
     public boolean makes(DomainKind kind) {
-      return kind == DomainKind.PVH;
+      return kind == DomainKind.PVH || kind == DomainKind.PV;
     }
 
     @Override
     public void equip(Domain made) {
-      PvhDomain.equip(machinery, made);
+      if (made.kind() == DomainKind.PV) {
+        PvDomain.equip(machinery, made);
+      } else {
+        PvhDomain.equip(machinery, made);
+      }
     }
   }
 

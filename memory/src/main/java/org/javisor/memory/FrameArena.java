@@ -21,7 +21,11 @@ public final class FrameArena {
   /** Instructions of this frame are translated: a write must go through {@link #codeWritten}. */
   public static final int CODE = 1;
 
-  /** Writes to this frame are logged (dirty tracking). */
+  /**
+   * Nobody has written to this frame since the flag was set: whoever does, takes it away. Set while
+   * those who could write without looking do not run, and followed by {@link
+   * GuestMemory#forgetTranslations}.
+   */
   public static final int LOG = 2;
 
   /** The frame is shared copy-on-write. */
@@ -195,6 +199,20 @@ public final class FrameArena {
   public void codeWritten(int frame, int offset, int length) {
     for (CodeWriteListener listener : listeners) {
       listener.codeWritten(frame, offset, length);
+    }
+  }
+
+  /**
+   * Bytes of a frame have changed, and not by a vCPU that has looked at its flags: code that was
+   * translated of them, and a log of writes, go by that.
+   */
+  public void written(int frame, int offset, int length) {
+    int bits = flags(frame) & (CODE | LOG);
+    if ((bits & LOG) != 0) {
+      clearFlags(frame, LOG);
+    }
+    if ((bits & CODE) != 0) {
+      codeWritten(frame, offset, length);
     }
   }
 

@@ -2,7 +2,9 @@ package org.javisor.memory;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
@@ -26,6 +28,16 @@ public final class GuestMemory {
   @FunctionalInterface
   public interface MapListener {
     void mapChanged(long gpa, long size);
+
+    /** Something is now where nothing was. */
+    default void mapAdded(long gpa, long size) {
+      mapChanged(gpa, size);
+    }
+
+    /** Something is gone of which translations may be kept for a while; see {@link #unmapLater}. */
+    default void mapRemovedLater(long gpa, long size) {
+      mapChanged(gpa, size);
+    }
   }
 
   private final FrameArena arena;
@@ -39,6 +51,14 @@ public final class GuestMemory {
   private volatile int mapped;
   private int capacity;
   private volatile int generation;
+
+  /** What was removed and may be remembered still: guest frames, since all were told to forget. */
+  private final Set<Integer> remembered = new HashSet<>();
+
+  /** With so many of them it is time to forget. */
+  private static final int MOST_REMEMBERED = 1 << 14;
+
+  private volatile long removals;
 
   public GuestMemory(FrameArena arena) {
     this.arena = arena;
@@ -112,20 +132,61 @@ public final class GuestMemory {
   public synchronized void map(long gpa, long size, int firstFrame, boolean writable) {
     int count = frameCount(gpa, size);
     int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
-    if (gfn + count > capacity) {
+    boolean fresh = gfn + count <= capacity;
+    if (!fresh) {
       grow(Math.max(2 * capacity, gfn + count));
     }
     for (int i = 0; i < count; i++) {
+      long at = map + ((long) (gfn + i) << 2);
+      fresh &= RawMemory.get32(at) == 0 && !remembered.contains(gfn + i);
       RawMemory.put32(
-          map + ((long) (gfn + i) << 2),
-          (firstFrame + i) << FRAME_BITS | PRESENT | (writable ? WRITABLE : 0));
+          at, (firstFrame + i) << FRAME_BITS | PRESENT | (writable ? WRITABLE : 0));
     }
     mapped = Math.max(mapped, gfn + count);
-    changed(gpa, size);
+    if (fresh) {
+      generation++;
+      for (MapListener listener : listeners) {
+        listener.mapAdded(gpa, size);
+      }
+    } else {
+      changed(gpa, size);
+    }
   }
 
   /** Removes a range from the map; the frames stay allocated. */
   public synchronized void unmap(long gpa, long size) {
+    clear(gpa, size);
+    changed(gpa, size);
+  }
+
+  /**
+   * The same, for who uses the frames for nothing else until every vCPU has been out of its run:
+   * until then vCPUs may reach them by what they remember, unless something else is mapped there.
+   * To forget is dear, and so not done for each page of many.
+   */
+  public synchronized void unmapLater(long gpa, long size) {
+    clear(gpa, size);
+    int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
+    for (int i = 0; i < frameCount(gpa, size); i++) {
+      remembered.add(gfn + i);
+    }
+    if (remembered.size() > MOST_REMEMBERED) {
+      changed(gpa, size);
+      return;
+    }
+    removals++;
+    generation++;
+    for (MapListener listener : listeners) {
+      listener.mapRemovedLater(gpa, size);
+    }
+  }
+
+  /** Counts such removals: a vCPU that finds another number when it begins to run forgets all. */
+  public long removals() {
+    return removals;
+  }
+
+  private void clear(long gpa, long size) {
     int count = frameCount(gpa, size);
     int gfn = (int) (gpa >>> FrameArena.FRAME_SHIFT);
     int from = Math.min(gfn, mapped);
@@ -133,11 +194,16 @@ public final class GuestMemory {
     if (from < to) {
       RawMemory.fill(map + ((long) from << 2), (long) (to - from) << 2, 0);
     }
-    changed(gpa, size);
+  }
+
+  /** What frames may be used for has changed: whoever remembers that is to look again. */
+  public void forgetTranslations() {
+    changed(0, end());
   }
 
   private synchronized void changed(long gpa, long size) {
     generation++;
+    remembered.clear();
     for (MapListener listener : listeners) {
       listener.mapChanged(gpa, size);
     }
@@ -206,13 +272,13 @@ public final class GuestMemory {
     return arena.address(entry >>> FRAME_BITS) + (gpa & (FrameArena.FRAME_SIZE - 1));
   }
 
-  /** Tells who translated code of a frame that it was written. */
+  /** Tells who translated code of a frame, and who logs writes, that it was written. */
   private void written(long gpa, int length) {
     int frame = frame(gpa);
     // A vCPU marks a frame before it reads code from it: one of the two sees the other.
     VarHandle.fullFence();
-    if (frame >= 0 && (arena.flags(frame) & FrameArena.CODE) != 0) {
-      arena.codeWritten(frame, (int) gpa & (FrameArena.FRAME_SIZE - 1), length);
+    if (frame >= 0) {
+      arena.written(frame, (int) gpa & (FrameArena.FRAME_SIZE - 1), length);
     }
   }
 

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 import org.javisor.storage.packages.AptFetcher;
 import org.javisor.storage.packages.AptFetcher.AptPackage;
@@ -46,7 +47,9 @@ final class Dom0Tools {
               + "|etc/(default|init\\.d|skel)/.*|etc/bash\\.bashrc|var/.*");
 
   private static final List<String> RESOURCES =
-      List.of("etc/inittab", "etc/rc.dom0", "root/demo.cfg");
+      List.of("bin/ssh", "etc/inittab", "etc/rc.dom0", "root/demo.cfg");
+
+  private static final Set<String> PROGRAMS = Set.of("bin/ssh", "etc/rc.dom0");
 
   private static final int MOST_BYTES = 32 << 20;
 
@@ -156,7 +159,7 @@ final class Dom0Tools {
           }
         });
     for (String name : RESOURCES) {
-      image.file(name, name.endsWith(".dom0") ? 0755 : 0644,
+      image.file(name, PROGRAMS.contains(name) ? 0755 : 0644,
           InitramfsBuilder.resource("dom0/" + name));
     }
   }

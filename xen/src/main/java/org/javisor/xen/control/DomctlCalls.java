@@ -64,15 +64,20 @@ final class DomctlCalls implements HypercallFamily {
   /** {@code XEN_DOMCTL_PFINFO_XTAB}. */
   private static final long NO_PAGE = 0xfL << 28;
 
+  private static final int TYPE_SHIFT = 28;
+  private static final long PINNED = 1L << 31;
+
   private static final long PAGE = FrameArena.FRAME_SIZE;
 
   /** What is being ended, by the vCPU whose call waits for that. */
   private final Map<VirtualCpu, Domain> ending = new ConcurrentHashMap<>();
 
   private final DomainMaker maker;
+  private final VcpuStateCalls vcpuStates;
 
   DomctlCalls(DomainMaker maker) {
     this.maker = maker;
+    vcpuStates = new VcpuStateCalls(maker.cpuModel());
   }
 
   @Override
@@ -103,16 +108,19 @@ final class DomctlCalls implements HypercallFamily {
       case 3 -> pause(call, domain);
       case 4 -> unpause(domain);
       case 9 -> setAffinity(call, domain, s);
-      case 10 -> shadow(s);
+      case 10 -> DirtyLogCalls.call(call, domain, s);
       case 11 -> setMaxMemory(domain, s);
+      case 12, 13, 42, 43, 62, 63, 72, 73 -> vcpuStates.call(call, domain, operation, s);
       case 14 -> vcpuInfo(domain, s);
       case 15 -> maxVcpus(domain, s);
       case 16 -> scheduler(domain, s);
+      case 22 -> hypercallPage(domain, s);
       case 25 -> affinity(call, domain, s);
       case 27 -> resume(domain);
       case 28 -> trigger(domain, s);
       case 33 -> context(call, domain, s);
       case 34 -> setContext(call, domain, s);
+      case 35 -> setAddressSize(domain, s);
       case 36 -> addressSize(domain, s);
       case 59 -> tscInfo(domain, s);
       case 60 -> setTscInfo(s);
@@ -144,7 +152,7 @@ final class DomctlCalls implements HypercallFamily {
         || (s.u32(U + 20) & ~(CREATE_HVM | CREATE_HAP)) != 0
         || s.u32(U + 52) != 0
         || !maker.makes(kind)
-        || hvm && s.u32(U + 56) != EMULATED_LOCAL_APIC) {
+        || s.u32(U + 56) != (hvm ? EMULATED_LOCAL_APIC : 0)) {
       return Errno.EINVAL;
     }
     int grantFrames =
@@ -264,7 +272,8 @@ final class DomctlCalls implements HypercallFamily {
     s.put64(at + 24, 0);
     s.put64(at + 32, 0);
     s.put64(at + 40, 0);
-    s.put64(at + 48, -1); // The shared page has no place that all guests would give it.
+    // Translated guests put the shared page where they like.
+    s.put64(at + 48, domain.kind().isTranslated() ? -1 : domain.sharedInfoFrame());
     s.put64(at + 56, domain.cpuNanos());
     s.put32(at + 64, online.size());
     s.put32(at + 68, domain.vcpus().size() - 1);
@@ -388,25 +397,40 @@ final class DomctlCalls implements HypercallFamily {
     return 0;
   }
 
-  /** Of what shadow page tables are for, nothing is ever on: so only turning it off succeeds. */
-  private static long shadow(Structure s) {
-    return s.u32(U) == 0 ? 0 : Errno.EOPNOTSUPP;
-  }
-
   /** {@code struct xen_domctl_getpageframeinfo3}: frame numbers, which are replaced by types. */
   private static long pageTypes(Call call, Domain domain, Structure s)
       throws GuestArguments.BadPointer {
     if (s.u64(U) < 0 || s.u64(U) > MOST_PAGE_TYPES) {
       return Errno.E2BIG;
     }
-    if (!domain.kind().isTranslated()) {
-      return Errno.EOPNOTSUPP;
-    }
     Structure all = call.memory().read(s.u64(U + 8), 8 * (int) s.u64(U));
     for (int i = 0; i < s.u64(U); i++) {
-      all.put64(8 * i, domain.ownsPage(all.u64(8 * i)) ? 0 : NO_PAGE);
+      all.put64(8 * i, pageType(domain, all.u64(8 * i)));
     }
     call.memory().write(s.u64(U + 8), all);
+    return 0;
+  }
+
+  /** What a page is: for PV domains, which name frames, the level of a table, and whether pinned. */
+  private static long pageType(Domain domain, long page) {
+    if (!domain.ownsPage(page)) {
+      return NO_PAGE;
+    }
+    if (domain.pv() == null) {
+      return 0;
+    }
+    int frame = (int) page;
+    return (long) domain.pv().level(frame) << TYPE_SHIFT
+        | (domain.pv().isPinned(frame) ? PINNED : 0);
+  }
+
+  /** Fills a page of the guest's own with code for hypercalls. */
+  private static long hypercallPage(Domain domain, Structure s) {
+    long page = s.u64(U);
+    if (!domain.ownsPage(page) || domain.pv() != null && domain.pv().level((int) page) != 0) {
+      return Errno.EINVAL;
+    }
+    domain.memory().write(page * PAGE, domain.hypercallPage());
     return 0;
   }
 
@@ -425,6 +449,11 @@ final class DomctlCalls implements HypercallFamily {
   private static long addressSize(Domain domain, Structure s) {
     s.put32(U, 64);
     return domain.kind().isTranslated() ? Errno.EINVAL : 0;
+  }
+
+  /** Only kernels of 64 bits can be PV guests. */
+  private static long setAddressSize(Domain domain, Structure s) {
+    return domain.kind().isTranslated() || s.u32(U) != 64 ? Errno.EINVAL : 0;
   }
 
   /** {@code struct xen_domctl_tsc_info}: mode, frequency, how often it changed, what has passed. */

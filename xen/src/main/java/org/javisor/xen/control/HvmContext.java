@@ -7,6 +7,7 @@ import org.javisor.accelerator.CpuState;
 import org.javisor.xen.hypervisor.ApicState;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.GuestContext;
 import org.javisor.xen.hypervisor.Hypervisor;
 import org.javisor.xen.hypervisor.Structure;
 import org.javisor.xen.hypervisor.VcpuPort;
@@ -229,7 +230,7 @@ final class HvmContext {
 
   private static void read(CpuState c, Structure s, int at) {
     if ((s.u32(at + FLAGS) & FPU_VALID) != 0) {
-      System.arraycopy(s.bytes(), at, c.fxsave, 0, c.fxsave.length);
+      GuestContext.readFpu(s, at, c);
     }
     for (int i = 0; i < 8; i++) {
       c.gpr[ORDER[i]] = s.u64(at + RAX + 8 * i);

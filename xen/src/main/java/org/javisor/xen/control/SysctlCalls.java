@@ -140,7 +140,18 @@ final class SysctlCalls implements HypercallFamily {
     ConsoleLog log = call.host().console();
     for (byte key : keys) {
       switch (key) {
-        case 'h' -> log.log("(XEN) key 'h': this; 'q': domains; 'r': who runs");
+        case 'h' -> log.log(
+            "(XEN) key 'h': this; 'e': event channels; 'g': grants; 'm': memory; 'q': domains; 'r':"
+                + " who runs");
+        case 'e' -> call.host().domains().forEach(d -> log.log(
+            "(XEN) %s: %d event channels, %d events sent".formatted(
+                d, d.events().open(), d.events().sent())));
+        case 'g' -> call.host().domains().forEach(d -> log.log(
+            "(XEN) %s: %d grants in use, %d pages of others mapped".formatted(
+                d, d.grants().inUse(), d.mappedPages())));
+        case 'm' -> log.log(
+            "(XEN) %d pages of %d are free".formatted(
+                call.host().freePages(), call.host().totalPages()));
         case 'q' -> call.host().domains().forEach(d -> log.log(
             "(XEN) %s: %s, %d pages of %d, %d vCPUs, %d events sent".formatted(
                 d, d.kind().label(), d.pages(), d.maxPages(), d.vcpus().size(),

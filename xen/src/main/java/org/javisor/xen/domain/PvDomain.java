@@ -33,6 +33,7 @@ import org.javisor.xen.hypervisor.DomainKind;
 import org.javisor.xen.hypervisor.DomainListener;
 import org.javisor.xen.hypervisor.DomainPort;
 import org.javisor.xen.hypervisor.EventChannels;
+import org.javisor.xen.hypervisor.GuestContext;
 import org.javisor.xen.hypervisor.Hypervisor;
 import org.javisor.xen.hypervisor.VirtualCpu;
 
@@ -96,6 +97,13 @@ public final class PvDomain implements DomainPort, Savable {
         machinery.hypervisor().destroyDomain(pv.domain);
       }
     }
+  }
+
+  /** Connects a domain that domain 0 has created, and will fill and start. */
+  public static void equip(Machinery machinery, Domain domain) {
+    PvDomain made = new PvDomain(domain);
+    made.start(machinery);
+    domain.attach(made, DomainListener.NONE);
   }
 
   private BuiltDomain assemble(Machinery machinery, DomainBoot boot, DomainListener listener)
@@ -493,12 +501,17 @@ public final class PvDomain implements DomainPort, Savable {
 
   @Override
   public int vcpuContextSize() {
-    return PvVcpu.contextSize();
+    return GuestContext.SIZE;
   }
 
   @Override
   public long initialiseVcpu(int vcpu, byte[] context) {
     return vcpus.get(vcpu).initialise(context);
+  }
+
+  @Override
+  public byte[] hypercallPage() {
+    return PvVcpu.hypercallPage();
   }
 
   @Override

@@ -19,6 +19,7 @@ import org.javisor.accelerator.state.StateException;
 import org.javisor.memory.FrameArena;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.GuestContext;
 import org.javisor.xen.hypervisor.HypercallTable;
 import org.javisor.xen.hypervisor.PvMemory;
 import org.javisor.xen.hypervisor.PvPort;
@@ -39,6 +40,14 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private static final int USER_CS_32 = 0xe023;
   private static final int GDT_LIMIT = 0xefff;
 
+  // Attributes of segments: 64-bit code and data of ring 3, and what of these any must have.
+  private static final int FLAT_CODE = 0xa0fb;
+  private static final int FLAT_DATA = 0xc0f3;
+  private static final int CODE_IN_RING_3 = 0xf8;
+  private static final int DATA_IN_RING_3 = 0xf2;
+
+  private static final int MOST_LDT_ENTRIES = 8192;
+
   private static final long PAGE = FrameArena.FRAME_SIZE;
   private static final int PAGE_FAULT = 14;
   private static final int GENERAL_PROTECTION = 13;
@@ -53,9 +62,6 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   /** What a handler begins without: TF, NT, RF, VM, AC. */
   private static final long CLEARED_FLAGS = 1 << 8 | 1 << 14 | RESUME_FLAG | 1 << 17 | 1 << 18;
-
-  /** CF, PF, AF, ZF, SF, TF, DF, OF, AC, ID. */
-  private static final long FLAGS_OF_GUEST = 0x24_0dd5;
 
   /** Of a trap: events are masked while its handler runs. */
   private static final int TRAP_MASKS_EVENTS = 4;
@@ -123,6 +129,9 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   private long kernelGs;
   private long userGs;
   private int ldtEntries;
+
+  /** Where the guest has its LDT. */
+  private long ldtBase;
 
   /** Nanoseconds that the domain's clock is ahead of the host's. */
   private long ahead;
@@ -284,6 +293,16 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   }
 
   @Override
+  public long callback(int type) {
+    return callbacks[type].address;
+  }
+
+  @Override
+  public boolean callbackMasksEvents(int type) {
+    return callbacks[type].masksEvents;
+  }
+
+  @Override
   public void setTaskSwitched(boolean on) {
     registers.setTaskSwitched(on);
   }
@@ -333,7 +352,8 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   }
 
   @Override
-  public void setLdtEntries(int entries) {
+  public void setLdt(long linear, int entries) {
+    ldtBase = linear;
     ldtEntries = entries;
     useDescriptorTables();
   }
@@ -1007,52 +1027,32 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
 
   // ---- A vCPU that another one brings up ------------------------------------------------------
 
-  /** {@code struct vcpu_guest_context} (public/arch-x86/xen.h): size and offsets. */
-  private static final class Context {
-    static final int SIZE = 5168;
-    static final int FLAGS = 512;
-    static final int SYSCALL_MASKS_EVENTS = 1 << 4;
-
-    /** {@code struct cpu_user_regs}. */
-    static final int REGISTERS = 520;
-
-    static final int RIP = REGISTERS + 128;
-    static final int RFLAGS = REGISTERS + 144;
-    static final int RSP = REGISTERS + 152;
-
-    static final int TRAPS = 720;
-    static final int GDT_FRAMES = 4832;
-    static final int GDT_ENTRIES = 4960;
-    static final int KERNEL_SP = 4976;
-
-    /** CR1 has the programs' page tables, and CR3 the kernel's. */
-    static final int CONTROL_REGISTERS = 4984;
-
-    static final int EVENT_CALLBACK = 5112;
-    static final int FAILSAFE_CALLBACK = 5120;
-    static final int SYSCALL_CALLBACK = 5128;
-    static final int FS_BASE = 5144;
-    static final int KERNEL_GS_BASE = 5152;
-    static final int USER_GS_BASE = 5160;
-  }
-
-  static int contextSize() {
-    return Context.SIZE;
-  }
-
-  /** Takes over the state that {@code VCPUOP_initialise} gives; 0 or an {@link Errno}. */
-  long initialise(byte[] context) {
+  /**
+   * Takes over a state that {@code VCPUOP_initialise} or a toolstack gives; while it does not run.
+   *
+   * @return 0 or an {@link Errno}
+   */
+  @Override
+  public long setContext(byte[] context) {
     Structure s = new Structure(context);
-    long top = s.u64(Context.CONTROL_REGISTERS + 24) / PAGE;
-    long user = s.u64(Context.CONTROL_REGISTERS + 8) / PAGE;
-    int entries = (int) Math.min(s.u64(Context.GDT_ENTRIES) & 0xffff, 512L * PvMemory.GDT_PAGES);
+    long flags = s.u64(GuestContext.FLAGS);
+    boolean kernel = (flags & GuestContext.IN_KERNEL) != 0;
+    long top = s.u64(GuestContext.CONTROL_REGISTERS + 24) / PAGE;
+    long user = s.u64(GuestContext.CONTROL_REGISTERS + 8) / PAGE;
+    long descriptors = s.u64(GuestContext.GDT_ENTRIES);
+    long ldt = s.u64(GuestContext.LDT_ENTRIES);
+    long ldtAddress = s.u64(GuestContext.LDT_BASE);
+    if (top == 0 || !kernel && user == 0
+        || descriptors < 0 || descriptors > 512L * PvMemory.GDT_PAGES
+        || ldt < 0 || ldt > MOST_LDT_ENTRIES || (ldtAddress & PAGE - 1) != 0) {
+      return Errno.EINVAL;
+    }
     long[] frames = new long[PvMemory.GDT_PAGES];
     for (int i = 0; i < frames.length; i++) {
-      frames[i] = s.u64(Context.GDT_FRAMES + 8 * i);
+      frames[i] = s.u64(GuestContext.GDT_FRAMES + 8 * i);
     }
     PvMemory memory = domain.pv();
-    if (!memory.setGdt(vcpu.id(), frames, (entries + 511) / 512)
-        || top == 0
+    if (!memory.setGdt(vcpu.id(), frames, (int) (descriptors + 511) / 512)
         || !memory.exchangeTop(top, kernelTop)) {
       return Errno.EINVAL;
     }
@@ -1061,35 +1061,122 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
       return Errno.EINVAL;
     }
     userTop = user;
+    memory.setLdt(vcpu.id(), top, ldtAddress, (int) (ldt * 8 + PAGE - 1) / (int) PAGE);
+    ldtEntries = (int) ldt;
+    ldtBase = ldtAddress;
     for (int i = 0; i < traps.length; i++) {
-      int at = Context.TRAPS + 16 * i;
+      int at = GuestContext.TRAPS + 16 * i;
       setTrap(i, s.u8(at + 1), s.u16(at + 2), s.u64(at + 8));
     }
-    boolean masks = (s.u64(Context.FLAGS) & Context.SYSCALL_MASKS_EVENTS) != 0;
-    kernelStack = s.u64(Context.KERNEL_SP);
-    setCallback(CALLBACK_EVENT, false, s.u64(Context.EVENT_CALLBACK));
-    setCallback(CALLBACK_FAILSAFE, false, s.u64(Context.FAILSAFE_CALLBACK));
-    setCallback(CALLBACK_SYSCALL, masks, s.u64(Context.SYSCALL_CALLBACK));
-    CpuState state = newState();
-    for (int i = 0; i < CONTEXT_REGISTERS.length; i++) {
-      state.gpr[CONTEXT_REGISTERS[i]] = s.u64(Context.REGISTERS + 8 * i);
-    }
-    state.gpr[TrapRegisters.RSP] = s.u64(Context.RSP);
-    state.rip = s.u64(Context.RIP);
-    state.rflags = s.u64(Context.RFLAGS) & FLAGS_OF_GUEST | INTERRUPT_FLAG | 2;
-    state.fs.base = s.u64(Context.FS_BASE);
-    state.gs.base = s.u64(Context.KERNEL_GS_BASE);
-    userGs = s.u64(Context.USER_GS_BASE);
-    vcpu.maskEvents(true);
-    start(state, top);
+    kernelStack = s.u64(GuestContext.KERNEL_SP);
+    setCallback(CALLBACK_EVENT, false, s.u64(GuestContext.EVENT_CALLBACK));
+    setCallback(CALLBACK_FAILSAFE, false, s.u64(GuestContext.FAILSAFE_CALLBACK));
+    setCallback(
+        CALLBACK_SYSCALL, (flags & GuestContext.SYSCALL_MASKS_EVENTS) != 0,
+        s.u64(GuestContext.SYSCALL_CALLBACK));
+    enter(s, kernel);
     return 0;
   }
 
-  /** Which registers come first in {@code struct cpu_user_regs}. */
-  private static final int[] CONTEXT_REGISTERS = {
-    15, 14, 13, 12, TrapRegisters.RBP, TrapRegisters.RBX, 11, 10, 9, 8, TrapRegisters.RAX,
-    TrapRegisters.RCX, TrapRegisters.RDX, TrapRegisters.RSI, TrapRegisters.RDI
-  };
+  /** The registers of a context whose tables are in use already. */
+  private void enter(Structure s, boolean kernel) {
+    CpuState state = newState();
+    GuestContext.readRegisters(s, state, false);
+    GuestContext.readDebugRegisters(s, state);
+    long kernelBase = s.u64(GuestContext.KERNEL_GS_BASE);
+    long userBase = s.u64(GuestContext.USER_GS_BASE);
+    segment(state.es, s.u16(GuestContext.ES), 0);
+    segment(state.ds, s.u16(GuestContext.DS), 0);
+    segment(state.fs, s.u16(GuestContext.FS), s.u64(GuestContext.FS_BASE));
+    segment(state.gs, s.u16(GuestContext.GS), kernel ? kernelBase : userBase);
+    segment(state.ss, s.u16(GuestContext.SS) | 3, 0);
+    segment(state.cs, s.u16(GuestContext.CS) | 3, 0);
+    if ((state.cs.attributes & CODE_IN_RING_3) != CODE_IN_RING_3) {
+      state.cs.set(KERNEL_CS, 0, -1, FLAT_CODE);
+    }
+    if ((state.ss.attributes & DATA_IN_RING_3) != DATA_IN_RING_3) {
+      state.ss.set(KERNEL_SS, 0, -1, FLAT_DATA);
+    }
+    userGs = userBase;
+    kernelGs = kernelBase;
+    state.ldtr.set(0, 0, 0, 0);
+    if (ldtEntries > 0) {
+      state.ldtr.set(8, PvMemory.ldt(vcpu.id()), 8 * ldtEntries - 1, 0x82);
+    }
+    start(state, kernelTop);
+    if (!kernel) {
+      state.deprivilegedKernel = false;
+      state.cr3 = userTop * PAGE;
+      cpu.setState(state);
+    }
+  }
+
+  /** What a selector names now; its base is given, where an instruction could set it. */
+  private void segment(CpuState.Segment segment, int selector, long base) {
+    long descriptor = domain.pv().descriptor(vcpu.id(), selector);
+    if ((descriptor & 1L << 47) == 0 || (selector & 3) != 3 && selector > 3) {
+      segment.set(selector & 3, base, 0, 0); // Not there, or none of ring 3.
+      return;
+    }
+    int high = (int) (descriptor >>> 32);
+    long limit = descriptor & 0xffff | high & 0xf_0000;
+    boolean pages = (high & 1 << 23) != 0;
+    long linear =
+        descriptor >>> 16 & 0xff_ffff | high & 0xff00_0000L;
+    segment.set(
+        selector, base != 0 ? base : linear, (int) (pages ? limit << 12 | 0xfff : limit),
+        high >>> 8 & 0xf0ff);
+  }
+
+  /** The state as {@link #setContext} takes it; while it does not run. */
+  @Override
+  public byte[] context() {
+    Structure s = new Structure(GuestContext.SIZE);
+    CpuState state = cpu.state();
+    boolean kernel = state.deprivilegedKernel;
+    GuestContext.writeRegisters(s, state);
+    long flags = GuestContext.FPU_VALID;
+    flags |= kernel ? GuestContext.IN_KERNEL : 0;
+    flags |= vcpu.isOnline() ? GuestContext.ONLINE : 0;
+    flags |= callbacks[CALLBACK_SYSCALL].masksEvents ? GuestContext.SYSCALL_MASKS_EVENTS : 0;
+    s.put64(GuestContext.FLAGS, flags);
+    for (int i = 0; i < traps.length; i++) {
+      int at = GuestContext.TRAPS + 16 * i;
+      s.put8(at, traps[i].address == 0 ? 0 : i);
+      s.put8(at + 1, traps[i].flags);
+      s.put16(at + 2, traps[i].cs);
+      s.put64(at + 8, traps[i].address);
+    }
+    s.put64(GuestContext.LDT_BASE, ldtEntries == 0 ? 0 : ldtBase);
+    s.put64(GuestContext.LDT_ENTRIES, ldtEntries);
+    int[] frames = domain.pv().descriptorFrames(vcpu.id());
+    for (int i = 0; i < PvMemory.GDT_PAGES && frames[i] >= 0; i++) {
+      s.put64(GuestContext.GDT_FRAMES + 8 * i, frames[i]);
+      s.put64(GuestContext.GDT_ENTRIES, 512L * (i + 1));
+    }
+    s.put64(GuestContext.KERNEL_SS, KERNEL_SS);
+    s.put64(GuestContext.KERNEL_SP, kernelStack);
+    s.put64(GuestContext.CONTROL_REGISTERS, state.cr0);
+    s.put64(GuestContext.CONTROL_REGISTERS + 8, userTop * PAGE);
+    s.put64(GuestContext.CONTROL_REGISTERS + 16, state.cr2);
+    s.put64(GuestContext.CONTROL_REGISTERS + 24, kernelTop * PAGE);
+    s.put64(GuestContext.CONTROL_REGISTERS + 32, state.cr4);
+    s.put64(GuestContext.EVENT_CALLBACK, callbacks[CALLBACK_EVENT].address);
+    s.put64(GuestContext.FAILSAFE_CALLBACK, callbacks[CALLBACK_FAILSAFE].address);
+    s.put64(GuestContext.SYSCALL_CALLBACK, callbacks[CALLBACK_SYSCALL].address);
+    s.put64(GuestContext.KERNEL_GS_BASE, kernel ? state.gs.base : kernelGs);
+    s.put64(GuestContext.USER_GS_BASE, kernel ? userGs : state.gs.base);
+    return s.bytes();
+  }
+
+  /** Takes over the state that {@code VCPUOP_initialise} gives; 0 or an {@link Errno}. */
+  long initialise(byte[] context) {
+    new Structure(context).put64(
+        GuestContext.FLAGS,
+        new Structure(context).u64(GuestContext.FLAGS) | GuestContext.IN_KERNEL);
+    vcpu.maskEvents(true);
+    return setContext(context);
+  }
 
   /** 64-bit code in ring 3 with paging on. */
   CpuState newState() {
@@ -1098,9 +1185,9 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
     s.cr4 = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10; // PAE, PGE, OSFXSR, OSXMMEXCPT
     s.efer = EFER_VALUE;
     s.rflags = INTERRUPT_FLAG | 2;
-    s.cs.set(KERNEL_CS, 0, -1, 0xa0fb);
+    s.cs.set(KERNEL_CS, 0, -1, FLAT_CODE);
     for (CpuState.Segment data : new CpuState.Segment[] {s.ss, s.ds, s.es, s.fs, s.gs}) {
-      data.set(KERNEL_SS, 0, -1, 0xc0f3);
+      data.set(KERNEL_SS, 0, -1, FLAT_DATA);
     }
     s.tr.set(0, 0, 0, 0x8b); // A task without a bitmap of ports.
     s.ldtr.set(0, 0, 0, 0);

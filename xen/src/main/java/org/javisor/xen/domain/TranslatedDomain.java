@@ -450,6 +450,11 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
   }
 
   @Override
+  public final byte[] hypercallPage() {
+    return TranslatedVcpu.hypercallPage();
+  }
+
+  @Override
   public final void destroyed() {
     stopDevices();
     vm.close();

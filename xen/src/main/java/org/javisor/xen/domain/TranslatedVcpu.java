@@ -15,6 +15,8 @@ import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.xen.hypervisor.ApicState;
 import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.GuestContext;
+import org.javisor.xen.hypervisor.Structure;
 import org.javisor.xen.hypervisor.VcpuPort;
 import org.javisor.xen.hypervisor.VirtualCpu;
 
@@ -199,6 +201,35 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     waitsForStartup = false;
   }
 
+  @Override
+  public byte[] context() {
+    CpuState state = cpu.state();
+    Structure s = new Structure(GuestContext.SIZE);
+    GuestContext.writeRegisters(s, state);
+    s.put64(
+        GuestContext.FLAGS,
+        GuestContext.FPU_VALID | (vcpu.isOnline() ? GuestContext.ONLINE : 0));
+    long[] control = {state.cr0, 0, state.cr2, state.cr3, state.cr4};
+    for (int i = 0; i < control.length; i++) {
+      s.put64(GuestContext.CONTROL_REGISTERS + 8 * i, control[i]);
+    }
+    boolean kernel = (state.ss.attributes >> 5 & 3) == 0;
+    s.put64(GuestContext.KERNEL_GS_BASE, kernel ? state.gs.base : state.kernelGsBase);
+    s.put64(GuestContext.USER_GS_BASE, kernel ? state.kernelGsBase : state.gs.base);
+    return s.bytes();
+  }
+
+  /** Of the rest, what is hidden of segments is not part of a context; it stays. */
+  @Override
+  public long setContext(byte[] context) {
+    CpuState state = cpu.state();
+    Structure s = new Structure(context);
+    GuestContext.readRegisters(s, state, true);
+    GuestContext.readDebugRegisters(s, state);
+    start(state);
+    return 0;
+  }
+
   // ---- Saved and restored ---------------------------------------------------------------------
 
   VcpuState saveState() {
@@ -337,11 +368,19 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     return domain.host().hypercalls().enter(vcpu, registers);
   }
 
-  /** 128 entries of 32 bytes: MOV EAX with the number, VMMCALL, RET; HVM guests have no IRET. */
   private void writeHypercallPage(long value) throws UnknownMsr {
     if ((value & FrameArena.FRAME_SIZE - 1) != 0) {
       throw UnknownMsr.INSTANCE; // There is one page only.
     }
+    try {
+      domain.memory().write(value, hypercallPage());
+    } catch (GuestMemory.BadAddress e) {
+      throw UnknownMsr.INSTANCE;
+    }
+  }
+
+  /** 128 entries of 32 bytes: MOV EAX with the number, VMMCALL, RET; HVM guests have no IRET. */
+  static byte[] hypercallPage() {
     byte[] page = new byte[FrameArena.FRAME_SIZE];
     for (int n = 0; n < page.length / 32; n++) {
       byte[] code = {(byte) 0xb8, (byte) n, 0, 0, 0, 0x0f, 0x01, (byte) 0xd9, (byte) 0xc3};
@@ -349,10 +388,6 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     }
     page[32 * 23] = 0x0f;
     page[32 * 23 + 1] = 0x0b;
-    try {
-      domain.memory().write(value, page);
-    } catch (GuestMemory.BadAddress e) {
-      throw UnknownMsr.INSTANCE;
-    }
+    return page;
   }
 }

@@ -32,6 +32,7 @@ public final class Domain {
   private final GrantTable grants;
   private final ForeignMaps foreignMaps = new ForeignMaps(this);
   private final HvmParams params = new HvmParams();
+  private final DirtyLog dirtyLog = new DirtyLog(this);
   private final List<VirtualCpu> vcpus = new ArrayList<>();
   private final SchedDomain schedDomain = new SchedDomain();
   private final AtomicLong mapGeneration = new AtomicLong();
@@ -110,6 +111,11 @@ public final class Domain {
     return memory;
   }
 
+  /** Code of a page by which its guest makes hypercalls. */
+  public byte[] hypercallPage() {
+    return port.hypercallPage();
+  }
+
   /** What is special of a PV domain's memory, or null of others. */
   public PvMemory pv() {
     return pv;
@@ -134,6 +140,11 @@ public final class Domain {
 
   ForeignMaps foreignMaps() {
     return foreignMaps;
+  }
+
+  /** Which of its pages were written. */
+  public DirtyLog dirtyLog() {
+    return dirtyLog;
   }
 
   public HvmParams params() {
@@ -290,6 +301,29 @@ public final class Domain {
   }
 
   /**
+   * Gives a PV domain frames that are neighbours.
+   *
+   * @return the first, or -1 if there are none such to be given
+   */
+  int populateNeighbours(int count) {
+    synchronized (this) {
+      if (dying || pages + count > maxPages) {
+        return -1;
+      }
+      pages += count;
+    }
+    int first = host.frames().allocate(id, count);
+    if (first < 0) {
+      synchronized (this) {
+        pages -= count;
+      }
+      return -1;
+    }
+    memory.map((long) first * PAGE, (long) count * PAGE, first, true);
+    return first;
+  }
+
+  /**
    * Takes a page out of the domain's map; it is given up if it was the domain's own.
    *
    * @return whether there was one
@@ -301,7 +335,7 @@ public final class Domain {
       if (frame < 0) {
         return false;
       }
-      memory.unmap(gpa, PAGE);
+      memory.unmapLater(gpa, PAGE);
       if (foreignPages.remove(gpa) != null) {
         host.frames().unuseWhenSeen(frame, this);
         return true;
@@ -377,6 +411,15 @@ public final class Domain {
     }
     int frame = memory.frame(gpa);
     return host.frames().useOf(frame, id) ? frame : -1;
+  }
+
+  /** The same for the shared page, which is there until the domain is not. */
+  synchronized int useSharedInfo() {
+    if (dying) {
+      return -1;
+    }
+    host.frames().use(sharedInfo.frame());
+    return sharedInfo.frame();
   }
 
   /** Whether a page of its own is at a guest frame number. */
@@ -544,6 +587,14 @@ public final class Domain {
   void countHypercall(long number) {
     hypercalls.incrementAndGet(
         number >= 0 && number < HypercallTable.NUMBERS ? (int) number : HypercallTable.NUMBERS);
+  }
+
+  /** Pages of others that it has mapped: by grants, and as a toolstack does. */
+  public int mappedPages() {
+    int granted = foreignMaps.count();
+    synchronized (this) {
+      return granted + foreignPages.size();
+    }
   }
 
   /** How often a hypercall was made. */

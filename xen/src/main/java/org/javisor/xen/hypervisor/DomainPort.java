@@ -17,6 +17,9 @@ public interface DomainPort {
    */
   long initialiseVcpu(int vcpu, byte[] context);
 
+  /** Code of a page by which its guest makes hypercalls. */
+  byte[] hypercallPage();
+
   /** Presses the power button, where there is one. */
   default void pressPowerButton() {}
 

@@ -391,6 +391,17 @@ public final class EventChannels {
     }
   }
 
+  /** Ports that are bound to something, or wait to be. */
+  public int open() {
+    synchronized (lock) {
+      int count = 0;
+      for (Port p : ports) {
+        count += p == null || p.binding == Closed.INSTANCE ? 0 : 1;
+      }
+      return count;
+    }
+  }
+
   /** Events the domain has sent. */
   public long sent() {
     return sent.sum();

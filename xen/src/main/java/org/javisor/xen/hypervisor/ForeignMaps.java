@@ -61,6 +61,10 @@ final class ForeignMaps {
     domain.host().frames().unuseWhenSeen(map.frame, domain);
   }
 
+  synchronized int count() {
+    return maps.size() - freeHandles.size();
+  }
+
   /** The domain is gone. */
   synchronized void releaseAll() {
     for (int i = 0; i < maps.size(); i++) {

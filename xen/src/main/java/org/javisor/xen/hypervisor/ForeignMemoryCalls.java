@@ -7,6 +7,9 @@ final class ForeignMemoryCalls {
   /** {@code XENMAPSPACE_gmfn_foreign}: a page of another domain. */
   static final int SPACE_FOREIGN = 4;
 
+  /** {@code DOMID_XEN}: what is no domain's. */
+  static final int MACHINE = 0x7ff2;
+
   private static final int RESOURCE_GRANT_TABLE = 1;
   private static final int GRANT_TABLE_SHARED = 0;
 
@@ -33,14 +36,35 @@ final class ForeignMemoryCalls {
     if (page < 0 || page >= GFN_LIMIT || gfn < 0 || gfn >= GFN_LIMIT) {
       return Errno.EINVAL;
     }
-    if (!into.kind().isTranslated() || !from.kind().isTranslated()) {
+    if (!into.kind().isTranslated()) {
       return Errno.EOPNOTSUPP;
     }
-    int frame = from.useOwn(page, false);
+    // Tools know the shared page of a PV domain as one of its frames.
+    int frame =
+        from.pv() != null && page == from.sharedInfoFrame()
+            ? from.useSharedInfo()
+            : from.useOwn(page, false);
     if (frame < 0) {
       return Errno.EINVAL;
     }
     into.mapUsed(gfn << PAGE_SHIFT, frame, from.memory().writable(page << PAGE_SHIFT));
+    return 0;
+  }
+
+  /** Maps a page of the table that all PV domains see, to be read. */
+  static long mapMachine(Domain into, long page, long gfn) {
+    if (gfn < 0 || gfn >= GFN_LIMIT) {
+      return Errno.EINVAL;
+    }
+    if (!into.kind().isTranslated()) {
+      return Errno.EOPNOTSUPP;
+    }
+    MachineToPhysical table = into.host().machineToPhysical();
+    if (table == null || !table.isTable(page)) {
+      return Errno.EPERM;
+    }
+    into.host().frames().use((int) page);
+    into.mapUsed(gfn << PAGE_SHIFT, (int) page, false);
     return 0;
   }
 

@@ -1,5 +1,6 @@
 package org.javisor.xen.hypervisor;
 
+import java.util.BitSet;
 import java.util.concurrent.atomic.LongAdder;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.RawMemory;
@@ -190,7 +191,28 @@ public final class GrantTable {
         unmark(entry(reference), left.all, left.writing);
       }
     }
+    if (write) {
+      host.arena().written(frame, 0, FrameArena.FRAME_SIZE);
+    }
     host.frames().unuse(frame);
+  }
+
+  /** Adds the frames that others may write at any time. */
+  synchronized void heldForWriting(BitSet held) {
+    for (Use use : uses) {
+      if (use != null && use.writing > 0) {
+        held.set(use.frame);
+      }
+    }
+  }
+
+  /** How many grants are in use. */
+  public synchronized int inUse() {
+    int count = 0;
+    for (Use use : uses) {
+      count += use == null ? 0 : 1;
+    }
+    return count;
   }
 
   /** Uses a page for a back end of this process, until it is closed. */

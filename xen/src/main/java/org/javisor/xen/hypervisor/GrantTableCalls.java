@@ -165,9 +165,7 @@ final class GrantTableCalls implements HypercallFamily {
         FrameArena arena = call.host().arena();
         RawMemory.copy(
             arena.address(source.frame) + from, arena.address(target.frame) + to, length);
-        if ((arena.flags(target.frame) & FrameArena.CODE) != 0) {
-          arena.codeWritten(target.frame, to, length);
-        }
+        arena.written(target.frame, to, length);
       }
       s.put16(36, GrantTable.OKAY);
     } catch (GrantTable.Refused e) {

@@ -180,6 +180,14 @@ public final class Hypervisor implements AutoCloseable {
     return tableKinds;
   }
 
+  /** Makes what all PV domains share, so that the first one takes no more of the host than others. */
+  public void prepareForPv() {
+    if (machineToPhysical() == null) {
+      throw new OutOfMemory();
+    }
+    descriptorFrame();
+  }
+
   /** The table of all PV domains, or null if there is no memory for it. */
   synchronized MachineToPhysical machineToPhysical() {
     if (machineToPhysical == null) {

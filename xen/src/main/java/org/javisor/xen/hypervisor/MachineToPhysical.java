@@ -25,17 +25,22 @@ public final class MachineToPhysical {
   private static final int PAGE = FrameArena.FRAME_SIZE;
   private static final int PER_TABLE = 512;
 
+  /** So many pages of it are mapped at once (public/memory.h, {@code XENMEM_machphys_mfn_list}). */
+  private static final int CHUNK = 512;
+
   private final FrameArena arena;
   private final int first;
   private final int count;
   private final int table;
+  private final int pages;
   private final int level3;
 
-  private MachineToPhysical(FrameArena arena, int first, int count, int table, int level3) {
+  private MachineToPhysical(FrameArena arena, int first, int count, int pages, int level3) {
     this.arena = arena;
     this.first = first;
     this.count = count;
-    this.table = table;
+    this.table = first;
+    this.pages = pages;
     this.level3 = level3;
   }
 
@@ -43,6 +48,8 @@ public final class MachineToPhysical {
   static MachineToPhysical make(FrameTable frames) {
     FrameArena arena = frames.arena();
     int pages = (arena.frames() + PAGE / 8 - 1) / (PAGE / 8);
+    // Tools map it in whole chunks.
+    pages = (pages + CHUNK - 1) / CHUNK * CHUNK;
     int level1 = (pages + PER_TABLE - 1) / PER_TABLE;
     int level2 = (level1 + PER_TABLE - 1) / PER_TABLE;
     int all = pages + level1 + level2 + 1;
@@ -57,7 +64,7 @@ public final class MachineToPhysical {
     fill(arena, tables, first, pages);
     fill(arena, tables + level1, tables, level1);
     fill(arena, tables + level1 + level2, tables + level1, level2);
-    return new MachineToPhysical(arena, first, all, first, tables + level1 + level2);
+    return new MachineToPhysical(arena, first, all, pages, tables + level1 + level2);
   }
 
   /** Has consecutive tables map consecutive frames. */
@@ -79,6 +86,20 @@ public final class MachineToPhysical {
 
   int frameCount() {
     return count;
+  }
+
+  /** The first frames of the chunks in which tools map the table itself. */
+  int[] chunks() {
+    int[] chunks = new int[pages / CHUNK];
+    for (int i = 0; i < chunks.length; i++) {
+      chunks[i] = table + i * CHUNK;
+    }
+    return chunks;
+  }
+
+  /** Whether a frame is one of the table itself. */
+  boolean isTable(long frame) {
+    return frame >= table && frame < table + pages;
   }
 
   /** The entry of a domain's top page table that leads there. */

@@ -36,6 +36,7 @@ final class MemoryCalls implements HypercallFamily {
       case 2 -> call.host().totalPages();
       case 3 -> pages(call, false);
       case 4 -> pages(call, true);
+      case 5 -> machineToPhysicalFrames(call);
       case 6 -> populate(call, false);
       case 7 -> addToPhysmap(call);
       case 9 -> memoryMap(call);
@@ -81,7 +82,7 @@ final class MemoryCalls implements HypercallFamily {
     Domain domain = target.get();
     PvMemory pv = domain.pv();
     // Translated guests name the frame numbers that are to be filled; increasing is the PV way.
-    if (order > MAX_ORDER || increase && pv == null || pv != null && order != 0) {
+    if (order > MAX_ORDER || increase && pv == null) {
       return start;
     }
     for (long i = start; i < count; i++) {
@@ -89,7 +90,7 @@ final class MemoryCalls implements HypercallFamily {
         proceed(call, i);
       }
       if (pv != null) {
-        if (!give(call, domain, s.u64(0) + 8 * i, increase)) {
+        if (!give(call, domain, s.u64(0) + 8 * i, 1 << order, increase)) {
           return i;
         }
         continue;
@@ -105,20 +106,20 @@ final class MemoryCalls implements HypercallFamily {
   }
 
   /**
-   * Gives a PV guest a frame: its number goes into the list, where the guest has said which page of
-   * its own it will be, unless it leaves that for later.
+   * Gives a PV guest neighbouring frames: the first one's number goes into the list, where the guest
+   * has said which page of its own it will be, unless it leaves that for later.
    */
-  private static boolean give(Call call, Domain domain, long at, boolean increase)
+  private static boolean give(Call call, Domain domain, long at, int count, boolean increase)
       throws GuestArguments.BadPointer {
     Structure entry = call.memory().read(at, 8);
-    int[] frame = domain.populateMachine(1);
-    if (frame == null) {
+    int first = domain.populateNeighbours(count);
+    if (first < 0) {
       return false;
     }
-    if (!increase) {
-      domain.pv().setPfn(frame[0], entry.u64(0));
+    for (int i = 0; i < count && !increase; i++) {
+      domain.pv().setPfn(first + i, entry.u64(0) + i);
     }
-    entry.put64(0, frame[0]);
+    entry.put64(0, first);
     call.memory().write(at, entry);
     return true;
   }
@@ -133,6 +134,30 @@ final class MemoryCalls implements HypercallFamily {
     s.put64(8, call.host().machineToPhysical().end());
     s.put64(16, call.host().arena().frames() - 1);
     call.memory().write(call.argument(1), s);
+    return 0;
+  }
+
+  /**
+   * {@code struct xen_machphys_mfn_list}: room, where the list goes, how long it is. For tools that
+   * map the table.
+   */
+  private static long machineToPhysicalFrames(Call call)
+      throws GuestArguments.BadPointer, Call.Refused {
+    Privilege.require(call);
+    MachineToPhysical table = call.host().machineToPhysical();
+    if (table == null) {
+      return Errno.ENOMEM;
+    }
+    Structure s = call.structure(1, 24);
+    int[] chunks = table.chunks();
+    int given = (int) Math.min(s.u32(0), chunks.length);
+    Structure list = new Structure(8 * given);
+    for (int i = 0; i < given; i++) {
+      list.put64(8 * i, chunks[i]);
+    }
+    call.memory().write(s.u64(8), list);
+    s.put32(16, given);
+    call.memory().writeField(call.argument(1), s, 16, 4);
     return 0;
   }
 
@@ -229,7 +254,11 @@ final class MemoryCalls implements HypercallFamily {
     Structure s = call.structure(1, 32);
     Domain target = Privilege.target(call, s.u16(0));
     boolean foreign = s.u16(2) == ForeignMemoryCalls.SPACE_FOREIGN;
-    Domain from = foreign ? Privilege.other(call, s.u16(6)) : target;
+    boolean machine = foreign && s.u16(6) == ForeignMemoryCalls.MACHINE;
+    if (machine) {
+      Privilege.require(call);
+    }
+    Domain from = foreign && !machine ? Privilege.other(call, s.u16(6)) : target;
     long start = start(call);
     int count = s.u16(4);
     for (long i = start; i < count; i++) {
@@ -241,9 +270,11 @@ final class MemoryCalls implements HypercallFamily {
       Structure error = new Structure(4);
       error.put32(
           0,
-          (int) (foreign
-              ? ForeignMemoryCalls.map(target, from, index, gfn)
-              : add(target, s.u16(2), index, gfn)));
+          (int) (machine
+              ? ForeignMemoryCalls.mapMachine(target, index, gfn)
+              : foreign
+                  ? ForeignMemoryCalls.map(target, from, index, gfn)
+                  : add(target, s.u16(2), index, gfn)));
       call.memory().write(s.u64(24) + 4 * i, error);
     }
     return 0;

@@ -21,12 +21,13 @@ final class PagingCalls {
 
   @FunctionalInterface
   private interface Operation {
-    long carryOut(Call call, Structure s) throws GuestArguments.BadPointer;
+    /** Acts for the target, which is the caller or, for the privileged domain, any. */
+    long carryOut(Call call, Domain target, Structure s) throws GuestArguments.BadPointer;
   }
 
   /** Carries out an array of operations up to the first that fails, and says how many were done. */
   private static long each(Call call, int size, Operation operation)
-      throws GuestArguments.BadPointer, Call.Continued {
+      throws GuestArguments.BadPointer, Call.Continued, Call.Refused {
     long count = call.argument(1) & 0xffff_ffffL;
     long before = 0;
     boolean counts = call.argument(2) != 0;
@@ -34,14 +35,15 @@ final class PagingCalls {
       count &= ~GOES_ON;
       before = counts ? call.structure(2, 4).u32(0) : 0;
     }
-    if (!call.isSelf((int) call.argument(3) & 0xffff)) {
-      return Errno.EPERM;
+    Domain target = Privilege.target(call, (int) call.argument(3) & 0xffff);
+    if (target.pv() == null) {
+      return Errno.ENOSYS;
     }
     long result = 0;
     long done = 0;
     for (; done < count && done < AT_ONCE; done++) {
       Structure s = call.memory().read(call.argument(0) + done * size, size);
-      result = operation.carryOut(call, s);
+      result = operation.carryOut(call, target, s);
       if (result != 0) {
         break;
       }
@@ -61,14 +63,15 @@ final class PagingCalls {
 
   // ---- mmu_update: pointer with the type in its low bits, value -----------------------------
 
-  static long update(Call call) throws GuestArguments.BadPointer, Call.Continued {
-    return call.domain.pv() == null ? Errno.ENOSYS : each(call, 16, PagingCalls::update);
+  static long update(Call call)
+      throws GuestArguments.BadPointer, Call.Continued, Call.Refused {
+    return each(call, 16, PagingCalls::update);
   }
 
-  private static long update(Call call, Structure s) {
+  private static long update(Call call, Domain target, Structure s) {
     long pointer = s.u64(0);
     long value = s.u64(8);
-    PvMemory pv = call.domain.pv();
+    PvMemory pv = target.pv();
     switch ((int) pointer & 3) {
       case UPDATE_NORMAL, UPDATE_PRESERVE_AD -> {
         if ((pointer & 4) != 0) {
@@ -136,8 +139,20 @@ final class PagingCalls {
 
   // ---- mmuext_op: command, two arguments ----------------------------------------------------
 
-  static long extended(Call call) throws GuestArguments.BadPointer, Call.Continued {
-    return call.domain.pv() == null ? Errno.ENOSYS : each(call, 24, PagingCalls::extended);
+  static long extended(Call call)
+      throws GuestArguments.BadPointer, Call.Continued, Call.Refused {
+    return each(
+        call, 24,
+        (c, target, s) -> target == c.domain ? extended(c, s) : pinning(target.pv(), s));
+  }
+
+  /** What can be done to another domain's tables, whose vCPUs are nobody else's affair. */
+  private static long pinning(PvMemory pv, Structure s) {
+    return switch (s.i32(0)) {
+      case 0, 1, 2, 3 -> pv.pin(s.u64(8), s.i32(0) + 1);
+      case 4 -> pv.unpin(s.u64(8));
+      default -> Errno.EPERM;
+    };
   }
 
   private static long extended(Call call, Structure s) throws GuestArguments.BadPointer {
@@ -198,7 +213,7 @@ final class PagingCalls {
     }
     int pages = (int) ((entries * 8 + PAGE - 1) / PAGE);
     call.domain.pv().setLdt(call.vcpu.id(), port.kernelTop(), linear, pages);
-    port.setLdtEntries((int) entries);
+    port.setLdt(linear, (int) entries);
     return 0;
   }
 

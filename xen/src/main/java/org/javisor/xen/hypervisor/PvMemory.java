@@ -427,9 +427,7 @@ public final class PvMemory {
 
   /** The frame may have held code before. */
   private void changed(int frame, long machine) {
-    if ((arena.flags(frame) & FrameArena.CODE) != 0) {
-      arena.codeWritten(frame, (int) machine & PAGE - 1, 8);
-    }
+    arena.written(frame, (int) machine & PAGE - 1, 8);
   }
 
   private boolean permitted(long value, int level) {
@@ -489,6 +487,16 @@ public final class PvMemory {
 
   public static long ldt(int vcpu) {
     return gdt(vcpu) + (long) DESCRIPTOR_PAGES * PAGE;
+  }
+
+  /** The descriptor that a selector names in a vCPU's tables, harmless as it is there; or 0. */
+  public long descriptor(int vcpu, int selector) {
+    int index = selector >>> 3;
+    int page = index / ENTRIES + ((selector & 4) == 0 ? 0 : DESCRIPTOR_PAGES);
+    long entry = get(own + 2 + vcpu, page);
+    return (selector & -4) == 0 || (entry & P) == 0 || frameOf(entry) < 0
+        ? 0
+        : get(frameOf(entry), index % ENTRIES);
   }
 
   /** {@code set_gdt}: the guest's pages of it; returns whether they are all its own. */

@@ -17,6 +17,11 @@ public interface PvPort extends VcpuPort {
   /** Returns whether there is such a callback (public/callback.h). */
   boolean setCallback(int type, boolean maskEvents, long address);
 
+  /** Where such a callback leads; 0 for nowhere. */
+  long callback(int type);
+
+  boolean callbackMasksEvents(int type);
+
   void setTaskSwitched(boolean on);
 
   /** {@code set_segment_base}; returns 0 or an {@link Errno}. */
@@ -29,8 +34,8 @@ public interface PvPort extends VcpuPort {
   /** Other pages are mapped as its descriptor table. */
   void gdtChanged();
 
-  /** The same for the local one, and how many descriptors it has. */
-  void setLdtEntries(int entries);
+  /** The same for the local one: where the guest has it, and how many descriptors it has. */
+  void setLdt(long linear, int entries);
 
   /** The frame of the kernel's top page table. */
   long kernelTop();

@@ -32,6 +32,16 @@ public interface VcpuPort {
   /** Puts that into a state; not while it runs. */
   default void setApic(ApicState state) {}
 
+  /** Its registers as {@link GuestContext} lays them out; not while it runs. */
+  byte[] context();
+
+  /**
+   * Takes them over; not while it runs.
+   *
+   * @return 0 or an {@link Errno}
+   */
+  long setContext(byte[] context);
+
   /** Makes a non-maskable interrupt pending. */
   void nmi();
 }

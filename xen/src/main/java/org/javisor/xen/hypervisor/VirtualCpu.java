@@ -1,6 +1,7 @@
 package org.javisor.xen.hypervisor;
 
 import java.lang.invoke.VarHandle;
+import java.util.BitSet;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.memory.FrameArena;
@@ -318,6 +319,21 @@ public final class VirtualCpu implements Guest {
     VcpuInfo.selectAll(info);
     port.upcall();
     return 0;
+  }
+
+  /** Adds the frame of its information, if that is the guest's own. */
+  void addInfoFrame(BitSet frames) {
+    if (infoFrame >= 0) {
+      frames.set(infoFrame);
+    }
+  }
+
+  /** A toolstack has written over what the guest is told of time. */
+  public void tellTimeAgain() {
+    if (id == 0) {
+      domain.sharedInfo().setWallClock(host.wallClockOrigin());
+    }
+    writeTime(tscOffset);
   }
 
   /** The guest has moved its time-stamp counter ahead by so many ticks in all. */

@@ -23,6 +23,7 @@ class Dom0CallsTest {
   private static final int SYSCTL = 35;
   private static final int DOMCTL = 36;
   private static final int MCA = 48;
+  private static final int MMUEXT_OP = 26;
 
   private static final int VERSION = 0x15;
 
@@ -332,6 +333,183 @@ class Dom0CallsTest {
     assertEquals(Errno.ENODATA, domctl(34, id, 32 + 8 + 1000, 0, (int) DATA, 0));
   }
 
+  /** Creates a PV domain of one vCPU with pages; returns its number. The frames are at DATA. */
+  private int createPv(int pages) {
+    assertEquals(0, domctl(1, 0xffff, 0, 1, 2, 3, 4, 0, 0, 1, 1023, -1, -1, 1, 0, 0, 0, 0));
+    int id = dom0.memory().read16(ARGUMENTS + 8);
+    assertEquals(0, domctl(11, id, 4096, 0));
+    for (int i = 0; i < pages; i++) {
+      dom0.memory().write64(DATA + 8L * i, i);
+    }
+    assertEquals(pages, dom0.call(MEMORY_OP, 6, dom0.words((int) DATA, 0, pages, 0, 0, 0, id)));
+    return id;
+  }
+
+  private long frame(int page) {
+    return dom0.memory().read64(DATA + 8L * page);
+  }
+
+  private long mmuExtended(int id, int command, long frame) {
+    dom0.memory().write64(DATA + 0x800, command);
+    dom0.memory().write64(DATA + 0x808, frame);
+    return dom0.call(MMUEXT_OP, DATA + 0x800, 1, 0, id);
+  }
+
+  @Test
+  void aPvDomainIsMadeOfMachineFramesAndItsTablesArePinned() {
+    createPv(1); // What all PV domains share is made for the first one.
+    long free = host.freePages();
+    int id = createPv(16);
+    assertEquals(0, domctl(35, id, 64));
+    assertEquals(Errno.EINVAL, domctl(35, id, 32));
+    assertEquals(0, domctl(5, id));
+    assertEquals(domain(id).sharedInfoFrame(), dom0.memory().read64(ARGUMENTS + 16 + 48));
+    long top = frame(3);
+    assertEquals(7, domain(id).pv().pfn((int) frame(7)));
+    assertEquals(0, mmuExtended(id, 3, top));
+    assertEquals(Errno.EINVAL, mmuExtended(id, 3, top), "once");
+    assertEquals(Errno.EPERM, mmuExtended(id, 5, top), "whose vCPU would it be");
+    assertEquals(Errno.ESRCH, mmuExtended(999, 3, top));
+    dom0.memory().write64(DATA + 0x900, top);
+    dom0.memory().write64(DATA + 0x908, frame(4));
+    dom0.memory().write64(DATA + 0x910, -1);
+    assertEquals(0, domctl(61, id, 3, 0, (int) DATA + 0x900, 0));
+    assertEquals(0x4L << 28 | 1L << 31, dom0.memory().read64(DATA + 0x900), "level 4, pinned");
+    assertEquals(0, dom0.memory().read64(DATA + 0x908));
+    assertEquals(0xfL << 28, dom0.memory().read64(DATA + 0x910));
+    assertEquals(Errno.EINVAL, domctl(22, id, (int) top, 0), "no code into a page table");
+    assertEquals(0, domctl(22, id, (int) frame(5), 0));
+    assertEquals(0x0003_0201, domain(id).memory().read32(frame(5) << 12));
+    writeInto(id, frame(6), 99);
+    assertEquals(99, domain(id).memory().read32(frame(6) << 12));
+    writeInto(id, domain(id).sharedInfoFrame(), 0);
+    FakeDomain d = new FakeDomain(host, 1);
+    assertEquals(Errno.EPERM, d.call(MMUEXT_OP, DATA, 1, 0, id));
+    assertEquals(0, domctl(2, d.domain().id()));
+    assertEquals(0, domctl(2, id));
+    removeForeign();
+    assertEquals(free, host.freePages(), "nothing is left");
+  }
+
+  private int mapMachine(long frame) {
+    dom0.memory().write64(DATA, frame);
+    dom0.memory().write64(DATA + 8, 0x4000);
+    assertEquals(
+        0,
+        dom0.call(
+            MEMORY_OP, 23,
+            dom0.words(
+                Domain.SELF | 4 << 16, 1 | 0x7ff2 << 16, (int) DATA, 0, (int) DATA + 8, 0,
+                (int) DATA + 16, 0)));
+    return dom0.memory().read32(DATA + 16);
+  }
+
+  /** Breaks if a tool that maps the table of all frames gets another one, or can write it. */
+  @Test
+  void theTableOfAllFramesIsMapped() {
+    int id = createPv(4);
+    long frame = frame(2);
+    dom0.memory().write64(DATA + 0x100, -1);
+    assertEquals(0, dom0.call(MEMORY_OP, 5, dom0.words(4, 0, (int) DATA + 0x100, 0, 0, 0)));
+    assertEquals(1, dom0.word(4));
+    long first = dom0.memory().read64(DATA + 0x100);
+    assertEquals(0, mapMachine(first + frame / 512));
+    assertEquals(2, dom0.memory().read64(0x400_0000 + frame % 512 * 8));
+    assertFalse(dom0.memory().writable(0x400_0000));
+    removeForeign();
+    assertEquals(Errno.EPERM, mapMachine(0));
+    FakeDomain d = new FakeDomain(host, 1);
+    assertEquals(Errno.EPERM, d.call(MEMORY_OP, 5, d.words(4, 0, (int) DATA, 0, 0, 0)));
+    assertEquals(0, domctl(2, id));
+  }
+
+  @Test
+  void theStateOfAPvCpuIsSetAndReadInParts() {
+    int id = createPv(4);
+    VirtualCpu vcpu = domain(id).vcpu(0);
+    assertFalse(vcpu.isOnline());
+    dom0.memory().write(DATA, new byte[GuestContext.SIZE]);
+    dom0.memory().write64(DATA + GuestContext.FLAGS, GuestContext.ONLINE);
+    dom0.memory().write64(DATA + GuestContext.KERNEL_SP, 0x1234);
+    assertEquals(0, domctl(12, id, 0, 0, (int) DATA, 0));
+    assertTrue(vcpu.isOnline());
+    dom0.memory().write(DATA, new byte[GuestContext.SIZE]);
+    assertEquals(0, domctl(13, id, 0, 0, (int) DATA, 0));
+    assertEquals(0x1234, dom0.memory().read64(DATA + GuestContext.KERNEL_SP));
+    assertEquals(Errno.ESRCH, domctl(13, id, 1, 0, (int) DATA, 0));
+    assertEquals(0, domctl(42, id, 0, 64, 0x1000, 0, 0x2000, 0, 0, 1));
+    assertEquals(0, domctl(43, id, 0));
+    assertEquals(64, dom0.word(5));
+    assertEquals(0x1000, dom0.memory().read64(ARGUMENTS + 24));
+    assertEquals(0x2000, dom0.memory().read64(ARGUMENTS + 32));
+    assertEquals(1, dom0.memory().read8(ARGUMENTS + 44));
+    assertEquals(0, domctl(72, id, 0, 0, 0, 0));
+    assertEquals(1, dom0.word(5));
+    assertEquals(0, domctl(72, id, 0, 1, (int) DATA, 0));
+    assertEquals(0, dom0.word(5), "none that is not 0");
+    assertEquals(0, domctl(63, id, 0));
+    int size = dom0.word(8);
+    assertEquals(0, domctl(63, id, 0, 0, -1, 0, size, 0, (int) DATA, 0));
+    assertEquals(1, dom0.memory().read64(DATA), "XCR0");
+    assertEquals(0, domctl(62, id, 0, 0, 0, 0, size, 0, (int) DATA, 0));
+    dom0.memory().write64(DATA, 0);
+    assertEquals(Errno.EINVAL, domctl(62, id, 0, 0, 0, 0, size, 0, (int) DATA, 0), "no x87");
+    assertEquals(0, domctl(2, id));
+  }
+
+  // ---- Pages that were written ----------------------------------------------------------------
+
+  private boolean written(int id, int operation, int page) {
+    dom0.memory().write(DATA, new byte[64]);
+    assertEquals(0, domctl(10, id, operation, 0, 0, 0, (int) DATA, 0, 256, 0));
+    return (dom0.memory().read8(DATA + page / 8) >> page % 8 & 1) != 0;
+  }
+
+  @Test
+  void whatIsWrittenIsLogged() {
+    int id = create();
+    assertEquals(0, domctl(11, id, 1024, 0));
+    for (int i = 0; i < 64; i++) {
+      dom0.memory().write64(DATA + 8L * i, i);
+    }
+    assertEquals(64, dom0.call(MEMORY_OP, 6, dom0.words((int) DATA, 0, 64, 0, 0, 0, id)));
+    assertEquals(
+        Errno.EINVAL, domctl(10, id, 11, 0, 0, 0, (int) DATA, 0, 256, 0), "nothing is logged yet");
+    assertEquals(0, domctl(10, id, 2));
+    assertEquals(Errno.EINVAL, domctl(10, id, 2), "it is on");
+    assertFalse(written(id, 12, 5));
+    domain(id).memory().write32(5 << 12, 1);
+    assertTrue(written(id, 12, 5));
+    assertEquals(1, dom0.word(13), "pages");
+    assertTrue(written(id, 11, 5), "who peeks changes nothing");
+    assertFalse(written(id, 11, 5));
+    dom0.memory().write64(DATA, 70);
+    assertEquals(1, dom0.call(MEMORY_OP, 6, dom0.words((int) DATA, 0, 1, 0, 0, 0, id)));
+    assertTrue(written(id, 11, 70), "a page that is new");
+    assertEquals(0, domctl(10, id, 0));
+    assertEquals(0, domctl(10, id, 0), "off twice");
+    assertEquals(0, host.arena().flags(domain(id).memory().frame(5 << 12)));
+    assertEquals(Errno.EINVAL, domctl(10, 0, 2), "itself");
+    assertEquals(0, domctl(2, id));
+  }
+
+  /** Breaks if what another domain may write without being noticed does not count. */
+  @Test
+  void grantedPagesCountAsWritten() throws Exception {
+    FakeDomain d = new FakeDomain(host, 1);
+    int id = d.domain().id();
+    d.grant(9, 0, 7, false);
+    assertEquals(0, domctl(10, id, 2));
+    assertFalse(written(id, 11, 7));
+    int frame = d.domain().grants().acquire(9, 0, true);
+    assertTrue(written(id, 11, 7));
+    assertTrue(written(id, 11, 7), "and again");
+    d.domain().grants().release(9, frame, true);
+    assertTrue(written(id, 11, 7), "it may have been written until now");
+    assertFalse(written(id, 11, 7));
+    assertEquals(0, domctl(2, id));
+  }
+
   @Test
   void whatAPolicyTakesAwayIsNotSeen() {
     int id = create();
@@ -387,7 +565,8 @@ class Dom0CallsTest {
   @Test
   void whatCannotBeMadeIsRefused() {
     long free = host.freePages();
-    assertEquals(Errno.EINVAL, domctl(1, -1, 0, 1, 2, 3, 4, 0, 0, 1, 1, -1, -1, 1), "PV");
+    assertEquals(
+        Errno.EINVAL, domctl(1, -1, 0, 1, 2, 3, 4, 0, 0, 1, 1, -1, -1, 1, 0, 0, 1), "PV with APIC");
     assertEquals(
         Errno.EINVAL, domctl(1, -1, 0, 1, 2, 3, 4, 3, 0, 1, 1, -1, -1, 1, 0, 0, 0x7f), "HVM");
     assertEquals(
@@ -405,7 +584,7 @@ class Dom0CallsTest {
   @Test
   void randomControlCallsHarmNobody() {
     Random random = new Random(17);
-    int id = create();
+    int[] ids = {0, create(), createPv(16)};
     for (int i = 0; i < 4000; i++) {
       int[] words = new int[34];
       for (int w = 0; w < words.length; w++) {
@@ -425,10 +604,11 @@ class Dom0CallsTest {
       } else if (operation > 2 && operation != 4) {
         dom0.call(
             DOMCTL,
-            arguments(dom0, operation, VERSION, List.of(random.nextInt(4) == 0 ? 0 : id, 0),
-                words));
+            arguments(dom0, operation, VERSION, List.of(ids[random.nextInt(3)], 0), words));
+        dom0.call(MMUEXT_OP, DATA, 1, 0, ids[random.nextInt(3)]);
       }
     }
-    assertEquals(0, domctl(2, id));
+    assertEquals(0, domctl(2, ids[1]));
+    assertEquals(0, domctl(2, ids[2]));
   }
 }

@@ -61,12 +61,16 @@ public final class FakeDomain {
 
           @Override
           public boolean makes(DomainKind kind) {
-            return kind == DomainKind.PVH;
+            return kind != DomainKind.HVM;
           }
 
           @Override
           public void equip(Domain made) {
-            FakeDomain.equip(made, new ArrayList<>());
+            if (made.kind() == DomainKind.PV) {
+              new FakePv(made, 0);
+            } else {
+              FakeDomain.equip(made, new ArrayList<>());
+            }
           }
         });
     return new FakeDomain(
@@ -108,6 +112,11 @@ public final class FakeDomain {
           @Override
           public int vcpuContextSize() {
             return 0;
+          }
+
+          @Override
+          public byte[] hypercallPage() {
+            return new byte[] {1, 2, 3};
           }
         },
         DomainListener.NONE);
@@ -164,6 +173,19 @@ public final class FakeDomain {
     @Override
     public void start(CpuState state) {
       cpu.setState(state);
+    }
+
+    @Override
+    public byte[] context() {
+      Structure s = new Structure(GuestContext.SIZE);
+      GuestContext.writeRegisters(s, cpu.state());
+      return s.bytes();
+    }
+
+    @Override
+    public long setContext(byte[] context) {
+      GuestContext.readRegisters(new Structure(context), cpu.state(), true);
+      return 0;
     }
 
     @Override

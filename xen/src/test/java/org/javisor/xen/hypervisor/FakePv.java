@@ -15,9 +15,14 @@ final class FakePv {
   final int[] frames;
 
   FakePv(Hypervisor host) {
-    domain =
-        host.createDomain(new DomainConfig(DomainKind.PV, new UUID(1, 2), 2, 2048, 32));
-    frames = domain.populateMachine(1024);
+    this(host.createDomain(new DomainConfig(DomainKind.PV, new UUID(1, 2), 2, 2048, 32)), 1024);
+    domain.vcpus().getFirst().bringUp();
+  }
+
+  /** Connects a domain that was created by somebody else, and may give it pages. */
+  FakePv(Domain created, int pages) {
+    domain = created;
+    frames = domain.populateMachine(pages);
     domain.attach(
         new DomainPort() {
           @Override
@@ -32,12 +37,16 @@ final class FakePv {
 
           @Override
           public int vcpuContextSize() {
-            return 5168;
+            return GuestContext.SIZE;
+          }
+
+          @Override
+          public byte[] hypercallPage() {
+            return new byte[] {1, 2, 3};
           }
         },
         DomainListener.NONE);
     domain.vcpus().forEach(v -> v.attach(new Port(v)));
-    domain.vcpus().getFirst().bringUp();
   }
 
   /** The first byte of a page of its own. */
@@ -50,6 +59,8 @@ final class FakePv {
     private final FakeVcpu cpu;
     private long kernelTop;
     private long userTop;
+    private final long[] callbacks = new long[8];
+    private byte[] context = new byte[GuestContext.SIZE];
 
     Port(VirtualCpu vcpu) {
       cpu = new FakeVcpu(vcpu.id());
@@ -93,7 +104,31 @@ final class FakePv {
 
     @Override
     public boolean setCallback(int type, boolean maskEvents, long address) {
+      if (type < 8) {
+        callbacks[type] = address << 1 | (maskEvents ? 1 : 0);
+      }
       return type < 8;
+    }
+
+    @Override
+    public long callback(int type) {
+      return callbacks[type] >> 1;
+    }
+
+    @Override
+    public boolean callbackMasksEvents(int type) {
+      return (callbacks[type] & 1) != 0;
+    }
+
+    @Override
+    public byte[] context() {
+      return context.clone();
+    }
+
+    @Override
+    public long setContext(byte[] newContext) {
+      context = newContext.clone();
+      return 0;
     }
 
     @Override
@@ -118,7 +153,7 @@ final class FakePv {
     public void gdtChanged() {}
 
     @Override
-    public void setLdtEntries(int entries) {}
+    public void setLdt(long linear, int entries) {}
 
     @Override
     public long kernelTop() {
