@@ -341,6 +341,21 @@ public final class Domain {
     }
   }
 
+  /** Lets a PV domain reach a frame that is not its own, or says anew whether it may write it. */
+  synchronized void reachForeign(int frame, boolean writable) {
+    long machine = (long) frame * PAGE;
+    if (memory.frame(machine) < 0 || memory.writable(machine) != writable) {
+      memory.map(machine, PAGE, frame, writable);
+      newMapGeneration();
+    }
+  }
+
+  /** It cannot reach it any more. */
+  synchronized void leaveForeign(int frame) {
+    memory.unmap((long) frame * PAGE, PAGE);
+    newMapGeneration();
+  }
+
   private synchronized void releaseForeignPages() {
     foreignPages.forEach(
         (gpa, frame) -> {
@@ -483,6 +498,11 @@ public final class Domain {
     if (vcpus.stream().noneMatch(VirtualCpu::isOnline)) {
       shutDown(ShutdownReason.POWEROFF);
     }
+  }
+
+  /** How often it has accessed emulated devices so far. */
+  public long deviceAccesses() {
+    return port == null ? 0 : port.deviceAccesses();
   }
 
   /** Presses the power button, if the domain has one: a guest that listens shuts down. */
