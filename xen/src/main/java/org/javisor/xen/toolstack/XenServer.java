@@ -14,10 +14,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
@@ -152,13 +154,15 @@ public final class XenServer implements AutoCloseable {
     }
 
     @Override
-    public void console(DomainConsole console, Runnable whenAttached) {
+    public Optional<GuestDomain> console(DomainConsole console, Runnable whenAttached) {
       queue(Frames.CONSOLE, new byte[0]);
       Consumer<byte[]> viewer = bytes -> queue(Frames.OUTPUT, bytes);
       console.attach(viewer);
+      AtomicReference<GuestDomain> last = new AtomicReference<>();
       Consumer<GuestDomain> onEnd =
           ended -> {
             if (ended.has(console)) {
+              last.set(ended);
               left.countDown();
             }
           };
@@ -173,6 +177,7 @@ public final class XenServer implements AutoCloseable {
       }
       console.detach(viewer);
       host.forgetOnEnd(onEnd);
+      return Optional.ofNullable(last.get());
     }
 
     /** Passes on what is typed, to whichever domain has the console now. */
