@@ -14,11 +14,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.javisor.accelerator.time.Entropy;
 import org.javisor.bench.KindUnderTest.Parts;
 import org.javisor.cli.ExitCode;
 import org.javisor.storage.image.CpioWriter;
@@ -196,7 +196,7 @@ final class XenBench implements Callable<Integer> {
   private static Path disk(Path folder) throws IOException {
     Path disk = folder.resolve("disk.img");
     byte[] contents = new byte[1 << 20];
-    Random random = new Random(7);
+    Entropy random = Entropy.seeded(7);
     try (OutputStream out = Files.newOutputStream(disk)) {
       for (int written = 0; written < DISK_BYTES; written += contents.length) {
         random.nextBytes(contents);
@@ -234,7 +234,7 @@ final class XenBench implements Callable<Integer> {
   /** Runs the kernel that measures hypercalls and events. */
   private void calls(Path launcher, Path kernel, Path folder, XenFigures figures)
       throws InterruptedException, IOException, BenchException {
-    Path own = Files.createDirectories(folder.resolve("calls"));
+    Path own = Files.createDirectories(folder.resolve("calls-host"));
     Path file = own.resolve("calls.cfg");
     Files.writeString(
         file,

@@ -6,6 +6,7 @@ import java.util.TreeMap;
 import org.javisor.conformance.block.BlocksConformance;
 import org.javisor.conformance.boot.BootConformance;
 import org.javisor.conformance.cpu.CpuConformance;
+import org.javisor.conformance.hostile.HostileConformance;
 import org.javisor.conformance.litmus.LitmusConformance;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.UsageException;
@@ -29,6 +30,9 @@ public final class Conformance {
               "cpu",
               new Entry(
                   CpuConformance::run, "every user-mode instruction against the host's CPU"),
+              "hostile",
+              new Entry(
+                  HostileConformance::run, "Xen domains that attack the host and each other"),
               "rom",
               new Entry(RomConformance::run, "a ROM that tests its CPU, as test386.asm"),
               "moo",
