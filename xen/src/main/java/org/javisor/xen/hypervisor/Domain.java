@@ -2,8 +2,10 @@ package org.javisor.xen.hypervisor;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicLongArray;
 import org.javisor.memory.FrameArena;
@@ -48,6 +50,12 @@ public final class Domain {
 
   // Under the domain's lock.
   private final Map<Long, Integer> foreignPages = new HashMap<>();
+
+  /**
+   * Where pages are mapped that are not the domain's own there: grants, its grant table. The frame may
+   * be its own all the same, which it has granted to itself, and has at another address.
+   */
+  private final Set<Long> borrowedPages = new HashSet<>();
   private long pages;
   private long maxPages;
   private int pauses;
@@ -306,7 +314,7 @@ public final class Domain {
         host.frames().unuseWhenSeen(frame, this);
         return true;
       }
-      if (host.frames().owner(frame) == id) {
+      if (!borrowedPages.remove(gpa) && host.frames().owner(frame) == id) {
         pages--;
         if (pv != null) {
           pv.forget(frame);
@@ -323,7 +331,10 @@ public final class Domain {
   /** Maps a frame that is not the domain's own; what was there goes. */
   void mapForeign(long gpa, int frame, boolean writable) {
     removePage(gpa);
-    memory.map(gpa, PAGE, frame, writable);
+    synchronized (this) {
+      memory.map(gpa, PAGE, frame, writable);
+      borrowedPages.add(gpa);
+    }
   }
 
   /** Whether a page is there and the domain's own. */
@@ -370,7 +381,11 @@ public final class Domain {
     int frame;
     synchronized (this) {
       frame = memory.frame(from);
-      if (frame < 0 || host.frames().owner(frame) != id || from == to) {
+      if (frame < 0
+          || host.frames().owner(frame) != id
+          || borrowedPages.contains(from)
+          || foreignPages.containsKey(from)
+          || from == to) {
         return false;
       }
       memory.unmap(from, PAGE);

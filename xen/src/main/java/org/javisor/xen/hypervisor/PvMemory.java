@@ -184,10 +184,12 @@ public final class PvMemory {
     return frames;
   }
 
+  /** A frame that it has given up, and that somebody still uses, is not its own any more. */
   boolean isOwn(long frame) {
     return frame >= 0
         && frame < arena.frames()
-        && domain.host().frames().owner((int) frame) == domain.id();
+        && domain.host().frames().owner((int) frame) == domain.id()
+        && memory.frame(frame * PAGE) == frame;
   }
 
   /** A frame is given up: it is no table any more, and no page of this guest. */
