@@ -109,3 +109,5 @@ directories:
 stack_end:
     .skip 8192
 second_stack_end:
+
+    .section .note.GNU-stack, "", @progbits
