@@ -32,7 +32,10 @@ import org.javisor.memory.RawMemory;
  */
 final class BlockCompiler {
   /** Instructions in a block at most. */
-  static final int MAX = 32;
+  static final int MAX = 64;
+
+  /** Turns of a loop in a block at most. */
+  private static final int TURNS = 8;
 
   private static final int WINDOW = 512;
 
@@ -65,14 +68,22 @@ final class BlockCompiler {
 
   private int groupInS1;
 
+  private final SlotCache slots = new SlotCache();
+
+  /** At which instruction each was found. */
+  private final int[] groupFoundAt = new int[Layout.GROUPS_MAX];
+
   /** That has been given up since this was last set to false. */
   private boolean addendLost;
 
   /** The instruction under way is the interpreter's. */
   private boolean interpreted;
 
-  /** Instructions decoded for the block under way. */
+  /** Instructions of the block under way. */
   private int limit;
+
+  /** The same, of one turn if it is a loop. */
+  private int turn;
 
   // The block under way.
   private JitBlock block;
@@ -133,9 +144,10 @@ final class BlockCompiler {
    * Translates the block at an address.
    *
    * @param most how many instructions it has at most
+   * @param loop whether the block is a loop, several turns of which are to be its code
    * @return null if its first instruction crosses the page or is none
    */
-  JitBlock compile(long rip, int mode, int part, int frame, int most) {
+  JitBlock compile(long rip, int mode, int part, int frame, int most, boolean loop) {
     int from = (int) rip & 4095;
     int available = Math.min(4096 - from, WINDOW);
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
@@ -155,6 +167,11 @@ final class BlockCompiler {
     limit = decodeBlock(available, most);
     if (limit == 0) {
       return null;
+    }
+    turn = limit;
+    boolean repeats = loop && jumpsTo(rip);
+    if (repeats) {
+      repeat();
     }
     this.part = part;
     start = cache.next();
@@ -177,8 +194,12 @@ final class BlockCompiler {
     }
     groupsFound = 0;
     forgetAddend();
+    slots.forget();
     boolean ended = false;
     while (!ended && index < limit) {
+      if (index % turn == 0) {
+        position = 0;
+      }
       KnownInstruction k = decoded[index];
       in = k.in;
       int length = in.length;
@@ -202,9 +223,10 @@ final class BlockCompiler {
       position += length;
     }
     if (index == 0) {
-      return compile(rip, mode, part, frame, 1);
+      return compile(rip, mode, part, frame, 1, false);
     }
     block.count = index;
+    block.unrolled = repeats;
     block.length = position;
     codeOffsets[index] = (short) e.length();
     if (!ended) {
@@ -215,9 +237,28 @@ final class BlockCompiler {
     return block;
   }
 
+  /** Whether the last instruction of what has been decoded at an address jumps back there, or does not. */
+  private boolean jumpsTo(long rip) {
+    long behind = rip;
+    for (int i = 0; i < limit; i++) {
+      behind += decoded[i].in.length;
+    }
+    Instruction last = decoded[limit - 1].in;
+    return last.form.op() == Op.JCC && behind + last.immediate == rip;
+  }
+
+  /** Has the loop that has been decoded stand several times, one turn after the other. */
+  private void repeat() {
+    int turns = Math.min(MAX / turn, TURNS);
+    for (int i = turn; i < turns * turn; i++) {
+      decoded[i] = decoded[i - turn];
+    }
+    limit = turns * turn;
+  }
+
   private void countEntry(long rip) {
     int length = 0;
-    for (int i = 0; i < limit; i++) {
+    for (int i = 0; i < turn; i++) {
       length += decoded[i].in.length;
     }
     int hits = blockTrace.watched(rip, length);
@@ -231,6 +272,7 @@ final class BlockCompiler {
   /** Translates an instruction, and remembers that if it is the same wherever it stands. */
   private boolean translate(KnownInstruction k) {
     addendLost = false;
+    slots.lost = false;
     int begin = e.length();
     boolean ends = instruction();
     if (exits == exitsBefore[index] + 1 && isPlainStore()) {
@@ -239,6 +281,7 @@ final class BlockCompiler {
     if (k.constant && !interpreted) {
       k.code = java.util.Arrays.copyOfRange(e.code(), begin, e.length());
       k.losesAddend = addendLost;
+      k.losesSlots = slots.lost;
     }
     return ends;
   }
@@ -259,6 +302,9 @@ final class BlockCompiler {
   private boolean again(KnownInstruction k) {
     if (k.losesAddend) {
       forgetAddend();
+    }
+    if (k.losesSlots) {
+      slots.forget();
     }
     e.bytes(k.code, 0, k.code.length);
     return false;
@@ -455,12 +501,25 @@ final class BlockCompiler {
   private boolean slow() {
     interpreted = true;
     forgetAddend();
+    slots.forget();
     exitTo(sites.add(block, Sites.SLOW, index, 0));
     return Core.endsBlock(in);
   }
 
   private void slowFrom(int jump) {
     exitFrom(jump, sites.add(block, Sites.SLOW, index, 0));
+  }
+
+  /** At the end of a turn of a loop: goes on with the next, or to what comes behind the loop. */
+  private void leaveLoop() {
+    if ((next ^ block.rip) >>> 12 == 0) {
+      int away = e.jumpIf(in.opcode & 15 ^ 1);
+      exitFrom(away, sites.add(block, Sites.LINK, away, next));
+    } else {
+      int taken = e.jumpIf(in.opcode & 15);
+      link(next);
+      e.land(taken);
+    }
   }
 
   /** Goes to a known address. */
@@ -513,6 +572,11 @@ final class BlockCompiler {
     if (host >= 0) {
       return host;
     }
+    int known = slots.find(guest);
+    if (known >= 0) {
+      return known;
+    }
+    slots.forget(scratch);
     e.gsLoad(scratch, Layout.slot(guest));
     return scratch;
   }
@@ -526,7 +590,27 @@ final class BlockCompiler {
   private void written(int guest, int host) {
     if (Layout.host(guest) < 0) {
       e.gsStore(host, Layout.slot(guest));
+      if (slots.find(guest) != host) {
+        slots.forgetGuest(guest);
+      }
     }
+  }
+
+  /** A scratch register, of some as bits, for a guest register that stays in the block. */
+  private int take(int free) {
+    int host = slots.choose(free, groupInS1 >= 0);
+    if (host == S1) {
+      forgetAddend();
+    }
+    slots.forget(host);
+    return host;
+  }
+
+  /** A scratch register, of some as bits, for this instruction only. */
+  private int takeBriefly(int free) {
+    int host = Integer.numberOfTrailingZeros(free);
+    slots.forget(host);
+    return host;
   }
 
   private boolean usesSegment() {
@@ -584,6 +668,7 @@ final class BlockCompiler {
   private int operandBase;
 
   private int operandIndex;
+  private int operandScale;
   private int operandDisplacement;
 
   /** Looks the operand whose address is in S2 up. */
@@ -592,6 +677,7 @@ final class BlockCompiler {
     forgetAddend();
     operandBase = S2;
     operandIndex = S1;
+    operandScale = 0;
     operandDisplacement = 0;
   }
 
@@ -605,36 +691,70 @@ final class BlockCompiler {
       return false;
     }
     int base = groups.base(g);
+    int by = groups.index(g);
     int slot = Layout.GROUPS + 8 * g;
+    slots.forget(S1);
     if ((groupsFound & 1 << g) == 0) {
-      e.lea(true, S2, read(base, S2), NONE, 0, groups.begin(g, index));
-      check(groups.size(g), groups.writes(g), sites.add(block, Sites.GROUP, index, 0));
-      exitEnds[exits - 1] = -1;
+      findGroup(g, base, by);
       e.gsStore(S1, slot);
-      groupsFound |= 1 << g;
     } else if (groupInS1 != g) {
       e.gsLoad(S1, slot);
     }
     groupInS1 = g;
-    operandBase = read(base, S2);
-    operandIndex = S1;
-    operandDisplacement = groups.displacement(index);
+    if (by < 0) {
+      operandBase = read(base, S2);
+      operandIndex = S1;
+      operandScale = 0;
+      operandDisplacement = groups.displacement(index);
+    } else {
+      operandBase = S1;
+      operandIndex = read(by, S2);
+      operandScale = groups.scale(g);
+      operandDisplacement = groups.displacement(index, groupFoundAt[g]);
+    }
     return true;
+  }
+
+  /**
+   * Looks a group up and leaves in S1 what to add to the addresses of its accesses; if there is an
+   * index register, what to add to its multiple.
+   */
+  private void findGroup(int g, int base, int by) {
+    int host = read(base, S2);
+    int byHost = by < 0 ? NONE : read(by, S1);
+    e.lea(true, S2, host, byHost, groups.scale(g), groups.begin(g, index));
+    int site = sites.add(block, Sites.GROUP, index, 0);
+    if (groups.alignment(g) > 1) {
+      int away = misaligned(groups.alignment(g));
+      exitFrom(away, sites.add(block, Sites.GROUP, index, away));
+    }
+    check(groups.size(g), groups.writes(g), site);
+    exitEnds[exits - 1] = -1;
+    if (by >= 0) {
+      e.lea(true, S1, S1, read(base, S0), 0, 0);
+    }
+    groupsFound |= 1 << g;
+    groupFoundAt[g] = index;
   }
 
   /** An access of the looked-up operand with a one-byte opcode. */
   private void operandAccess(boolean wide, int opcode, int register) {
     e.memory(
-        wide, opcode, register, operandBase, operandIndex, 0, operandDisplacement);
+        wide, opcode, register, operandBase, operandIndex, operandScale, operandDisplacement);
   }
 
   /** Leaves an access whose address in S2 is not aligned to the interpreter. */
   private void checkAligned(int size) {
     if (size > 1) {
-      int bits = 31 - Integer.numberOfLeadingZeros(size);
-      e.gsPext(S0, S2, Layout.LOW_BITS + 8 * (bits - 1));
-      slowFrom(e.unlessRcxZero());
+      slowFrom(misaligned(size));
     }
+  }
+
+  /** Jumps if S2 is no multiple of this; returns the jump. */
+  private int misaligned(int multiple) {
+    int bits = 31 - Integer.numberOfLeadingZeros(multiple);
+    e.gsPext(S0, S2, Layout.LOW_BITS + 8 * (bits - 1));
+    return e.unlessRcxZero();
   }
 
   // ---- instructions -----------------------------------------------------------------------
@@ -644,8 +764,29 @@ final class BlockCompiler {
     return switch (op) {
       case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, IMUL2, IMUL3, ROL, ROR,
           RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD, CMOVCC, SETCC, BSF, BSR,
-          TZCNT, LZCNT, POPCNT, MOV, SIMD, PUSH, POP, CALL, RET, NOP ->
+          TZCNT, LZCNT, POPCNT, MOV, SIMD, PUSH, POP, CALL, RET, JCC, NOP ->
           true;
+      default -> false;
+    };
+  }
+
+  /**
+   * The same of what the scratch registers hold of guest registers. What may be left and entered again
+   * in the middle of the block, as an access that misses, must lose that.
+   */
+  private boolean keepsSlots(Op op) {
+    int g = groups.of(index);
+    boolean found = g >= 0 && (groupsFound & 1 << g) != 0;
+    return switch (op) {
+      case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, IMUL2, IMUL3, ROL, ROR,
+          RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD, CMOVCC, SETCC, BSF, BSR,
+          TZCNT, LZCNT, POPCNT, MOV ->
+          found || !in.isMemory() && in.form.operand(0).kind() != Operand.Kind.OFFSET
+              && (in.form.operandCount() < 2
+                  || in.form.operand(1).kind() != Operand.Kind.OFFSET);
+      case SIMD -> vectorsLoaded && (found || !in.isMemory());
+      case PUSH, POP -> found;
+      case LEA, JCC, NOP -> true;
       default -> false;
     };
   }
@@ -655,6 +796,9 @@ final class BlockCompiler {
     Form form = in.form;
     if (!keepsS1(form.op())) {
       forgetAddend();
+    }
+    if (!keepsSlots(form.op())) {
+      slots.forget();
     }
     if (in.operandSize == 2 && form.default64()) {
       return slow(); // 16-bit branches and stack operations
@@ -859,6 +1003,10 @@ final class BlockCompiler {
         return true;
       }
       case JCC -> {
+        if (index + 1 < limit) {
+          leaveLoop();
+          return false;
+        }
         int taken = e.jumpIf(in.opcode & 15);
         link(next);
         e.land(taken);
@@ -982,7 +1130,7 @@ final class BlockCompiler {
           checkAligned(rmSize);
         }
         lookUp(rmSize, rmWritten || bothWritten);
-      } else if (operandBase != S2) {
+      } else if (operandBase != S2 && operandIndex != S2) {
         free |= 1 << S2;
       }
     }
@@ -992,24 +1140,37 @@ final class BlockCompiler {
     }
     int vvvv = 0;
     boolean regHigh = regIndex >= 0 && highByte(in, in.operandBytes(regIndex), in.reg);
+    int regKnown = regIndex >= 0 ? slots.find(in.reg) : -1;
+    int rmKnown = rmIndex >= 0 && !memory && !vectorRm ? slots.find(in.rm) : -1;
+    int vvvvKnown = vvvvIndex >= 0 ? slots.find(in.vvvv) : -1;
     int scratchNeeded =
-        (regIndex >= 0 && (regHigh || Layout.host(in.reg) < 0) ? 1 : 0)
-            + (vvvvIndex >= 0 && Layout.host(in.vvvv) < 0 ? 1 : 0);
+        (regIndex >= 0 && (regHigh || Layout.host(in.reg) < 0 && regKnown < 0) ? 1 : 0)
+            + (vvvvIndex >= 0 && Layout.host(in.vvvv) < 0 && vvvvKnown < 0 ? 1 : 0);
     if (memory && scratchNeeded > Integer.bitCount(free)) {
-      e.lea(true, S2, operandBase, operandIndex, 0, operandDisplacement);
+      e.lea(true, S2, operandBase, operandIndex, operandScale, operandDisplacement);
       operandBase = S2;
       operandIndex = NONE;
+      operandScale = 0;
       operandDisplacement = 0;
       free = free & ~(1 << S2) | 1 << S1;
     }
     int before = free;
+    for (int known : new int[] {regKnown, rmKnown, vvvvKnown}) {
+      free &= known < 0 ? -1 : ~(1 << known);
+    }
+    // What a scratch register will have of a guest register once the instruction is done.
+    boolean regKept = false;
+    boolean rmKept = false;
     if (regIndex >= 0) {
       if (regHigh) {
-        reg = Integer.numberOfTrailingZeros(free);
+        reg = takeBriefly(free);
         e.rorx(true, reg, Layout.host(in.reg - 4), 8);
         free &= ~(1 << reg);
+      } else if (regKnown >= 0) {
+        reg = regKnown;
       } else if (Layout.host(in.reg) < 0) {
-        reg = Integer.numberOfTrailingZeros(free);
+        regKept = !memory;
+        reg = regKept ? take(free) : takeBriefly(free);
         free &= ~(1 << reg);
         if (op != Op.MOVZX && op != Op.MOVSX && op != Op.MOVSXD || in.operandSize == 2) {
           e.gsLoad(reg, Layout.slot(in.reg));
@@ -1021,9 +1182,9 @@ final class BlockCompiler {
       reg = vectorReg ? in.reg : form.digit() < 0 ? in.reg & 7 : form.digit();
     }
     if (vvvvIndex >= 0) {
-      vvvv = Layout.host(in.vvvv);
+      vvvv = vvvvKnown >= 0 ? vvvvKnown : Layout.host(in.vvvv);
       if (vvvv < 0) {
-        vvvv = Integer.numberOfTrailingZeros(free);
+        vvvv = takeBriefly(free);
         free &= ~(1 << vvvv);
         e.gsLoad(vvvv, Layout.slot(in.vvvv));
       }
@@ -1033,17 +1194,22 @@ final class BlockCompiler {
       if (vectorRm) {
         rm = in.rm;
       } else if (rmHigh) {
-        rm = Integer.numberOfTrailingZeros(free);
+        rm = takeBriefly(free);
         free &= ~(1 << rm);
         e.rorx(true, rm, Layout.host(in.rm - 4), 8);
+      } else if (rmKnown >= 0) {
+        rm = rmKnown;
       } else if (Layout.host(in.rm) >= 0) {
         rm = Layout.host(in.rm);
-      } else if (slotServes(op, rmWritten, rmSize)) {
+      } else if (!rmWritten && !bothWritten && slotServes(op)) {
         rmSlot = Layout.slot(in.rm);
       } else {
-        rm = Integer.numberOfTrailingZeros(free);
+        rmKept = true;
+        rm = take(free);
         free &= ~(1 << rm);
-        e.gsLoad(rm, Layout.slot(in.rm));
+        if (!rmWritten || form.readsDestination() || rmSize < 4) {
+          e.gsLoad(rm, Layout.slot(in.rm));
+        }
       }
     }
     if ((before & ~free & 1 << S1) != 0) {
@@ -1073,6 +1239,13 @@ final class BlockCompiler {
         written(in.rm, rm);
       }
     }
+    boolean same = regKept && rmKept && in.reg == in.rm;
+    if (rmKept && !(same && regWritten)) {
+      slots.put(rm, in.rm);
+    }
+    if (regKept && !(same && rmWritten)) {
+      slots.put(reg, in.reg);
+    }
     return false;
   }
 
@@ -1085,14 +1258,14 @@ final class BlockCompiler {
     e.rorx(true, host, host, 56);
   }
 
-  /** Whether a guest register may be used where it is kept, as a memory operand. */
-  private boolean slotServes(Op op, boolean written, int size) {
-    if (in.form.vex() || written && size == 4) {
+  /** Whether a guest register may be read where it is kept, as a memory operand. */
+  private boolean slotServes(Op op) {
+    if (in.form.vex()) {
       return false;
     }
     return switch (op) {
       case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, MOV, MOVZX, MOVSX, MOVSXD, IMUL2, IMUL3,
-          INC, DEC, NOT, NEG, MUL, IMUL, SHL, SHR, SAL, SAR, SETCC ->
+          MUL, IMUL ->
           true;
       default -> false;
     };
@@ -1147,7 +1320,7 @@ final class BlockCompiler {
     }
     e.b(in.opcode);
     if (memory) {
-      e.operand(regField, operandBase, operandIndex, 0, operandDisplacement);
+      e.operand(regField, operandBase, operandIndex, operandScale, operandDisplacement);
     } else if (rmSlot >= 0) {
       e.operand(regField, NONE, NONE, 0, rmSlot);
     } else {
@@ -1393,9 +1566,9 @@ final class BlockCompiler {
         e.movImmediate(S0, in.immediate & 0xff);
         insertHigh(register - 4, S0);
       } else if (size >= 4) {
-        int host = target(register, S0);
+        int host = destination(register, 1 << S1 | 1 << S2);
         e.movImmediate(host, size == 4 ? in.immediate & 0xffff_ffffL : in.immediate);
-        written(register, host);
+        keep(register, host);
       } else {
         int host = read(register, S0);
         prefix66();
@@ -1440,7 +1613,52 @@ final class BlockCompiler {
     return false;
   }
 
+  /** Where to compute a guest register: {@link #keep} puts it where it belongs, and remembers it. */
+  private int destination(int guest, int free) {
+    int host = Layout.host(guest);
+    int known = slots.find(guest);
+    return host >= 0 ? host : known >= 0 ? known : take(free);
+  }
+
+  private void keep(int guest, int host) {
+    written(guest, host);
+    if (Layout.host(guest) < 0) {
+      slots.put(host, guest);
+    }
+  }
+
+  /** Has a guest register be in a register that is none of some, as bits. */
+  private int source(int guest, int taken) {
+    int host = Layout.host(guest);
+    int known = slots.find(guest);
+    if (host >= 0 || known >= 0) {
+      return host >= 0 ? host : known;
+    }
+    int scratch = take((1 << S1 | 1 << S2) & ~taken);
+    e.gsLoad(scratch, Layout.slot(guest));
+    slots.put(scratch, guest);
+    return scratch;
+  }
+
+  /** The scratch register that has a guest register's value, as a bit, if one has. */
+  private int known(int guest) {
+    int host = slots.find(guest);
+    return host < 0 ? 0 : 1 << host;
+  }
+
   private void loadAddress() {
+    boolean constant = in.base == Instruction.RIP || in.base < 0 && in.index < 0;
+    if (in.operandSize != 2 && !constant) {
+      int base = in.base < 0 ? NONE : source(in.base, in.index < 0 ? 0 : known(in.index));
+      int by = in.index < 0 ? NONE : source(in.index, in.base < 0 ? 0 : 1 << base);
+      int to = destination(in.reg, 1 << S0 | 1 << S1 | 1 << S2);
+      e.lea(in.operandSize == 8 && in.addressSize == 8, to, base, by, in.scale,
+          (int) in.displacement);
+      keep(in.reg, to);
+      return;
+    }
+    slots.forget();
+    forgetAddend();
     int to = target(in.reg, S2);
     boolean wide = in.operandSize == 8;
     if (in.operandSize == 2) {
