@@ -70,7 +70,8 @@ final class XenFigures {
   }
 
   private double boot(KindUnderTest kind, ToDoubleFunction<Dialogue.Moment> value) {
-    return Figures.median(boots.getOrDefault(kind, List.of()).stream().mapToDouble(value).toArray());
+    return Figures
+        .median(boots.getOrDefault(kind, List.of()).stream().mapToDouble(value).toArray());
   }
 
   private double hypercall() {

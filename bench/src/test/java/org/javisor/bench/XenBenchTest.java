@@ -93,7 +93,8 @@ class XenBenchTest {
   void thePeerTakesSendsAndSendsBack() throws Exception {
     try (Peer peer = new Peer()) {
       try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port())) {
-        socket.getOutputStream().write("s12345".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        socket.getOutputStream()
+            .write("s12345".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
         socket.shutdownOutput();
         byte[] answer = socket.getInputStream().readAllBytes();
         assertEquals(5, ByteBuffer.wrap(answer).order(ByteOrder.LITTLE_ENDIAN).getLong());

@@ -260,7 +260,7 @@ final class Attack {
       case 3 -> {
         // What was mapped last, or anything.
         long[] words = {
-            me.read(LIST + 0x800), dice.chance(20) ? number() : 0, me.read(LIST + 0x810)
+          me.read(LIST + 0x800), dice.chance(20) ? number() : 0, me.read(LIST + 0x810)
         };
         if (dice.chance(30)) {
           words[2] = dice.below(64);

@@ -23,7 +23,8 @@ final class DomainTop {
   /** The counters at the time of the table before, by domain. */
   private Map<Domain, Counters> before = new HashMap<>();
 
-  private record Counters(long nanos, long cpuNanos, long events, long accesses, long[] hypercalls) {
+  private record Counters(long nanos, long cpuNanos, long events, long accesses,
+      long[] hypercalls) {
     static Counters of(Domain d, long now) {
       long[] calls = new long[HypercallTable.numbers()];
       for (int n = 0; n < calls.length; n++) {

@@ -28,6 +28,11 @@ public final class XenServer implements AutoCloseable {
   /** Frames that wait for a client; one that does not read is cut off. */
   private static final int MOST_WAITING = 4096;
 
+  /** Answers under way, a saved domain's for example, take as long as a busy host makes them. */
+  private static final int CLOSING_TURNS = 600;
+
+  private static final long CLOSING_TURN_NANOS = 50_000_000;
+
   private final XenHost host;
   private final XlCommands commands;
   private final Path path;
@@ -202,8 +207,8 @@ public final class XenServer implements AutoCloseable {
   @Override
   public void close() throws IOException {
     server.close();
-    for (int i = 0; i < 40 && serving.get() > 0; i++) {
-      LockSupport.parkNanos(this, 50_000_000);
+    for (int i = 0; i < CLOSING_TURNS && serving.get() > 0; i++) {
+      LockSupport.parkNanos(this, CLOSING_TURN_NANOS);
     }
     Files.deleteIfExists(path);
   }

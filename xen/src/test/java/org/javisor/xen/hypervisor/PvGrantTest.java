@@ -132,11 +132,11 @@ class PvGrantTest {
   void onlyEntriesOfLastTablesAreWritten() {
     owner.grant(8, id(), 0x200, false);
     for (long address : new long[] {
-        user.page(20), // no table
-        user.page(TOP) + 8, // of another level
-        entry(3) + 4, // between two
-        frame() * PAGE, // not its own
-        -8, 1L << 50
+      user.page(20), // no table
+      user.page(TOP) + 8, // of another level
+      entry(3) + 4, // between two
+      frame() * PAGE, // not its own
+      -8, 1L << 50
     }) {
       assertEquals(
           GrantTable.GENERAL_ERROR, map(address, HOST_MAP | CONTAINS_ENTRY, 8),
@@ -214,7 +214,7 @@ class PvGrantTest {
     assertEquals(0, brief.call(0, MMUEXT_OP, at, 1, 0, Domain.SELF));
     int own = brief.domain.id();
     for (long[] words : new long[][] {
-        {0x5000, HOST_MAP | 3L << 32, own}, {0x6000, HOST_MAP | 8L << 32, owner.domain().id()}
+      {0x5000, HOST_MAP | 3L << 32, own}, {0x6000, HOST_MAP | 8L << 32, owner.domain().id()}
     }) {
       for (int i = 0; i < 3; i++) {
         brief.domain.memory().write64(at + 8L * i, words[i]);
