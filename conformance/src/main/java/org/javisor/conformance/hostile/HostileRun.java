@@ -33,7 +33,7 @@ final class HostileRun {
   private static final int DISK_BYTES = 1 << 20;
 
   /** Attempts of a domain before its successor gets its turn. */
-  private static final int LIFE = 1500;
+  private static final int LIFE = 600;
 
   /** Those who look on are looked at after so many lives. */
   private static final int LOOK = 16;

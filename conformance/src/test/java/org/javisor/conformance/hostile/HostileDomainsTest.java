@@ -15,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 @Timeout(600)
 class HostileDomainsTest {
-  private static final int ATTEMPTS = 20_000;
+  private static final int ATTEMPTS = 8_000;
 
   /** What the host keeps for domains that are gone must be bounded: of so many, next to nothing. */
   private static final long HEAP_BYTES = 32 << 20;
