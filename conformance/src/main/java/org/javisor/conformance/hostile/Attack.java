@@ -269,7 +269,7 @@ final class Attack {
         call(GRANT_TABLE_OP, dice.chance(80) ? 1 : 7, ARGUMENTS, 1);
       }
       default -> {
-        long grant = RESERVED_GRANTS + dice.below(GRANTS);
+        long grant = (long) RESERVED_GRANTS + dice.below(GRANTS);
         long own = me.isPv() ? me.frame(page()) : page();
         boolean from = dice.coin();
         me.write(
