@@ -13,6 +13,8 @@ struct row {
   uint64_t (*run)(void);
   // For work whose result lies in a file: its checksum, taken after the clock has stopped.
   uint64_t (*check)(void);
+  // How many operations it is, where that is what counts.
+  uint64_t operations;
 };
 
 // One table for each source file, each ended by a row without a name.
@@ -22,6 +24,8 @@ extern const struct row floating_rows[];
 extern const struct row system_rows[];
 extern const struct row code_rows[];
 extern const struct row file_rows[];
+// Of a guest with a disk and a network card; not in the list of rows.
+extern const struct row device_rows[];
 
 // Ends the program with a line that names what failed.
 void fail(const char *what) __attribute__((noreturn));

@@ -117,10 +117,10 @@ static uint64_t signals(void) {
 }
 
 const struct row system_rows[] = {
-    {"getppid", NULL, system_calls, NULL},
-    {"pipe", NULL, ping_pong, NULL},
-    {"fork-exec", NULL, processes, NULL},
-    {"page-faults", NULL, page_faults, NULL},
-    {"mprotect", NULL, protections, NULL},
-    {"signals", NULL, signals, NULL},
-    {NULL, NULL, NULL, NULL}};
+    {"getppid", NULL, system_calls, NULL, 2000000},
+    {"pipe", NULL, ping_pong, NULL, 100000},
+    {"fork-exec", NULL, processes, NULL, 200},
+    {"page-faults", NULL, page_faults, NULL, 65536},
+    {"mprotect", NULL, protections, NULL, 100000},
+    {"signals", NULL, signals, NULL, 200000},
+    {NULL, NULL, NULL, NULL, 0}};

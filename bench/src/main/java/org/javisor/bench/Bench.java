@@ -3,18 +3,15 @@ package org.javisor.bench;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.javisor.cli.ExitCode;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.image.DefaultGuest.GuestFiles;
@@ -27,6 +24,7 @@ import picocli.CommandLine.Model.OptionSpec;
 public final class Bench implements Callable<Integer> {
   private static final String NOBODY = "none";
   private static final String QEMU = "qemu";
+  private static final String DEBUG = "--debug";
 
   /** How long the launcher's cache may take to be trained, in steps of a tenth of a second. */
   private static final int CACHE_STEPS = 1800;
@@ -57,11 +55,7 @@ public final class Bench implements Callable<Integer> {
           .build();
   private final OptionSpec json =
       OptionSpec.builder("--json").type(boolean.class).description("Say it in JSON.").build();
-  private final OptionSpec debug =
-      OptionSpec.builder("--debug")
-          .type(boolean.class)
-          .description("Show the stack trace of an error.")
-          .build();
+  private final OptionSpec debug = debugOption();
 
   private Bench() {
     spec = CommandSpec.wrapWithoutInspection(this).name("javisor bench");
@@ -73,14 +67,25 @@ public final class Bench implements Callable<Integer> {
     for (OptionSpec option : List.of(against, rows, runs, accelerator, initramfs, json, debug)) {
       spec.addOption(option);
     }
-    spec.addOption(
-        OptionSpec.builder("-h", "--help")
-            .usageHelp(true)
-            .description("Show this help and end.")
-            .build());
+    spec.addOption(helpOption());
+    spec.addSubcommand("xen", new XenBench().spec());
   }
 
-  private static OptionSpec.Builder option(
+  static OptionSpec debugOption() {
+    return OptionSpec.builder(DEBUG)
+        .type(boolean.class)
+        .description("Show the stack trace of an error.")
+        .build();
+  }
+
+  static OptionSpec helpOption() {
+    return OptionSpec.builder("-h", "--help")
+        .usageHelp(true)
+        .description("Show this help and end.")
+        .build();
+  }
+
+  static OptionSpec.Builder option(
       String name, String label, Class<?> type, String description) {
     return OptionSpec.builder(name).paramLabel(label).type(type).description(description);
   }
@@ -95,12 +100,13 @@ public final class Bench implements Callable<Integer> {
         .setParameterExceptionHandler(
             (e, _) -> error(
                 e.getCommandLine(), ExitCode.USAGE, e.getMessage() + "; see javisor bench --help"))
-        .setExecutionExceptionHandler(bench::failed)
+        .setExecutionExceptionHandler(Bench::failed)
         .execute(arguments);
   }
 
-  private int failed(Exception e, CommandLine command, CommandLine.ParseResult parsed) {
-    if (Boolean.TRUE.equals(debug.getValue())) {
+  private static int failed(
+      Exception e, CommandLine command, CommandLine.ParseResult parsed) {
+    if (Boolean.TRUE.equals(command.getCommandSpec().findOption(DEBUG).getValue())) {
       e.printStackTrace(command.getErr());
     }
     return switch (e) {
@@ -132,10 +138,8 @@ public final class Bench implements Callable<Integer> {
           ExitCode.USAGE, "--against " + rival + ": " + QEMU + " or " + NOBODY + " expected");
     }
     PrintWriter progress = spec.commandLine().getErr();
-    Path folder = Files.createTempDirectory("javisor-bench-");
-    Thread cleaner = new Thread(() -> deleteQuietly(folder), "javisor-bench-cleaner");
-    Runtime.getRuntime().addShutdownHook(cleaner);
-    try {
+    try (Scratch scratch = new Scratch()) {
+      Path folder = scratch.folder();
       say(progress, "compiling the programs");
       GuestPrograms programs = GuestPrograms.compile(folder);
       List<String> chosen = choose(programs.names());
@@ -164,9 +168,6 @@ public final class Bench implements Callable<Integer> {
               launcher, accelerator.getValue(), qemu, programs, image, line -> say(progress, line))
               .run(chosen, count);
       return report(figures, setting, progress);
-    } finally {
-      delete(folder);
-      Runtime.getRuntime().removeShutdownHook(cleaner);
     }
   }
 
@@ -202,7 +203,7 @@ public final class Bench implements Callable<Integer> {
     return chosen;
   }
 
-  private static String qemuVersion() throws BenchException, InterruptedException {
+  static String qemuVersion() throws BenchException, InterruptedException {
     return GuestPrograms.run(
         List.of(SideBySide.QEMU_PROGRAM, "--version"),
         "install it (apt-get install qemu-system-x86), or say --against none")
@@ -211,7 +212,7 @@ public final class Bench implements Callable<Integer> {
         .orElse("");
   }
 
-  private static Path launcher() throws BenchException {
+  static Path launcher() throws BenchException {
     String path = System.getProperty("javisor.launcher");
     if (path == null || !Files.isExecutable(Path.of(path))) {
       throw new BenchException(
@@ -222,7 +223,7 @@ public final class Bench implements Callable<Integer> {
   }
 
   /** A build is measured as its second user finds it. Any start trains the cache if there is none. */
-  private static void trainCache(Path launcher, PrintWriter progress)
+  static void trainCache(Path launcher, PrintWriter progress)
       throws BenchException, InterruptedException {
     Path cache = Path.of(System.getProperty("javisor.cache", ""));
     GuestPrograms.run(List.of(launcher.toString(), "--version"), "./javisor --version must work");
@@ -238,27 +239,8 @@ public final class Bench implements Callable<Integer> {
     }
   }
 
-  private static void say(PrintWriter progress, String line) {
+  static void say(PrintWriter progress, String line) {
     progress.println("javisor: " + line);
     progress.flush();
-  }
-
-  /** For an end in the middle; what cannot be removed then, nobody can be told of. */
-  private static void deleteQuietly(Path folder) {
-    try {
-      delete(folder);
-    } catch (IOException | UncheckedIOException e) {
-      return;
-    }
-  }
-
-  private static void delete(Path folder) throws IOException {
-    List<Path> files;
-    try (Stream<Path> walk = Files.walk(folder)) {
-      files = walk.sorted(Comparator.reverseOrder()).toList();
-    }
-    for (Path file : files) {
-      Files.deleteIfExists(file);
-    }
   }
 }

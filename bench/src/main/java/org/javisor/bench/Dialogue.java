@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
@@ -32,7 +33,7 @@ final class Dialogue implements AutoCloseable {
    * A moment in the life of the process.
    *
    * @param wallNanos since it was started
-   * @param cpuNanos used by it, all its threads together
+   * @param cpuNanos used by it, all its threads together, and by those processes that count with it
    */
   record Moment(long wallNanos, long cpuNanos) {}
 
@@ -48,7 +49,7 @@ final class Dialogue implements AutoCloseable {
   private final String name;
   private final long start;
   private final Process process;
-  private final ProcessClock cpu;
+  private volatile List<ProcessClock> clocks;
   private final OutputStream input;
   private final Thread reaper;
   private final BlockingQueue<Report> reports = new LinkedBlockingQueue<>();
@@ -71,7 +72,7 @@ final class Dialogue implements AutoCloseable {
     } catch (IOException e) {
       throw new SubjectFailure(name + " cannot be started: " + e.getMessage());
     }
-    cpu = new ProcessClock(process.pid());
+    clocks = List.of(new ProcessClock(process.pid()));
     input = process.getOutputStream();
     // Whoever ends the benchmark in the middle does not want a guest left behind.
     reaper = new Thread(process::destroyForcibly, "javisor-bench-reaper");
@@ -101,7 +102,15 @@ final class Dialogue implements AutoCloseable {
 
   /** Both times, now. */
   Moment now() {
-    return new Moment(CLOCK.nanos() - start, cpu.nanos());
+    return new Moment(
+        CLOCK.nanos() - start, clocks.stream().mapToLong(ProcessClock::nanos).sum());
+  }
+
+  /** From now on the CPU time is that of the process and of those that it has started, too. */
+  void countDescendants() {
+    List<ProcessClock> all = new ArrayList<>(List.of(new ProcessClock(process.pid())));
+    process.descendants().forEach(each -> all.add(new ProcessClock(each.pid())));
+    clocks = List.copyOf(all);
   }
 
   /** Waits for a report; nothing else but idleness may come before it. */

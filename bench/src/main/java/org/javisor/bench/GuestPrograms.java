@@ -16,7 +16,8 @@ import org.javisor.cli.ExitCode;
  */
 final class GuestPrograms {
   private static final List<String> SOURCES =
-      List.of("main.c", "integer.c", "memory.c", "floating.c", "system.c", "code.c", "files.c");
+      List.of("main.c", "integer.c", "memory.c", "floating.c", "system.c", "code.c", "files.c",
+          "devices.c");
   private static final String HEADER = "rows.h";
 
   /**
@@ -28,6 +29,13 @@ final class GuestPrograms {
           "-std=gnu17", "-O2", "-static", "-march=x86-64", "-mtune=generic",
           "-fno-tree-loop-distribute-patterns");
 
+  /** Of a kernel in C without anything around it: no interrupts' stack, no vector registers. */
+  private static final List<String> KERNEL_OPTIONS =
+      List.of(
+          "-std=gnu17", "-O2", "-ffreestanding", "-fno-pic", "-mno-red-zone",
+          "-mgeneral-regs-only", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
+          "-fcf-protection=none");
+
   private static final String REMEDY =
       "gcc and the static C library are needed to compile the guest's programs; install them:"
           + " apt-get install gcc libc6-dev";
@@ -36,11 +44,13 @@ final class GuestPrograms {
 
   private final Path rows;
   private final Path first;
+  private final Path calls;
   private final List<String> names;
 
-  private GuestPrograms(Path rows, Path first, List<String> names) {
+  private GuestPrograms(Path rows, Path first, Path calls, List<String> names) {
     this.rows = rows;
     this.first = first;
+    this.calls = calls;
     this.names = names;
   }
 
@@ -61,13 +71,11 @@ final class GuestPrograms {
     }
     run(command, REMEDY);
     Path first = folder.resolve("first");
-    run(
-        List.of(
-            "gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext-segment=0x100000",
-            "-Wl,--build-id=none", "-o", first.toString(), unpack("first.S", folder).toString()),
-        REMEDY);
+    kernel(first, List.of(), unpack("first.S", folder));
+    Path calls = folder.resolve("calls");
+    kernel(calls, KERNEL_OPTIONS, unpack("calls.S", folder), unpack("calls.c", folder));
     String list = run(List.of(rows.toString(), "list"), "the compiled programs do not run here");
-    return new GuestPrograms(rows, first, list.lines().toList());
+    return new GuestPrograms(rows, first, calls, list.lines().toList());
   }
 
   /** The program that runs any row. */
@@ -80,9 +88,29 @@ final class GuestPrograms {
     return first;
   }
 
+  /** A kernel that measures Xen's hypercalls and events, for a PVH domain with two vCPUs. */
+  Path calls() {
+    return calls;
+  }
+
   /** The names of all rows, in their order. */
   List<String> names() {
     return names;
+  }
+
+  /** Compiles a kernel that is loaded at 1 MiB. */
+  private static void kernel(Path target, List<String> options, Path... sources)
+      throws BenchException, InterruptedException {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                "gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext-segment=0x100000",
+                "-Wl,--build-id=none", "-Wl,-e,start", "-o", target.toString()));
+    command.addAll(options);
+    for (Path source : sources) {
+      command.add(source.toString());
+    }
+    run(command, REMEDY);
   }
 
   private static Path unpack(String name, Path folder) throws IOException {

@@ -9,6 +9,10 @@
  * org.javisor.bench.SideBySide} lets them take turns, {@link org.javisor.bench.Figures} is what comes
  * out.
  *
+ * <p>{@link org.javisor.bench.XenBench} is {@code javisor bench xen}: {@link
+ * org.javisor.bench.KindUnderTest} says which machines there are, {@link
+ * org.javisor.bench.BenchMachine} runs one, {@link org.javisor.bench.XenFigures} is what comes out.
+ *
  * <p>A subject is a process of its own and its CPU time is read from outside, whole, so that a
  * collector's or a compiler's thread counts like a vCPU's.
  */

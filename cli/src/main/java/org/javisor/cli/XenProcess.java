@@ -5,15 +5,20 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.javisor.xen.toolstack.XenClient;
 
 /** The process that hosts this user's domains: found, or started. */
 final class XenProcess {
   private static final int PATIENCE_SECONDS = 60;
   private static final String LOG = "host.log";
+
+  /** The launcher's way of saying that the first compiler is enough. */
+  private static final String COMPILER = "-XX:TieredStopAtLevel=";
 
   private XenProcess() {}
 
@@ -90,10 +95,10 @@ final class XenProcess {
             .info()
             .command()
             .orElse(System.getProperty("java.home") + "/bin/java"));
+    command.addAll(jvmOptions(options));
     command.addAll(
         List.of(
-            "-XX:+UseSerialGC", "-Xms48m", "-Xmn24m", "--enable-native-access=ALL-UNNAMED", "-cp",
-            System.getProperty("java.class.path"), "org.javisor.cli.Javisor", "xen-host"));
+            "-cp", System.getProperty("java.class.path"), "org.javisor.cli.Javisor", "xen-host"));
     command.addAll(options);
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().put(XenClient.FOLDER_VARIABLE, folder.toString());
@@ -102,6 +107,38 @@ final class XenProcess {
     builder.redirectOutput(
         ProcessBuilder.Redirect.to(folder.resolve(LOG).toFile()));
     return builder.start();
+  }
+
+  /**
+   * How this program's own JVM was started, by the launcher, which knows where the cache of loaded
+   * classes is; with the second compiler where guests are interpreted. Where the host does not tell,
+   * what works everywhere.
+   */
+  private static List<String> jvmOptions(List<String> options) throws IOException {
+    Path words = Path.of("/proc/self/cmdline");
+    List<String> own =
+        Files.isReadable(words)
+            ? Arrays.stream(Files.readString(words).split("\0"))
+                .skip(1)
+                .takeWhile(option -> option.startsWith("-") && !option.equals("-cp"))
+                .filter(option -> translates(options) || !option.startsWith(COMPILER))
+                .toList()
+            : List.of();
+    return own.isEmpty()
+        ? List.of("-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED")
+        : own;
+  }
+
+  /** Whether guests' code will be translated; by the CPU's features, as the launcher says it. */
+  private static boolean translates(List<String> options) {
+    if (options.contains("interp")) {
+      return false;
+    }
+    try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
+      return lines.anyMatch(line -> line.matches("flags.* fsgsbase .*") && line.contains(" bmi2"));
+    } catch (IOException e) {
+      return false;
+    }
   }
 
   private static String lastLine(Path folder) {

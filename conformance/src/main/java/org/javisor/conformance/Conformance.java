@@ -7,6 +7,7 @@ import org.javisor.conformance.block.BlocksConformance;
 import org.javisor.conformance.boot.BootConformance;
 import org.javisor.conformance.cpu.CpuConformance;
 import org.javisor.conformance.dom0.Dom0Conformance;
+import org.javisor.conformance.hostile.HostileConformance;
 import org.javisor.conformance.litmus.LitmusConformance;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.UsageException;
@@ -32,6 +33,9 @@ public final class Conformance {
                   CpuConformance::run, "every user-mode instruction against the host's CPU"),
               "dom0",
               new Entry(Dom0Conformance::run, "Debian's xl creates, saves and moves domains"),
+              "hostile",
+              new Entry(
+                  HostileConformance::run, "Xen domains that attack the host and each other"),
               "rom",
               new Entry(RomConformance::run, "a ROM that tests its CPU, as test386.asm"),
               "moo",

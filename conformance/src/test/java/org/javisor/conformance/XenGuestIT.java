@@ -68,6 +68,87 @@ class XenGuestIT {
     useAndPowerOff("interp", "pvh", "PVH", 1);
   }
 
+  /**
+   * One disk is used by a guest that has no PV drivers, through IDE, and then by one that has. Breaks
+   * if the emulated devices do not work, are not pulled out, or the two kinds of disk differ.
+   */
+  @Test
+  @Timeout(600)
+  void anHvmDomainUsesEmulatedDevicesAndPvDriversLater() throws Exception {
+    // The cloud kernel has no drivers for such devices.
+    DefaultGuest.GuestFiles files =
+        DefaultGuest.withKernel("linux-image-amd64", Progress.lines(System.out)).obtain();
+    Path disk = folder.resolve("disk.img");
+    try (RandomAccessFile f = new RandomAccessFile(disk.toFile(), "rw")) {
+      f.setLength(16 << 20);
+    }
+    String sum;
+    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        XenDomain guest = new XenDomain(folder.resolve("ide"), "jit", hvm(files, disk, false))) {
+      Thread.ofPlatform().daemon().start(() -> serve(server, "traffic" + 6 * 7));
+      int at = guest.await("~ #", 0, BOOT_SECONDS);
+      guest.type("echo dis''ks=$(ls -d /sys/block/[sx]*)=");
+      at = guest.await("disks=/sys/block/sda=", at, 60);
+      guest.type("echo dri''ver=$(basename $(readlink /sys/class/net/eth0/device/driver))=");
+      at = guest.await("driver=e1000=", at, 60);
+      guest.type(
+          "dd if=/dev/urandom of=/tmp/r bs=64k count=" + DATA / 65536
+              + " && dd if=/tmp/r of=/dev/sda bs=64k conv=fsync"
+              + " && echo 3 > /proc/sys/vm/drop_caches; echo written=$?=");
+      at = guest.await("written=0=", at, 240);
+      sum = sumOf(guest, "/tmp/r", at);
+      assertEquals(sum, sumOf(guest, "/dev/sda", at));
+      guest.type(
+          "while ! ip addr show eth0 | grep -q 10.0.2.; do sleep 1; done; wget -q -O - http://10.0.2.2:"
+              + server.getLocalPort() + "/");
+      guest.await("traffic42", at, 240);
+      guest.type("poweroff");
+      guest.awaitEnd();
+    }
+    try (XenDomain guest = new XenDomain(folder.resolve("pv"), "jit", hvm(files, disk, true))) {
+      int at = guest.await("~ #", 0, BOOT_SECONDS);
+      guest.type("echo dis''ks=$(ls -d /sys/block/[sx]*)=");
+      at = guest.await("disks=/sys/block/xvda=", at, 60);
+      guest.type("echo dri''ver=$(basename $(readlink /sys/class/net/eth0/device/driver))=");
+      at = guest.await("driver=vif=", at, 60);
+      assertEquals(sum, sumOf(guest, "/dev/xvda", at));
+      guest.type("poweroff");
+      guest.awaitEnd();
+    }
+  }
+
+  /** What creates an HVM domain whose disk can be reached through IDE or PV drivers. */
+  private List<String> hvm(DefaultGuest.GuestFiles files, Path disk, boolean drivers)
+      throws Exception {
+    Path config = folder.resolve(drivers + ".cfg");
+    Files.writeString(
+        config,
+        """
+        name = "guest"
+        type = "hvm"
+        memory = 256
+        kernel = "%s"
+        ramdisk = "%s"
+        extra = "console=ttyS0 quiet"
+        serial = "pty"
+        xen_platform_pci = %d
+        disk = [ '%s,raw,hda,w' ]
+        vif = [ 'model=e1000,net=user,host-loopback' ]
+        """
+            .formatted(files.kernel(), files.initrd(), drivers ? 1 : 0, disk));
+    return List.of("create", "-c", config.toString());
+  }
+
+  /** The checksum of what a file of the guest's begins with. */
+  private static String sumOf(XenDomain guest, String file, int from) throws Exception {
+    guest.type(
+        "echo s''um-" + file + "=$(dd if=" + file + " bs=64k count=" + DATA / 65536
+            + " | sha256sum)");
+    int at = guest.await("sum-" + file + "=", from, 240);
+    int end = guest.await(" ", at, 120);
+    return guest.output(at, end);
+  }
+
   private void useAndPowerOff(String accelerator, String type, String label, int vcpus)
       throws Exception {
     DefaultGuest.GuestFiles files = new DefaultGuest(Progress.lines(System.out)).obtain();

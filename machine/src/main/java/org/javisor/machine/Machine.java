@@ -725,6 +725,11 @@ public final class Machine implements AutoCloseable {
     return sum;
   }
 
+  /** How often the guest has accessed a device so far. */
+  public long deviceAccesses() {
+    return pc.devices().accesses();
+  }
+
   /** Ends the machine and says where each vCPU was: why a guest hangs is told by that. */
   public String stop() throws InterruptedException {
     List<String> lines = new ArrayList<>();

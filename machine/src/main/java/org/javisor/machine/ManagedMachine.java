@@ -225,7 +225,8 @@ public final class ManagedMachine implements ControlTarget {
         machine == null ? 0 : machine.uptimeNanos(),
         ProcessHandle.current().pid(),
         config.accelerator(),
-        machine == null ? instructions : machine.instructions());
+        machine == null ? instructions : machine.instructions(),
+        machine == null ? 0 : machine.deviceAccesses());
   }
 
   /** The process has one machine: all its CPU time is the machine's. */

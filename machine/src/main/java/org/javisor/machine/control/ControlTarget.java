@@ -33,6 +33,8 @@ public interface ControlTarget {
    * @param cpuNanos CPU time used so far by everything done for it
    * @param uptimeNanos for how long it has run, pauses not counted
    * @param instructions executed by the guest, or -1 where nobody counts
+   * @param deviceAccesses of the guest to ports and memory of devices, those that /dev/kvm serves
+   *     itself not counted
    */
   record Info(
       String name,
@@ -44,7 +46,8 @@ public interface ControlTarget {
       long uptimeNanos,
       long pid,
       String accelerator,
-      long instructions) {}
+      long instructions,
+      long deviceAccesses) {}
 
   /**
    * A virtual CPU.

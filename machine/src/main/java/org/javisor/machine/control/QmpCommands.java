@@ -161,6 +161,7 @@ final class QmpCommands {
     line.put("pid", info.pid());
     line.put("accelerator", info.accelerator());
     line.put("instructions", info.instructions());
+    line.put("device-accesses", info.deviceAccesses());
     return line;
   }
 

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.TreeSet;
+import java.util.concurrent.atomic.LongAdder;
 import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.Trace;
 
@@ -100,6 +101,7 @@ public final class Bus implements GuestBus {
   private int lastHit;
 
   private final Trace trace;
+  private final LongAdder accesses = new LongAdder();
   private Doorbells doorbells = Doorbells.NONE;
 
   /** A bus with nothing on it that tells nobody what is asked of nobody. */
@@ -110,6 +112,11 @@ public final class Bus implements GuestBus {
   /** A bus with nothing on it; {@code trace} is told of accesses that no device answers. */
   public Bus(Trace trace) {
     this.trace = trace;
+  }
+
+  /** How often guests have accessed a device so far. */
+  public long accesses() {
+    return accesses.sum();
   }
 
   /** Has doorbells of devices hung there; before there are devices. */
@@ -200,6 +207,7 @@ public final class Bus implements GuestBus {
   public int readPort(int port, int size) {
     PortClaim claim = ports[port & 0xffff];
     if (claim != null && (port & 0xffff) + size <= claim.end) {
+      accesses.increment();
       return claim.device.read((port & 0xffff) - claim.first, size) & ones(size);
     }
     if (size == 1) {
@@ -214,6 +222,7 @@ public final class Bus implements GuestBus {
   public void writePort(int port, int size, int value) {
     PortClaim claim = ports[port & 0xffff];
     if (claim != null && (port & 0xffff) + size <= claim.end) {
+      accesses.increment();
       claim.device.write((port & 0xffff) - claim.first, size, value & ones(size));
     } else if (size > 1) {
       int half = size >> 1;
@@ -234,6 +243,7 @@ public final class Bus implements GuestBus {
     int i = lookup(map, gpa);
     if (i >= 0 && gpa + size <= map.end[i]) {
       MmioClaim claim = map.claim[i];
+      accesses.increment();
       return claim.device.read(gpa - claim.first, size) & onesLong(size);
     }
     if (size == 1) {
@@ -250,6 +260,7 @@ public final class Bus implements GuestBus {
     int i = lookup(map, gpa);
     if (i >= 0 && gpa + size <= map.end[i]) {
       MmioClaim claim = map.claim[i];
+      accesses.increment();
       claim.device.write(gpa - claim.first, size, value & onesLong(size));
     } else if (size > 1) {
       int half = size >> 1;

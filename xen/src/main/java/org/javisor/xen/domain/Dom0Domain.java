@@ -4,12 +4,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.state.Pausable;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.bus.Bus;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.pc.loader.E820Entry;
@@ -126,7 +126,7 @@ public final class Dom0Domain extends TranslatedDomain {
   }
 
   @Override
-  GuestBus wire(Machinery machinery, DomainBoot boot) {
+  Bus wire(Machinery machinery, DomainBoot boot) {
     pc =
         new PcPlatform(
             config,
@@ -146,7 +146,7 @@ public final class Dom0Domain extends TranslatedDomain {
           .get(i)
           .wire(pc.platform(i), pc.platform(i)::requestInterrupt, () -> pc.enter(id));
     }
-    return pc.bus();
+    return pc.devices();
   }
 
   @Override

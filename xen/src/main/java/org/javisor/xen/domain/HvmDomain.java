@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.state.Pausable;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateException;
@@ -16,6 +15,7 @@ import org.javisor.pc.MachineActions;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.acpi.AcpiTables;
 import org.javisor.pc.ata.PiixIde;
+import org.javisor.pc.bus.Bus;
 import org.javisor.pc.config.PcConfig;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.pc.loader.E820Entry;
@@ -155,7 +155,7 @@ public final class HvmDomain extends TranslatedDomain {
   }
 
   @Override
-  GuestBus wire(Machinery machinery, DomainBoot boot) {
+  Bus wire(Machinery machinery, DomainBoot boot) {
     EmulatedDevices devices = boot.devices();
     pc =
         new PcPlatform(
@@ -196,7 +196,7 @@ public final class HvmDomain extends TranslatedDomain {
           .get(i)
           .wire(pc.platform(i), pc.platform(i)::requestInterrupt, () -> pc.enter(id));
     }
-    return pc.bus();
+    return pc.devices();
   }
 
   private PiixIde attachDrives(EmulatedDevices devices) {

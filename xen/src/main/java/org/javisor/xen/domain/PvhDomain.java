@@ -5,7 +5,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
-import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateReader;
@@ -107,11 +106,11 @@ public final class PvhDomain extends TranslatedDomain {
 
   /** Local APICs and the sleep registers. */
   @Override
-  GuestBus wire(Machinery machinery, DomainBoot boot) {
+  Bus wire(Machinery machinery, DomainBoot boot) {
     return wire(machinery);
   }
 
-  private GuestBus wire(Machinery machinery) {
+  private Bus wire(Machinery machinery) {
     Hypervisor hypervisor = machinery.hypervisor();
     Bus bus = new Bus(machinery.trace());
     ApicFabric fabric = new ApicFabric();

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.javisor.accelerator.CpuState;
-import org.javisor.accelerator.GuestBus;
 import org.javisor.accelerator.VcpuState;
 import org.javisor.accelerator.Vm;
 import org.javisor.accelerator.state.Snapshottable;
@@ -20,6 +19,7 @@ import org.javisor.accelerator.state.StateWriter;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.memory.FrameArena;
 import org.javisor.pc.acpi.AcpiTables;
+import org.javisor.pc.bus.Bus;
 import org.javisor.pc.loader.BootConfig;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.pc.loader.E820Entry;
@@ -71,6 +71,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
   private final Domain domain;
   private final List<TranslatedVcpu> vcpus = new ArrayList<>();
   private Vm vm;
+  private Bus bus;
 
   /** Nanoseconds that its clock is ahead of the host's: it has been saved on another one. */
   private long ahead;
@@ -125,7 +126,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
   abstract BootProtocol protocol();
 
   /** Puts each vCPU into its surroundings, and says where the guest's accesses to devices go. */
-  abstract GuestBus wire(Machinery machinery, DomainBoot boot);
+  abstract Bus wire(Machinery machinery, DomainBoot boot);
 
   /** The vCPUs are gone: no device may reach memory any more, nor be reached by a timer. */
   void stopDevices() {}
@@ -169,7 +170,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
   }
 
   /** Connects a domain that domain 0 builds, without anything in it. */
-  final void equip(Machinery machinery, GuestBus bus) {
+  final void equip(Machinery machinery, Bus bus) {
     start(machinery, bus);
     domain.attach(this, DomainListener.NONE);
   }
@@ -275,7 +276,8 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
     }
   }
 
-  private void start(Machinery machinery, GuestBus bus) {
+  private void start(Machinery machinery, Bus bus) {
+    this.bus = bus;
     Hypervisor hypervisor = machinery.hypervisor();
     int count = vcpus.size();
     vm =
@@ -452,6 +454,11 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
   @Override
   public final byte[] hypercallPage() {
     return TranslatedVcpu.hypercallPage();
+  }
+
+  @Override
+  public final long deviceAccesses() {
+    return bus == null ? 0 : bus.accesses();
   }
 
   @Override

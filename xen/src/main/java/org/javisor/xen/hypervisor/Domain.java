@@ -2,8 +2,10 @@ package org.javisor.xen.hypervisor;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicLongArray;
 import org.javisor.memory.FrameArena;
@@ -49,6 +51,12 @@ public final class Domain {
 
   // Under the domain's lock.
   private final Map<Long, Integer> foreignPages = new HashMap<>();
+
+  /**
+   * Where pages are mapped that are not the domain's own there: grants, its grant table. The frame may
+   * be its own all the same, which it has granted to itself, and has at another address.
+   */
+  private final Set<Long> borrowedPages = new HashSet<>();
   private long pages;
   private long maxPages;
   private int pauses;
@@ -340,7 +348,7 @@ public final class Domain {
         host.frames().unuseWhenSeen(frame, this);
         return true;
       }
-      if (host.frames().owner(frame) == id) {
+      if (!borrowedPages.remove(gpa) && host.frames().owner(frame) == id) {
         pages--;
         if (pv != null) {
           pv.forget(frame);
@@ -357,7 +365,10 @@ public final class Domain {
   /** Maps a frame that is not the domain's own; what was there goes. */
   void mapForeign(long gpa, int frame, boolean writable) {
     removePage(gpa);
-    memory.map(gpa, PAGE, frame, writable);
+    synchronized (this) {
+      memory.map(gpa, PAGE, frame, writable);
+      borrowedPages.add(gpa);
+    }
   }
 
   /** Whether a page is there and the domain's own. */
@@ -375,6 +386,21 @@ public final class Domain {
     }
   }
 
+  /** Lets a PV domain reach a frame that is not its own, or says anew whether it may write it. */
+  synchronized void reachForeign(int frame, boolean writable) {
+    long machine = (long) frame * PAGE;
+    if (memory.frame(machine) < 0 || memory.writable(machine) != writable) {
+      memory.map(machine, PAGE, frame, writable);
+      newMapGeneration();
+    }
+  }
+
+  /** It cannot reach it any more. */
+  synchronized void leaveForeign(int frame) {
+    memory.unmap((long) frame * PAGE, PAGE);
+    newMapGeneration();
+  }
+
   private synchronized void releaseForeignPages() {
     foreignPages.forEach(
         (gpa, frame) -> {
@@ -389,7 +415,11 @@ public final class Domain {
     int frame;
     synchronized (this) {
       frame = memory.frame(from);
-      if (frame < 0 || host.frames().owner(frame) != id || from == to) {
+      if (frame < 0
+          || host.frames().owner(frame) != id
+          || borrowedPages.contains(from)
+          || foreignPages.containsKey(from)
+          || from == to) {
         return false;
       }
       memory.unmap(from, PAGE);
@@ -526,6 +556,11 @@ public final class Domain {
     if (vcpus.stream().noneMatch(VirtualCpu::isOnline)) {
       shutDown(ShutdownReason.POWEROFF);
     }
+  }
+
+  /** How often it has accessed emulated devices so far. */
+  public long deviceAccesses() {
+    return port == null ? 0 : port.deviceAccesses();
   }
 
   /** Presses the power button, if the domain has one: a guest that listens shuts down. */

@@ -23,6 +23,11 @@ public interface DomainPort {
   /** Presses the power button, where there is one. */
   default void pressPowerButton() {}
 
+  /** How often its vCPUs have accessed the ports and memory of emulated devices so far. */
+  default long deviceAccesses() {
+    return 0;
+  }
+
   /** The domain is gone; none of its vCPUs runs any more. */
   default void destroyed() {}
 

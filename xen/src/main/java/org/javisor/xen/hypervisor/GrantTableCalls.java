@@ -11,6 +11,12 @@ final class GrantTableCalls implements HypercallFamily {
 
   private static final int HOST_MAP = 1 << 1;
   private static final int MAP_READ_ONLY = 1 << 2;
+  private static final int CONTAINS_ENTRY = 1 << 4;
+
+  /** Bits of a mapping's flags that a PV guest wants in its entry: those that are free for its use. */
+  private static final int ENTRY_BITS_SHIFT = 16;
+
+  private static final int ENTRY_BITS = 7;
   private static final long PAGE = FrameArena.FRAME_SIZE;
 
   private static final int COPY_SOURCE_GRANT = 1;
@@ -26,10 +32,11 @@ final class GrantTableCalls implements HypercallFamily {
   public long call(Call call) throws GuestArguments.BadPointer, Call.Continued {
     return switch (call.int32(0)) {
       case 0 -> each(call, 32, GrantTableCalls::map);
-      case 1 -> each(call, 24, GrantTableCalls::unmap);
+      case 1 -> unmapEach(call, GrantTableCalls::unmap);
       case 2 -> setup(call);
       case 5 -> each(call, 40, GrantTableCalls::copy);
       case 6 -> each(call, 16, GrantTableCalls::querySize);
+      case 7 -> unmapEach(call, GrantTableCalls::unmapAndReplace);
       case 10 -> each(call, 8, GrantTableCalls::version);
       default -> Errno.ENOSYS;
     };
@@ -50,6 +57,18 @@ final class GrantTableCalls implements HypercallFamily {
       call.memory().write(at, s);
     }
     return 0;
+  }
+
+  /** A PV guest relies on it that no vCPU uses a mapping any more when the call has ended. */
+  private static long unmapEach(Call call, Element element)
+      throws GuestArguments.BadPointer, Call.Continued {
+    try {
+      return each(call, 24, element);
+    } finally {
+      if (call.vcpu.port() instanceof PvPort port) {
+        PagingCalls.flushAll(call, port);
+      }
+    }
   }
 
   /** {@code struct gnttab_setup_table}: domain, frames, status, list. */
@@ -107,19 +126,32 @@ final class GrantTableCalls implements HypercallFamily {
 
   private static void map(Call call, Structure s) {
     try {
-      long gpa = s.u64(0);
+      long address = s.u64(0);
       long flags = s.u32(8);
-      if ((flags & HOST_MAP) == 0 || !call.domain.kind().isTranslated()) {
+      if ((flags & HOST_MAP) == 0) {
         throw new GrantTable.Refused(GrantTable.GENERAL_ERROR);
-      }
-      if ((gpa & PAGE - 1) != 0 || gpa < 0 || gpa >= 1L << 40) {
-        throw new GrantTable.Refused(GrantTable.BAD_VIRTUAL_ADDRESS);
       }
       boolean write = (flags & MAP_READ_ONLY) == 0;
       Domain owner = domain(call, s.u16(16));
-      int handle = call.domain.foreignMaps().map(owner, s.u32(12), write, gpa);
-      s.put32(20, handle);
-      s.put64(24, gpa);
+      ForeignMaps maps = call.domain.foreignMaps();
+      if (call.vcpu.port() instanceof PvPort port) {
+        boolean names = (flags & CONTAINS_ENTRY) != 0;
+        int handle =
+            maps.mapByEntry(
+                owner,
+                s.u32(12),
+                write,
+                new ForeignMaps.Entry(names, (int) (flags >> ENTRY_BITS_SHIFT) & ENTRY_BITS),
+                names ? address : call.domain.pv().entryAddress(port.kernelTop(), address));
+        s.put32(20, handle);
+        s.put64(24, maps.frame(handle) * PAGE);
+      } else {
+        if ((address & PAGE - 1) != 0 || address < 0 || address >= 1L << 40) {
+          throw new GrantTable.Refused(GrantTable.BAD_VIRTUAL_ADDRESS);
+        }
+        s.put32(20, maps.map(owner, s.u32(12), write, address));
+        s.put64(24, address);
+      }
       s.put16(18, GrantTable.OKAY);
     } catch (GrantTable.Refused e) {
       s.put16(18, e.status());
@@ -128,7 +160,44 @@ final class GrantTableCalls implements HypercallFamily {
 
   private static void unmap(Call call, Structure s) {
     try {
-      call.domain.foreignMaps().unmap(s.u32(16), s.u64(0));
+      unmap(call, s.u32(16), s.u64(0), 0);
+      s.put16(20, GrantTable.OKAY);
+    } catch (GrantTable.Refused e) {
+      s.put16(20, e.status());
+    }
+  }
+
+  private static void unmap(Call call, long handle, long address, long instead)
+      throws GrantTable.Refused {
+    ForeignMaps maps = call.domain.foreignMaps();
+    if (call.vcpu.port() instanceof PvPort port) {
+      long entry =
+          maps.isNamedByEntry(handle)
+              ? address
+              : call.domain.pv().entryAddress(port.kernelTop(), address);
+      maps.unmapByEntry(handle, entry, instead);
+    } else {
+      maps.unmap(handle, address);
+    }
+  }
+
+  /** host_addr, new_addr, handle; status: what is at the second address goes to the first. */
+  private static void unmapAndReplace(Call call, Structure s) {
+    try {
+      long moved = s.u64(8);
+      if (moved == 0) {
+        unmap(call, s.u32(16), s.u64(0), 0);
+      } else {
+        if (!(call.vcpu.port() instanceof PvPort port)
+            || call.domain.foreignMaps().isNamedByEntry(s.u32(16))) {
+          throw new GrantTable.Refused(GrantTable.GENERAL_ERROR);
+        }
+        long from = call.domain.pv().entryAddress(port.kernelTop(), moved);
+        if (from < 0) {
+          throw new GrantTable.Refused(GrantTable.BAD_VIRTUAL_ADDRESS);
+        }
+        unmap(call, s.u32(16), s.u64(0), from);
+      }
       s.put16(20, GrantTable.OKAY);
     } catch (GrantTable.Refused e) {
       s.put16(20, e.status());

@@ -128,6 +128,12 @@ final class PagingCalls {
     flush(call, whom == 4 ? -1 : call.memory().read(whom, 8).u64(0));
   }
 
+  /** Has all vCPUs of the domain forget what is wrong by now. */
+  static void flushAll(Call call, PvPort port) {
+    port.flush();
+    flush(call, -1);
+  }
+
   private static void flush(Call call, long vcpus) {
     for (int i = 0; i < call.domain.vcpuCount(); i++) {
       VirtualCpu vcpu = call.domain.vcpu(i);

@@ -31,8 +31,10 @@ public final class PvMemory {
 
   private static final long P = 1;
   private static final long W = 2;
+  private static final long USER = 4;
   private static final long ACCESSED_DIRTY = 0x60;
   private static final long LARGE = 1 << 7;
+  private static final int FREE_BITS_SHIFT = 9;
   private static final long NO_EXECUTE = Long.MIN_VALUE;
   private static final long ADDRESS = (1L << 52) - 1 & -PAGE;
 
@@ -182,10 +184,12 @@ public final class PvMemory {
     return frames;
   }
 
+  /** A frame that it has given up, and that somebody still uses, is not its own any more. */
   boolean isOwn(long frame) {
     return frame >= 0
         && frame < arena.frames()
-        && domain.host().frames().owner((int) frame) == domain.id();
+        && domain.host().frames().owner((int) frame) == domain.id()
+        && memory.frame(frame * PAGE) == frame;
   }
 
   /** A frame is given up: it is no table any more, and no page of this guest. */
@@ -416,6 +420,63 @@ public final class PvMemory {
       unuse(frameOf(old), level - 1);
     }
     return 0;
+  }
+
+  /**
+   * Writes an entry of a last table that maps a granted page.
+   *
+   * @param machine the entry's address
+   * @param bits those of the entry that are free for the guest's use, 0 to 7
+   * @return whether there is such an entry, and the page may be mapped so
+   */
+  synchronized boolean mapGranted(long machine, int frame, boolean write, int bits) {
+    // Another domain's table that can be written would be no table any more.
+    if (!isLastTable(machine) || write && kinds.level(frame) != 0) {
+      return false;
+    }
+    long rights = P | USER | ACCESSED_DIRTY | (write ? W : 0) | (long) bits << FREE_BITS_SHIFT;
+    replace(machine, (long) frame * PAGE | rights);
+    return true;
+  }
+
+  /**
+   * Ends what {@link #mapGranted} wrote.
+   *
+   * @param from the address of an entry that takes its place and is empty then, or 0
+   * @return whether the entry still mapped that page
+   */
+  synchronized boolean unmapGranted(long machine, int frame, long from) {
+    if (!isLastTable(machine)
+        || from != 0 && !isLastTable(from)
+        || (entryAt(machine) & P) == 0
+        || frameOf(entryAt(machine)) != frame) {
+      return false;
+    }
+    long value = from == 0 ? 0 : entryAt(from);
+    if (from != 0) {
+      replace(from, 0);
+    }
+    replace(machine, value);
+    return true;
+  }
+
+  /** Whether an address is of an entry in a table of the guest's that maps pages. */
+  private boolean isLastTable(long machine) {
+    return machine >= 0
+        && (machine & 7) == 0
+        && isOwn(machine >>> FrameArena.FRAME_SHIFT)
+        && kinds.level((int) (machine >>> FrameArena.FRAME_SHIFT)) == 1;
+  }
+
+  private void replace(long machine, long value) {
+    int table = (int) (machine >>> FrameArena.FRAME_SHIFT);
+    int index = (int) (machine & PAGE - 1) >>> 3;
+    long old = get(table, index);
+    put(table, index, value);
+    changed(table, machine);
+    if (restricts(old, value)) {
+      countChange(halves(table, index));
+    }
   }
 
   /** Whether a translation by the old entry may be wrong by the new one. */

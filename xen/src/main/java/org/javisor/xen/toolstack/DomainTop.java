@@ -15,22 +15,26 @@ import org.javisor.xen.hypervisor.HypercallTable;
 final class DomainTop {
   private static final int PAGES_PER_MIB = 256;
 
+  /** A name, how often, and how often by the second. */
+  private static final String COUNTER = "  %-24s %12d %10.1f/s";
+
   private final XenHost host;
 
   /** The counters at the time of the table before, by domain. */
   private Map<Domain, Counters> before = new HashMap<>();
 
-  private record Counters(long nanos, long cpuNanos, long events, long[] hypercalls) {
+  private record Counters(long nanos, long cpuNanos, long events, long accesses,
+      long[] hypercalls) {
     static Counters of(Domain d, long now) {
       long[] calls = new long[HypercallTable.numbers()];
       for (int n = 0; n < calls.length; n++) {
         calls[n] = d.hypercalls(n);
       }
-      return new Counters(now, d.cpuNanos(), d.events().sent(), calls);
+      return new Counters(now, d.cpuNanos(), d.events().sent(), d.deviceAccesses(), calls);
     }
 
     static Counters atBirth(Domain d) {
-      return new Counters(d.createdNanos(), 0, 0, new long[HypercallTable.numbers()]);
+      return new Counters(d.createdNanos(), 0, 0, 0, new long[HypercallTable.numbers()]);
     }
   }
 
@@ -79,11 +83,16 @@ final class DomainTop {
       if (now.hypercalls[n] > 0) {
         line(
             text,
-            "  %-24s %12d %10.1f/s",
+            COUNTER,
             HypercallTable.name(n),
             now.hypercalls[n],
             (now.hypercalls[n] - then.hypercalls[n]) / seconds);
       }
+    }
+    if (now.accesses > 0) {
+      line(
+          text, COUNTER, "device accesses", now.accesses,
+          (now.accesses - then.accesses) / seconds);
     }
     List<String> rings = new ArrayList<>();
     for (GuestDomain.Device device : guest.devices()) {

@@ -22,6 +22,8 @@ import org.javisor.xen.toolstack.ConfigValue.Text;
  *
  * @param memoryMib what it starts with
  * @param maxMemoryMib what it may grow to
+ * @param vcpus that it starts with
+ * @param maxVcpus that it may have
  * @param commandLine of its kernel, {@code root=} included
  */
 public record GuestConfig(
@@ -31,6 +33,7 @@ public record GuestConfig(
     long memoryMib,
     long maxMemoryMib,
     int vcpus,
+    int maxVcpus,
     Optional<Path> kernel,
     Optional<Path> ramdisk,
     String commandLine,
@@ -142,7 +145,7 @@ public record GuestConfig(
       long memory = number("memory", 1, 1 << 20).orElse(32L);
       long maximum = number("maxmem", memory, 1 << 20).orElse(memory);
       long vcpus = number("vcpus", 1, DomainConfig.MAX_VCPUS).orElse(1L);
-      number("maxvcpus", vcpus, DomainConfig.MAX_VCPUS);
+      long maxVcpus = maxVcpus(kind, vcpus);
       Optional<Path> kernel = text("kernel").map(base::resolve);
       if (kind == DomainKind.HVM) {
         // What stands in for the firmware that would begin: an ELF file with a PVH entry.
@@ -160,6 +163,7 @@ public record GuestConfig(
               memory,
               maximum,
               (int) vcpus,
+              (int) maxVcpus,
               kernel,
               text("ramdisk").map(base::resolve),
               commandLine(),
@@ -183,6 +187,17 @@ public record GuestConfig(
         }
       }
       return config;
+    }
+
+    private long maxVcpus(DomainKind kind, long vcpus) throws ConfigException {
+      long most = number("maxvcpus", vcpus, DomainConfig.MAX_VCPUS).orElse(vcpus);
+      if (kind == DomainKind.HVM && most > vcpus) {
+        warnings.accept(
+            file + ":" + line("maxvcpus") + ": maxvcpus: the board of an HVM domain has all its"
+                + " vCPUs from the start: those of vcpus");
+        return vcpus;
+      }
+      return most;
     }
 
     private DomainKind kind() throws ConfigException {

@@ -188,7 +188,7 @@ public final class GuestDomain {
               : built(boot, listener);
       domain = result.domain();
       savable = result.savable();
-      introduce(result);
+      introduce(result, saved.isPresent());
       while (!disks.isEmpty()) {
         attach(disks.removeFirst());
       }
@@ -249,7 +249,7 @@ public final class GuestDomain {
     }
     return new DomainBoot(
         uuid,
-        config.vcpus(),
+        config.maxVcpus(),
         config.memoryMib() * MIB,
         config.maxMemoryMib() * MIB,
         config.kernel(),
@@ -301,7 +301,7 @@ public final class GuestDomain {
     }
   }
 
-  private void introduce(BuiltDomain built) throws GrantTable.Refused {
+  private void introduce(BuiltDomain built, boolean restored) throws GrantTable.Refused {
     int id = domain.id();
     String home = "/local/domain/" + id;
     String vm = "/vm/" + uuid;
@@ -321,8 +321,9 @@ public final class GuestDomain {
     keys.put("domid", Integer.toString(id));
     keys.put("memory/target", Long.toString(config.memoryMib() << 10));
     keys.put("memory/static-max", Long.toString(config.maxMemoryMib() << 10));
-    for (int i = 0; i < config.vcpus(); i++) {
-      keys.put("cpu/" + i + "/availability", "online");
+    for (int i = 0; i < config.maxVcpus(); i++) {
+      boolean online = restored ? domain.vcpus().get(i).isOnline() : i < config.vcpus();
+      keys.put("cpu/" + i + "/availability", online ? "online" : "offline");
     }
     keys.put("store/port", Integer.toString(built.storePort()));
     keys.put("store/ring-ref", Integer.toString(BuiltDomain.STORE_REFERENCE));
@@ -536,7 +537,7 @@ public final class GuestDomain {
 
   /** Asks the guest's kernel to use so many of its vCPUs. */
   void setVcpus(int count) {
-    for (int i = 0; i < config.vcpus(); i++) {
+    for (int i = 0; i < config.maxVcpus(); i++) {
       store.put(
           client,
           "/local/domain/" + id() + "/cpu/" + i + "/availability",

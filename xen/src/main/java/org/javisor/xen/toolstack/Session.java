@@ -1,5 +1,7 @@
 package org.javisor.xen.toolstack;
 
+import java.util.Optional;
+
 /** Whom a command answers: lines, and perhaps a console. */
 interface Session {
   /** Prints to the client's standard output. */
@@ -15,6 +17,7 @@ interface Session {
    * Shows a domain's console until the client leaves it or the domain ends for good.
    *
    * @param whenAttached runs when the console is attached: nothing of its output is missed
+   * @return the domain that ended, or nothing if the client left before
    */
-  void console(DomainConsole console, Runnable whenAttached);
+  Optional<GuestDomain> console(DomainConsole console, Runnable whenAttached);
 }

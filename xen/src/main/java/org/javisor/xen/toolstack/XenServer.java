@@ -14,10 +14,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
@@ -25,6 +27,11 @@ import java.util.function.Consumer;
 public final class XenServer implements AutoCloseable {
   /** Frames that wait for a client; one that does not read is cut off. */
   private static final int MOST_WAITING = 4096;
+
+  /** Answers under way, a saved domain's for example, take as long as a busy host makes them. */
+  private static final int CLOSING_TURNS = 600;
+
+  private static final long CLOSING_TURN_NANOS = 50_000_000;
 
   private final XenHost host;
   private final XlCommands commands;
@@ -152,13 +159,15 @@ public final class XenServer implements AutoCloseable {
     }
 
     @Override
-    public void console(DomainConsole console, Runnable whenAttached) {
+    public Optional<GuestDomain> console(DomainConsole console, Runnable whenAttached) {
       queue(Frames.CONSOLE, new byte[0]);
       Consumer<byte[]> viewer = bytes -> queue(Frames.OUTPUT, bytes);
       console.attach(viewer);
+      AtomicReference<GuestDomain> last = new AtomicReference<>();
       Consumer<GuestDomain> onEnd =
           ended -> {
             if (ended.has(console)) {
+              last.set(ended);
               left.countDown();
             }
           };
@@ -173,6 +182,7 @@ public final class XenServer implements AutoCloseable {
       }
       console.detach(viewer);
       host.forgetOnEnd(onEnd);
+      return Optional.ofNullable(last.get());
     }
 
     /** Passes on what is typed, to whichever domain has the console now. */
@@ -197,8 +207,8 @@ public final class XenServer implements AutoCloseable {
   @Override
   public void close() throws IOException {
     server.close();
-    for (int i = 0; i < 40 && serving.get() > 0; i++) {
-      LockSupport.parkNanos(this, 50_000_000);
+    for (int i = 0; i < CLOSING_TURNS && serving.get() > 0; i++) {
+      LockSupport.parkNanos(this, CLOSING_TURN_NANOS);
     }
     Files.deleteIfExists(path);
   }

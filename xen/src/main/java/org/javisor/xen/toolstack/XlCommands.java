@@ -209,13 +209,18 @@ final class XlCommands {
     GuestDomain guest = host.create(config);
     Runnable run = paused ? () -> {} : guest.domain()::unpause;
     if (console) {
-      s.console(guest.consoles().primary(), run);
-      if (guest.domain().shutdownReason() == ShutdownReason.CRASH) {
-        throw new ToolException(
-            Reason.CRASHED, guest.name() + " crashed: " + guest.domain().report().strip());
-      }
+      stay(s, guest, run);
     } else {
       run.run();
+    }
+  }
+
+  /** Shows the console of a domain that begins; that it crashes at last is the command's outcome. */
+  private static void stay(Session s, GuestDomain guest, Runnable run) throws ToolException {
+    Optional<GuestDomain> last = s.console(guest.consoles().primary(), run);
+    if (last.isPresent() && last.get().domain().shutdownReason() == ShutdownReason.CRASH) {
+      throw new ToolException(
+          Reason.CRASHED, last.get().name() + " crashed: " + last.get().domain().report().strip());
     }
   }
 
@@ -316,7 +321,7 @@ final class XlCommands {
     GuestDomain guest = host.restore(file);
     Runnable run = paused ? () -> {} : guest.domain()::unpause;
     if (console) {
-      s.console(guest.consoles().primary(), run);
+      stay(s, guest, run);
     } else {
       run.run();
     }
@@ -589,7 +594,7 @@ final class XlCommands {
   /** {@code vcpu-set DOMAIN COUNT}. */
   private void vcpuSet(Words words) throws ToolException {
     GuestDomain guest = domain(words.next("a domain"));
-    int most = guest.config().vcpus();
+    int most = guest.config().maxVcpus();
     int count = between(words.next("a number of vCPUs"), 1, most, "1 to its " + most + " vCPUs");
     words.end();
     if (guest.config().kind() == DomainKind.HVM) {

@@ -104,6 +104,39 @@ class GrantTableTest {
     assertEquals(free + 1, host.freePages());
   }
 
+  /** Breaks if a page that a domain has granted to itself is given up with the mapping. */
+  @Test
+  void aPageOfItsOwnStaysWhenItsMappingEnds() {
+    user.grant(8, userId(), 0x200, false);
+    final long free = host.freePages();
+    final long pages = user.domain().pages();
+    for (boolean byReservation : new boolean[] {false, true}) {
+      assertEquals(
+          0,
+          user.call(
+              GRANT_TABLE_OP, 0,
+              user.words((int) HOLE, (int) (HOLE >> 32), HOST_MAP, 8, userId(), 0, 0, 0), 1));
+      assertEquals(0, (short) (user.word(4) >> 16));
+      final int handle = user.word(5);
+      assertEquals(
+          Errno.EINVAL,
+          user.call(
+              MEMORY_OP, 7,
+              user.words(Domain.SELF, 2, (int) (HOLE >> 12), 0, 0x3_0000, 0)),
+          "it does not move");
+      if (byReservation) {
+        user.memory().write64(0x11_0000, HOLE >> 12);
+        assertEquals(
+            1, user.call(MEMORY_OP, 1, user.words(0x11_0000, 0, 1, 0, 0, 0, Domain.SELF)));
+      }
+      assertEquals(0, unmap(HOLE, handle));
+      assertEquals(-1, user.memory().frame(HOLE));
+      assertTrue(user.domain().owns(0x20_0000));
+    }
+    assertEquals(free, host.freePages());
+    assertEquals(pages, user.domain().pages());
+  }
+
   @Test
   void handlesAreChecked() {
     owner.grant(8, userId(), 0x200, false);

@@ -176,6 +176,19 @@ class PvMemoryTest {
     assertEquals(-1, domain.memory().frame(t[3] * PAGE));
   }
 
+  /** Breaks if a frame can be made a table after it was given up: whoever has it next would suffer. */
+  @Test
+  void aFrameThatIsGivenUpAndStillUsedIsNoTable() throws Exception {
+    int[] t = tables(frames[60]);
+    domain.grants().permit(8, 0, t[3]);
+    try (GrantMapping page = domain.grants().map(8, true)) {
+      assertTrue(domain.removePage(t[3] * PAGE));
+      assertEquals(Errno.EINVAL, pv.pin(t[3], 1));
+      assertEquals(Errno.EINVAL, pv.update(t[3] * PAGE, 0, false));
+      page.put32(0, 1);
+    }
+  }
+
   @Test
   void descriptorsAreOfRingThree() {
     assertTrue(pv.setGdt(1, new long[] {frames[0]}, 1));

@@ -31,6 +31,7 @@ class GuestConfigTest {
             memory = 256
             maxmem = 512
             vcpus=4
+            maxvcpus = 6
             kernel = "/boot/vmlinuz"   # Debian's
             ramdisk = 'initrd'
             root = "/dev/xvda1 ro"
@@ -54,6 +55,7 @@ class GuestConfigTest {
     assertEquals(256, c.memoryMib());
     assertEquals(512, c.maxMemoryMib());
     assertEquals(4, c.vcpus());
+    assertEquals(6, c.maxVcpus());
     assertEquals("root=/dev/xvda1 ro console=hvc0 quiet", c.commandLine());
     assertEquals(2, c.disks().size());
     assertEquals(

@@ -1,0 +1,115 @@
+package org.javisor.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.InputStream;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.javisor.bench.KindUnderTest.Parts;
+import org.javisor.xen.hypervisor.DomainKind;
+import org.javisor.xen.toolstack.GuestConfig;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(60)
+class XenBenchTest {
+  private static final Parts PARTS =
+      new Parts(Path.of("/k"), Path.of("/i"), Path.of("/d.img"), 4711, "jit");
+
+  private static KindSample sample(String sum, long micros, long exits) {
+    return new KindSample(sum, 100, micros * 1000, micros * 500, exits);
+  }
+
+  /** Breaks if a kind's configuration is none, or another kind's. */
+  @Test
+  void configurationsAreUnderstood() throws Exception {
+    for (KindUnderTest kind : KindUnderTest.values()) {
+      if (kind.isDomain()) {
+        GuestConfig config =
+            GuestConfig.parse(
+                "cfg", kind.configuration(PARTS), Path.of("/"),
+                warning -> {
+                  throw new AssertionError(warning);
+                });
+        assertEquals(kind != KindUnderTest.HVM, config.hvm().platformDevice(), kind.label());
+        assertEquals(
+            kind == KindUnderTest.PV ? DomainKind.PV
+                : kind == KindUnderTest.PVH ? DomainKind.PVH : DomainKind.HVM,
+            config.kind());
+        assertTrue(config.commandLine().contains("bench_port=4711"));
+      }
+    }
+  }
+
+  /** Breaks if returns to programs count, or what is by the second counts as what is counted. */
+  @Test
+  void exitsAreHypercallsAndAccesses() {
+    assertEquals(
+        1234 + 56,
+        BenchMachine.count(
+            """
+            NAME                   ID STATE   CPU(s)   CPU%    MEM
+            bench-pv                1 r-----      1.5   12.0    512     1        777       88.0      9
+              event_channel_op                 1234       99.9/s
+              iret                            99999      123.4/s
+              device accesses                    56        7.0/s
+              rings: vbd 51712 0/32
+            """));
+  }
+
+  @Test
+  void tableAndJsonHaveEachKind() {
+    XenFigures figures = new XenFigures();
+    figures.row("disk-read-4k", KindUnderTest.PV, sample("a", 20_000, 500));
+    figures.row("disk-read-4k", KindUnderTest.QEMU, sample("a", 40_000, -1));
+    figures.boot(KindUnderTest.PV, new Dialogue.Moment(2_000_000_000L, 1_000_000_000L));
+    figures.times(new XenFigures.HypervisorTimes(250, 12.5));
+    List<KindUnderTest> kinds = List.of(KindUnderTest.PV, KindUnderTest.QEMU);
+    String table = figures.table(kinds);
+    assertTrue(
+        table.lines().anyMatch(l -> l.matches("disk-read-4k +a second +5000 +2500")), table);
+    assertTrue(table.lines().anyMatch(l -> l.matches(" +exits each +5\\.00 +-")), table);
+    String json = figures.json(kinds, Map.of("runs", 1));
+    for (String expected : List.of(
+        "{\"name\":\"disk-read-4k\",\"pv\":{\"per_second\":5000.0,\"cpu_us\":100.0,\"exits\":5.0}",
+        "\"exits\":null", "\"userland\":{\"pv\":{\"wall_s\":2.0", "\"hypercall_ns\":250.0",
+        "\"event_us\":12.5", "\"failures\":[]")) {
+      assertTrue(json.contains(expected), expected + " in " + json);
+    }
+    figures.row("disk-read-4k", KindUnderTest.PVH, sample("b", 1, 1));
+    assertEquals(
+        List.of("row disk-read-4k has not one result: {a=[pv, qemu], b=[pvh]}"),
+        figures.failures());
+  }
+
+  /** Breaks if the far end does not do what the first letter asks for. */
+  @Test
+  void thePeerTakesSendsAndSendsBack() throws Exception {
+    try (Peer peer = new Peer()) {
+      try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port())) {
+        socket.getOutputStream()
+            .write("s12345".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        socket.shutdownOutput();
+        byte[] answer = socket.getInputStream().readAllBytes();
+        assertEquals(5, ByteBuffer.wrap(answer).order(ByteOrder.LITTLE_ENDIAN).getLong());
+      }
+      try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port())) {
+        socket.getOutputStream().write('r');
+        assertEquals(100_000, socket.getInputStream().readNBytes(100_000).length);
+      }
+      try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port())) {
+        socket.getOutputStream().write(new byte[] {'e', 42});
+        InputStream in = socket.getInputStream();
+        assertEquals(42, in.read());
+        socket.getOutputStream().write(43);
+        assertEquals(43, in.read());
+      }
+    }
+  }
+}
