@@ -13,6 +13,9 @@ struct row {
   uint64_t (*run)(void);
   // For work whose result lies in a file: its checksum, taken after the clock has stopped.
   uint64_t (*check)(void);
+  // How much work it is, where that makes a figure; in bytes or operations.
+  uint64_t amount;
+  const char *unit;
 };
 
 // One table for each source file, each ended by a row without a name.
@@ -22,6 +25,9 @@ extern const struct row floating_rows[];
 extern const struct row system_rows[];
 extern const struct row code_rows[];
 extern const struct row file_rows[];
+
+// These need devices, and are not among the rows of a computer without.
+extern const struct row device_rows[];
 
 // Ends the program with a line that names what failed.
 void fail(const char *what) __attribute__((noreturn));

@@ -126,6 +126,11 @@ final class Report {
       whole.put(what, figures.memory(what));
     }
     whole.put("failures", figures.failures());
+    return json(whole);
+  }
+
+  /** Writes an object. */
+  static String json(Map<String, Object> whole) {
     StringWriter text = new StringWriter();
     try (JsonGenerator generator = JsonFactory.builder().build().createGenerator(text)) {
       write(generator, whole);
