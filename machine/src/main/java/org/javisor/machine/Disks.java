@@ -3,6 +3,7 @@ package org.javisor.machine;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.machine.MachineException.Reason;
@@ -14,12 +15,17 @@ import org.javisor.storage.block.HoldingDevice;
 import org.javisor.storage.block.ImageDevice;
 import org.javisor.storage.block.OnDiskError;
 import org.javisor.storage.block.file.HostFile.Access;
+import org.javisor.storage.block.qcow2.Qcow2Image;
 import org.javisor.storage.block.tool.Images;
 
 /** The disks of a machine, with the host's threads that serve them. */
 final class Disks implements AutoCloseable {
-  /** A disk, and what its owner wanted of it. */
-  record Disk(DiskConfig config, BlockDevice device) {}
+  /**
+   * A disk, and what its owner wanted of it.
+   *
+   * @param overlay what is thrown away at the end, if that was wanted
+   */
+  record Disk(DiskConfig config, BlockDevice device, Optional<Qcow2Image> overlay) {}
 
   private final BlockWorkers workers = new BlockWorkers();
   private final List<Disk> disks = new ArrayList<>();
@@ -54,13 +60,18 @@ final class Disks implements AutoCloseable {
   /** Opens an image that its caller {@link #close(Disk) closes}. */
   Disk open(DiskConfig config) throws MachineException {
     try {
-      BlockDevice device = new ImageDevice(image(config), workers);
+      DiskImage image = image(config);
+      BlockDevice device = new ImageDevice(image, workers);
       if (config.onError() == OnDiskError.STOP) {
         HoldingDevice held = new HoldingDevice(device, this::held);
         holding.add(held);
         device = held;
       }
-      return new Disk(config, device);
+      return new Disk(
+          config, device,
+          config.snapshot() && image instanceof Qcow2Image overlay
+              ? Optional.of(overlay)
+              : Optional.empty());
     } catch (BlockException e) {
       throw new MachineException(reason(e), "--disk: " + e.getMessage(), e);
     }

@@ -349,6 +349,7 @@ public final class Machine implements AutoCloseable {
       pc.pausables().forEach(Pausable::pause);
       StateReader reader = saved.state();
       saved.loadMemory(memory.arena());
+      saved.loadDisks(devices.overlays());
       for (Map.Entry<String, Snapshottable<?>> part : parts().entrySet()) {
         reader.restore(part.getKey(), part.getValue());
       }
@@ -425,14 +426,6 @@ public final class Machine implements AutoCloseable {
     if (!paused) {
       throw new IllegalStateException("a running machine cannot be saved");
     }
-    for (DiskConfig disk : disks().stream().map(MachineDevices.DiskInfo::config).toList()) {
-      if (disk.snapshot()) {
-        throw new MachineException(
-            Reason.HOST_REFUSED,
-            "what the guest wrote to " + disk.image() + " is thrown away when the machine ends:"
-                + " without ',snapshot' it could be saved");
-      }
-    }
     StateWriter writer = new StateWriter();
     writer.section(
         SavedConfig.SECTION, SavedConfig.FORMAT,
@@ -443,7 +436,8 @@ public final class Machine implements AutoCloseable {
     } catch (NotSavableException e) {
       throw new MachineException(Reason.HOST_REFUSED, e.getMessage(), e);
     }
-    return SaveFileWriter.write(target, writer.finish(), memory.arena());
+    return SaveFileWriter.write(
+        target, writer.finish(), memory.arena(), devices.overlays());
   }
 
   // ---- Devices that come and go -------------------------------------------------------------
