@@ -17,9 +17,11 @@ import java.util.Locale;
 import java.util.Map;
 import org.javisor.bench.GuestPrograms.DeviceRow;
 import org.javisor.cli.ExitCode;
+import org.javisor.machine.MachineConfig;
 import org.javisor.storage.image.CpioWriter;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.image.DefaultGuest.GuestFiles;
+import picocli.CommandLine.Model.OptionSpec;
 
 /**
  * {@code javisor bench devices}: a VirtIO disk and a VirtIO card on the user-mode network, beside
@@ -35,20 +37,30 @@ final class DeviceBench extends BenchVerb {
 
   private static final Map<String, String> PLAIN = Map.of("JAVISOR_NO_BUILD", "1");
 
+  private final OptionSpec cpus =
+      option("--cpus", "N", Integer.class, "vCPUs of each guest. Default: ${DEFAULT-VALUE}")
+          .defaultValue("1")
+          .build();
   private final List<String> failures = new ArrayList<>();
 
   DeviceBench() {
     super(
         "javisor bench devices",
-        "Measure VirtIO disk and network beside QEMU's: the same kernel, the same programs, one"
-            + " vCPU each.",
+        "Measure VirtIO disk and network beside QEMU's: the same kernel, the same programs.",
         3);
+    spec().addOption(cpus);
   }
 
   @Override
   ExitCode measure(Path folder) throws Exception {
     say("compiling the programs");
     GuestPrograms programs = GuestPrograms.compile(folder);
+    int vcpus = cpus.<Integer>getValue();
+    if (vcpus < 1 || vcpus > MachineConfig.MAX_CPUS) {
+      throw new BenchException(
+          ExitCode.USAGE,
+          "--cpus " + vcpus + ": 1 to " + MachineConfig.MAX_CPUS + " expected");
+    }
     Map<String, DeviceRow> all = new LinkedHashMap<>();
     programs.deviceRows().forEach(row -> all.put(row.name(), row));
     List<String> chosen = choose(List.copyOf(all.keySet()));
@@ -57,6 +69,7 @@ final class DeviceBench extends BenchVerb {
     Map<String, Object> setting = new LinkedHashMap<>();
     setting.put("runs", count());
     setting.put("accel", accelerator());
+    setting.put("cpus", cpus.<Integer>getValue());
     setting.put("kernel", guest.source());
     if (againstQemu()) {
       setting.put(QEMU, qemuVersion());
@@ -187,12 +200,13 @@ final class DeviceBench extends BenchVerb {
     say(what + " failed: " + failure.getMessage());
   }
 
-  // The same machine for both: one CPU, the same memory, the serial line on the streams.
+  // The same machine for both: the same CPUs, the same memory, the serial line on the streams.
 
-  private static List<String> qemu(GuestFiles guest, Path initrd, String append, Path disk) {
+  private List<String> qemu(GuestFiles guest, Path initrd, String append, Path disk) {
     return List.of(
         SideBySide.QEMU_PROGRAM, "-M", "q35", "-cpu", "qemu64", "-m", Integer.toString(MEBIBYTES),
-        "-accel", "tcg,thread=single", "-nodefaults", "-no-user-config", "-display", "none",
+        "-smp", cpus.<Integer>getValue().toString(), "-accel",
+        "tcg,thread=" + (cpus.<Integer>getValue() == 1 ? "single" : "multi"), "-nodefaults", "-no-user-config", "-display", "none",
         "-serial", "stdio", "-no-reboot",
         "-drive", "if=none,id=d0,format=raw,file=" + disk, "-device", "virtio-blk-pci,drive=d0",
         "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
@@ -201,7 +215,8 @@ final class DeviceBench extends BenchVerb {
 
   private List<String> javisor(Path launcher, Path initrd, String append, Path disk) {
     return List.of(
-        launcher.toString(), "run", "--accel", accelerator(), "--cpus", "1", "--memory",
+        launcher.toString(), "run", "--accel", accelerator(), "--cpus",
+        cpus.<Integer>getValue().toString(), "--memory",
         MEBIBYTES + "M", "--no-reboot", "--kernel", "default", "--disk", disk + ",format=raw",
         "--net", "user,host-loopback", "--initrd", initrd.toString(), "--append", append);
   }
