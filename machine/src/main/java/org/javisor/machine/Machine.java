@@ -264,6 +264,7 @@ public final class Machine implements AutoCloseable {
         pc.presetByBios();
       }
     }
+    Optional<MemoryLoad> loading = saved.map(s -> MemoryLoad.start(s, memory.arena()));
     devices.attach(pc, memory, trace, ports);
     pc.hotplug().onEject(slot -> devices.ejected(pc, slot, id -> deviceGone.accept(id)));
     if (saved.isPresent()) {
@@ -286,7 +287,7 @@ public final class Machine implements AutoCloseable {
       throw refused(e);
     }
     if (saved.isPresent()) {
-      load(saved.get());
+      load(saved.get(), loading.get());
     }
     if (config.gdb().isPresent()) {
       debug(config.gdb().get(), memory, listener);
@@ -343,12 +344,12 @@ public final class Machine implements AutoCloseable {
     return parts;
   }
 
-  private void load(SavedMachine saved) throws StateException, IOException {
+  private void load(SavedMachine saved, MemoryLoad loading) throws StateException, IOException {
     boolean loaded = false;
     try {
       pc.pausables().forEach(Pausable::pause);
       StateReader reader = saved.state();
-      saved.loadMemory(memory.arena());
+      loading.await();
       saved.loadDisks(devices.overlays());
       for (Map.Entry<String, Snapshottable<?>> part : parts().entrySet()) {
         reader.restore(part.getKey(), part.getValue());
