@@ -34,6 +34,12 @@ final class BlockCompiler {
   /** Instructions in a block at most. */
   static final int MAX = 32;
 
+  /** The same if they are a loop's, one turn after another. */
+  static final int LONGEST_LOOP = 64;
+
+  /** Turns of a loop in a block at most. */
+  private static final int TURNS = 8;
+
   private static final int WINDOW = 512;
 
   /** Bytes of an instruction at most. */
@@ -53,7 +59,7 @@ final class BlockCompiler {
   /** Exits. */
   private final Emitter cold = new Emitter();
   private final byte[] bytes = new byte[WINDOW + 16];
-  private final KnownInstruction[] decoded = new KnownInstruction[MAX];
+  private final KnownInstruction[] decoded = new KnownInstruction[LONGEST_LOOP];
   private final KnownInstructions known;
   private final AccessGroups groups = new AccessGroups();
 
@@ -65,14 +71,20 @@ final class BlockCompiler {
 
   private int groupInS1;
 
+  /** At which instruction each was found. */
+  private final int[] groupFoundAt = new int[Layout.GROUPS_MAX];
+
   /** That has been given up since this was last set to false. */
   private boolean addendLost;
 
   /** The instruction under way is the interpreter's. */
   private boolean interpreted;
 
-  /** Instructions decoded for the block under way. */
+  /** Instructions of the block under way. */
   private int limit;
+
+  /** The same, of one turn if it is a loop. */
+  private int turn;
 
   // The block under way.
   private JitBlock block;
@@ -85,24 +97,24 @@ final class BlockCompiler {
   private long next;
 
   // Exits that stand behind the code: where the jump to each is, and its site.
-  private final int[] exitJumps = new int[8 * MAX];
-  private final int[] exitSites = new int[8 * MAX];
+  private final int[] exitJumps = new int[8 * LONGEST_LOOP];
+  private final int[] exitSites = new int[8 * LONGEST_LOOP];
 
   /** How many there were before each instruction. */
-  private final int[] exitsBefore = new int[MAX];
+  private final int[] exitsBefore = new int[LONGEST_LOOP];
 
   private int exits;
 
   /** For the exit of a miss, where the check begins, else -1; and what it checks. */
-  private final int[] exitRetries = new int[8 * MAX];
+  private final int[] exitRetries = new int[8 * LONGEST_LOOP];
 
-  private final int[] exitSizes = new int[8 * MAX];
+  private final int[] exitSizes = new int[8 * LONGEST_LOOP];
 
   /** Where the code of a plain store behind its check ends, or -1. */
-  private final int[] exitSplits = new int[8 * MAX];
+  private final int[] exitSplits = new int[8 * LONGEST_LOOP];
 
   /** And where what it checks begins. */
-  private final int[] exitEnds = new int[8 * MAX];
+  private final int[] exitEnds = new int[8 * LONGEST_LOOP];
 
   /** The guest's vector registers are in the host's from here on. */
   private boolean vectorsLoaded;
@@ -110,8 +122,8 @@ final class BlockCompiler {
   private boolean x87Loaded;
 
   // Links: the offset of the final jump of each and where it goes.
-  private final short[] codeOffsets = new short[MAX + 1];
-  private final short[] guestOffsets = new short[MAX];
+  private final short[] codeOffsets = new short[LONGEST_LOOP + 1];
+  private final short[] guestOffsets = new short[LONGEST_LOOP];
 
   BlockCompiler(
       Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace) {
@@ -133,9 +145,10 @@ final class BlockCompiler {
    * Translates the block at an address.
    *
    * @param most how many instructions it has at most
+   * @param loop whether the block is a loop, several turns of which are to be its code
    * @return null if its first instruction crosses the page or is none
    */
-  JitBlock compile(long rip, int mode, int part, int frame, int most) {
+  JitBlock compile(long rip, int mode, int part, int frame, int most, boolean loop) {
     int from = (int) rip & 4095;
     int available = Math.min(4096 - from, WINDOW);
     RawMemory.copyOut(core.arena().address(frame) + from, bytes, 0, available);
@@ -155,6 +168,11 @@ final class BlockCompiler {
     limit = decodeBlock(available, most);
     if (limit == 0) {
       return null;
+    }
+    turn = limit;
+    boolean repeats = loop && jumpsTo(rip);
+    if (repeats) {
+      repeat();
     }
     this.part = part;
     start = cache.next();
@@ -179,6 +197,9 @@ final class BlockCompiler {
     forgetAddend();
     boolean ended = false;
     while (!ended && index < limit) {
+      if (index % turn == 0) {
+        position = 0;
+      }
       KnownInstruction k = decoded[index];
       in = k.in;
       int length = in.length;
@@ -202,9 +223,10 @@ final class BlockCompiler {
       position += length;
     }
     if (index == 0) {
-      return compile(rip, mode, part, frame, 1);
+      return compile(rip, mode, part, frame, 1, false);
     }
     block.count = index;
+    block.unrolled = repeats;
     block.length = position;
     codeOffsets[index] = (short) e.length();
     if (!ended) {
@@ -215,9 +237,28 @@ final class BlockCompiler {
     return block;
   }
 
+  /** Whether the last instruction of what has been decoded at an address jumps back there, or does not. */
+  private boolean jumpsTo(long rip) {
+    long behind = rip;
+    for (int i = 0; i < limit; i++) {
+      behind += decoded[i].in.length;
+    }
+    Instruction last = decoded[limit - 1].in;
+    return last.form.op() == Op.JCC && behind + last.immediate == rip;
+  }
+
+  /** Has the loop that has been decoded stand several times, one turn after the other. */
+  private void repeat() {
+    int turns = Math.min(LONGEST_LOOP / turn, TURNS);
+    for (int i = turn; i < turns * turn; i++) {
+      decoded[i] = decoded[i - turn];
+    }
+    limit = turns * turn;
+  }
+
   private void countEntry(long rip) {
     int length = 0;
-    for (int i = 0; i < limit; i++) {
+    for (int i = 0; i < turn; i++) {
       length += decoded[i].in.length;
     }
     int hits = blockTrace.watched(rip, length);
@@ -463,6 +504,18 @@ final class BlockCompiler {
     exitFrom(jump, sites.add(block, Sites.SLOW, index, 0));
   }
 
+  /** At the end of a turn of a loop: goes on with the next, or to what comes behind the loop. */
+  private void leaveLoop() {
+    if ((next ^ block.rip) >>> 12 == 0) {
+      int away = e.jumpIf(in.opcode & 15 ^ 1);
+      exitFrom(away, sites.add(block, Sites.LINK, away, next));
+    } else {
+      int taken = e.jumpIf(in.opcode & 15);
+      link(next);
+      e.land(taken);
+    }
+  }
+
   /** Goes to a known address. */
   private void link(long target) {
     boolean samePage = (target ^ block.rip) >>> 12 == 0;
@@ -584,6 +637,7 @@ final class BlockCompiler {
   private int operandBase;
 
   private int operandIndex;
+  private int operandScale;
   private int operandDisplacement;
 
   /** Looks the operand whose address is in S2 up. */
@@ -592,6 +646,7 @@ final class BlockCompiler {
     forgetAddend();
     operandBase = S2;
     operandIndex = S1;
+    operandScale = 0;
     operandDisplacement = 0;
   }
 
@@ -605,36 +660,69 @@ final class BlockCompiler {
       return false;
     }
     int base = groups.base(g);
+    int by = groups.index(g);
     int slot = Layout.GROUPS + 8 * g;
     if ((groupsFound & 1 << g) == 0) {
-      e.lea(true, S2, read(base, S2), NONE, 0, groups.begin(g, index));
-      check(groups.size(g), groups.writes(g), sites.add(block, Sites.GROUP, index, 0));
-      exitEnds[exits - 1] = -1;
+      findGroup(g, base, by);
       e.gsStore(S1, slot);
-      groupsFound |= 1 << g;
     } else if (groupInS1 != g) {
       e.gsLoad(S1, slot);
     }
     groupInS1 = g;
-    operandBase = read(base, S2);
-    operandIndex = S1;
-    operandDisplacement = groups.displacement(index);
+    if (by < 0) {
+      operandBase = read(base, S2);
+      operandIndex = S1;
+      operandScale = 0;
+      operandDisplacement = groups.displacement(index);
+    } else {
+      operandBase = S1;
+      operandIndex = read(by, S2);
+      operandScale = groups.scale(g);
+      operandDisplacement = groups.displacement(index, groupFoundAt[g]);
+    }
     return true;
+  }
+
+  /**
+   * Looks a group up and leaves in S1 what to add to the addresses of its accesses; if there is an
+   * index register, what to add to its multiple.
+   */
+  private void findGroup(int g, int base, int by) {
+    int host = read(base, S2);
+    int byHost = by < 0 ? NONE : read(by, S1);
+    e.lea(true, S2, host, byHost, groups.scale(g), groups.begin(g, index));
+    int site = sites.add(block, Sites.GROUP, index, 0);
+    if (groups.alignment(g) > 1) {
+      int away = misaligned(groups.alignment(g));
+      exitFrom(away, sites.add(block, Sites.GROUP, index, away));
+    }
+    check(groups.size(g), groups.writes(g), site);
+    exitEnds[exits - 1] = -1;
+    if (by >= 0) {
+      e.lea(true, S1, S1, read(base, S0), 0, 0);
+    }
+    groupsFound |= 1 << g;
+    groupFoundAt[g] = index;
   }
 
   /** An access of the looked-up operand with a one-byte opcode. */
   private void operandAccess(boolean wide, int opcode, int register) {
     e.memory(
-        wide, opcode, register, operandBase, operandIndex, 0, operandDisplacement);
+        wide, opcode, register, operandBase, operandIndex, operandScale, operandDisplacement);
   }
 
   /** Leaves an access whose address in S2 is not aligned to the interpreter. */
   private void checkAligned(int size) {
     if (size > 1) {
-      int bits = 31 - Integer.numberOfLeadingZeros(size);
-      e.gsPext(S0, S2, Layout.LOW_BITS + 8 * (bits - 1));
-      slowFrom(e.unlessRcxZero());
+      slowFrom(misaligned(size));
     }
+  }
+
+  /** Jumps if S2 is no multiple of this; returns the jump. */
+  private int misaligned(int multiple) {
+    int bits = 31 - Integer.numberOfLeadingZeros(multiple);
+    e.gsPext(S0, S2, Layout.LOW_BITS + 8 * (bits - 1));
+    return e.unlessRcxZero();
   }
 
   // ---- instructions -----------------------------------------------------------------------
@@ -644,7 +732,7 @@ final class BlockCompiler {
     return switch (op) {
       case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, IMUL2, IMUL3, ROL, ROR,
           RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD, CMOVCC, SETCC, BSF, BSR,
-          TZCNT, LZCNT, POPCNT, MOV, SIMD, PUSH, POP, CALL, RET, NOP ->
+          TZCNT, LZCNT, POPCNT, MOV, SIMD, PUSH, POP, CALL, RET, JCC, NOP ->
           true;
       default -> false;
     };
@@ -859,6 +947,10 @@ final class BlockCompiler {
         return true;
       }
       case JCC -> {
+        if (index + 1 < limit) {
+          leaveLoop();
+          return false;
+        }
         int taken = e.jumpIf(in.opcode & 15);
         link(next);
         e.land(taken);
@@ -982,7 +1074,7 @@ final class BlockCompiler {
           checkAligned(rmSize);
         }
         lookUp(rmSize, rmWritten || bothWritten);
-      } else if (operandBase != S2) {
+      } else if (operandBase != S2 && operandIndex != S2) {
         free |= 1 << S2;
       }
     }
@@ -996,9 +1088,10 @@ final class BlockCompiler {
         (regIndex >= 0 && (regHigh || Layout.host(in.reg) < 0) ? 1 : 0)
             + (vvvvIndex >= 0 && Layout.host(in.vvvv) < 0 ? 1 : 0);
     if (memory && scratchNeeded > Integer.bitCount(free)) {
-      e.lea(true, S2, operandBase, operandIndex, 0, operandDisplacement);
+      e.lea(true, S2, operandBase, operandIndex, operandScale, operandDisplacement);
       operandBase = S2;
       operandIndex = NONE;
+      operandScale = 0;
       operandDisplacement = 0;
       free = free & ~(1 << S2) | 1 << S1;
     }
@@ -1147,7 +1240,7 @@ final class BlockCompiler {
     }
     e.b(in.opcode);
     if (memory) {
-      e.operand(regField, operandBase, operandIndex, 0, operandDisplacement);
+      e.operand(regField, operandBase, operandIndex, operandScale, operandDisplacement);
     } else if (rmSlot >= 0) {
       e.operand(regField, NONE, NONE, 0, rmSlot);
     } else {

@@ -6,7 +6,7 @@ import org.javisor.isa.Op;
 import org.javisor.isa.Operand;
 
 /**
- * What an instruction by itself means for {@link AccessGroups}: its access, if that is off a register
+ * What an instruction by itself means for {@link AccessGroups}: its access, if that is off registers
  * by a constant, and what it does to registers.
  */
 final class Effect {
@@ -23,13 +23,23 @@ final class Effect {
 
   int base;
 
-  /** Where it is, from the base register. */
+  /** The index register, or {@link #NONE}, and the binary logarithm of its factor. */
+  int index = NONE;
+
+  int scale;
+
+  /** Where it is, from where the registers point. */
   int at;
 
   boolean writes;
 
-  /** What is added to RSP. */
-  long stackMove;
+  /** It must be at a multiple of its size. */
+  boolean aligned;
+
+  /** A register that moves by a constant, or {@link #NONE}, and by how much. */
+  int mover = NONE;
+
+  long move;
 
   /** The register that changes otherwise, {@link #NONE} or {@link #ALL}. */
   int changed = NONE;
@@ -45,7 +55,7 @@ final class Effect {
         if (form.operand(0).kind() != Operand.Kind.RM || !in.isMemory()) {
           access(RSP, -8, 8, true);
         }
-        stackMove = -8;
+        moves(RSP, -8);
       }
       case POP -> {
         boolean rm = form.operand(0).kind() == Operand.Kind.RM;
@@ -54,7 +64,7 @@ final class Effect {
           return;
         }
         access(RSP, 0, 8, false);
-        stackMove = 8;
+        moves(RSP, 8);
         changed = rm ? in.rm : in.opcodeRegister();
       }
       case CALL -> access(RSP, -8, 8, true);
@@ -73,6 +83,11 @@ final class Effect {
     at = displacement;
     size = bytes;
     writes = write;
+  }
+
+  private void moves(int register, long by) {
+    mover = register;
+    move = by;
   }
 
   private void general(Instruction in) {
@@ -94,6 +109,9 @@ final class Effect {
           (int) in.displacement,
           in.operandBytes(rm),
           rm == 0 && form.writesDestination());
+      index = in.index;
+      scale = in.index < 0 ? 0 : in.scale;
+      aligned = form.isAligned();
     }
     if (form.op() == Op.SIMD && form.mnemonic().endsWith("stri")) {
       changed = RCX; // PCMPESTRI and PCMPISTRI
@@ -116,36 +134,40 @@ final class Effect {
     }
   }
 
-  /** Whether the operand is a register and a constant, and needs nothing but a look into the TLB. */
+  /** Whether the operand is registers and a constant, and needs nothing but a look into the TLB. */
   private static boolean isPlain(Instruction in) {
     return in.base >= 0
         && in.base < 16
-        && in.index < 0
         && Math.abs(in.displacement) <= AccessGroups.FAR
         && in.addressSize == 8
         && in.segment != Instruction.FS
         && in.segment != Instruction.GS
         && !in.lock
-        && !in.form.isAligned()
         && !in.form.vex();
   }
 
   private void written(Instruction in, int register, int bytes) {
-    Op op = in.form.op();
-    if (register == RSP && bytes == 8 && in.form.operandCount() == 2) {
-      Operand.Kind by = in.form.operand(1).kind();
-      boolean constant =
-          by == Operand.Kind.IMMEDIATE || by == Operand.Kind.IMMEDIATE_SIGNED;
-      if (constant && (op == Op.ADD || op == Op.SUB)) {
-        stackMove = op == Op.ADD ? in.immediate : -in.immediate;
+    if (bytes == 8) {
+      Op op = in.form.op();
+      if (op == Op.INC || op == Op.DEC) {
+        moves(register, op == Op.INC ? 1 : -1);
         return;
       }
-      if (op == Op.LEA && in.base == RSP && in.index < 0 && in.addressSize == 8) {
-        stackMove = in.displacement;
+      if (op == Op.LEA && in.base == register && in.index < 0 && in.addressSize == 8) {
+        moves(register, in.displacement);
+        return;
+      }
+      if ((op == Op.ADD || op == Op.SUB) && addsConstant(in.form)) {
+        moves(register, op == Op.ADD ? in.immediate : -in.immediate);
         return;
       }
     }
     boolean high = bytes == 1 && !in.rex && register >= 4 && register < 8;
     changed = high ? register - 4 : register;
+  }
+
+  private static boolean addsConstant(Form form) {
+    Operand.Kind by = form.operand(1).kind();
+    return by == Operand.Kind.IMMEDIATE || by == Operand.Kind.IMMEDIATE_SIGNED;
   }
 }

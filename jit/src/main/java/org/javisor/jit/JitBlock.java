@@ -23,6 +23,9 @@ final class JitBlock {
 
   int count;
 
+  /** Its code is several turns of the loop that it is. */
+  boolean unrolled;
+
   /** Its only instruction is one that the interpreter executes: of {@link JitTranslator#MODE_APART}. */
   boolean interpreted;
 

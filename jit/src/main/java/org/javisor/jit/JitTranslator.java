@@ -230,6 +230,9 @@ final class JitTranslator implements Translator {
           return 0;
         }
         JitBlock from = sites.block(site);
+        if (target == from.rip && repeat(from, part)) {
+          return known(target, part);
+        }
         long jump = from.entry + sites.info(site);
         long code = find(target, part);
         // A page that has been mapped elsewhere meanwhile is another one, whatever its address.
@@ -263,6 +266,25 @@ final class JitTranslator implements Translator {
         return code;
       }
     }
+  }
+
+  /** A block jumps to itself: has several turns of the loop be its code; returns whether they are. */
+  private boolean repeat(JitBlock b, int part) {
+    if (!b.valid || b.unrolled || b.mode != mode(part) || b.secondFrame >= 0 || b.interpreted) {
+      return false;
+    }
+    JitBlock now = block(b.rip, part);
+    if (now != b) {
+      return false; // mapped elsewhere meanwhile
+    }
+    kill(b);
+    JitBlock turns = translate(b.rip, b.mode, part, b.frame, BlockCompiler.MAX, true);
+    if (turns == null) {
+      return false;
+    }
+    turns.unrolled = true; // or it is none, and is not asked again
+    remember(b.rip, part, turns.entry);
+    return true;
   }
 
   private long miss(int site, int part) {
@@ -373,7 +395,7 @@ final class JitTranslator implements Translator {
       p = pages[b.frame].find(rip, mode);
       if (p == null) {
         boolean apart = (mode & MODE_APART) != 0;
-        p = translate(rip, mode, part, b.frame, apart ? b.count - i : BlockCompiler.MAX);
+        p = translate(rip, mode, part, b.frame, apart ? b.count - i : BlockCompiler.MAX, false);
       }
       b.plain[i] = p;
     }
@@ -453,7 +475,7 @@ final class JitTranslator implements Translator {
       lastGlobal = global;
     }
     if (b == null) {
-      b = translate(rip, mode, part, frame, BlockCompiler.MAX);
+      b = translate(rip, mode, part, frame, BlockCompiler.MAX, false);
     }
     if (b != null) {
       codePages.add(rip >> 12);
@@ -464,17 +486,18 @@ final class JitTranslator implements Translator {
   /** Has a block end after some of its instructions. */
   void shorten(JitBlock b, int part, int count) {
     kill(b);
-    translate(b.rip, b.mode, part, b.frame, count);
+    translate(b.rip, b.mode, part, b.frame, count, false);
   }
 
-  private JitBlock translate(long rip, int mode, int part, int frame, int most) {
+  private JitBlock translate(
+      long rip, int mode, int part, int frame, int most, boolean loop) {
     if (!cache.hasRoom(BlockCompiler.ROOM)) {
       forget();
     }
     core.holdsCode(frame);
     boolean global = lastGlobal;
     int from = cache.used();
-    JitBlock b = compiler.compile(rip, mode, part, frame, most);
+    JitBlock b = compiler.compile(rip, mode, part, frame, most, loop);
     if (b == null) {
       return null;
     }

@@ -17,8 +17,9 @@ import org.javisor.isa.Operand;
  * Makes the random block that belongs to a seed: 2 to 30 pieces, each a random row of the table or
  * a few instructions that belong together.
  *
- * <p>A few registers hold addresses of data, mostly near the ends of pages, and are seldom written.
- * R15 counts the turns of loops and is never written otherwise.
+ * <p>A few registers hold addresses of data, mostly near the ends of pages, and a few small numbers, to
+ * be added to these; both are seldom written but by steps. R15 counts the turns of loops and is never
+ * written otherwise.
  */
 final class BlockGenerator {
   private static final int RAX = 0;
@@ -30,6 +31,7 @@ final class BlockGenerator {
   private static final int RDI = 7;
   private static final int COUNTER = 15;
   private static final int[] POINTERS = {RBX, RSP, RBP, RSI, RDI, 8, 12};
+  private static final int[] INDEXES = {10, 14};
   private static final long NX = Long.MIN_VALUE;
   private static final int DATA_ENTRY = 0x67;
   private static final int ROOM = 1000;
@@ -161,6 +163,9 @@ final class BlockGenerator {
     if (dice.chance(80)) {
       s.gpr[RSP] = s.gpr[RSP] & -4096 | 0x800 + 8L * dice.below(64);
     }
+    for (int r : INDEXES) {
+      s.gpr[r] = dice.below(32);
+    }
     s.gpr[COUNTER] = 1L + dice.below(4);
     s.fs.base = dice.coin() ? 0 : dice.below(64);
     s.gs.base = dice.coin() ? 0 : dice.below(64);
@@ -240,8 +245,12 @@ final class BlockGenerator {
     int what = dice.below(100);
     if (what < 42) {
       row(dice.chance(4) ? vectors : forms);
-    } else if (what < 60) {
+    } else if (what < 55) {
       memoryAccess();
+    } else if (what < 58) {
+      loop();
+    } else if (what < 60) {
+      step(dice.coin() ? pointerRegister() : INDEXES[dice.below(2)]);
     } else if (what < 68) {
       stack();
     } else if (what < 74) {
@@ -263,9 +272,13 @@ final class BlockGenerator {
     }
   }
 
-  private static boolean isPointer(int register) {
-    for (int p : POINTERS) {
-      if (p == register) {
+  private static boolean isAddress(int register) {
+    return contains(POINTERS, register) || contains(INDEXES, register);
+  }
+
+  private static boolean contains(int[] registers, int register) {
+    for (int r : registers) {
+      if (r == register) {
         return true;
       }
     }
@@ -324,7 +337,7 @@ final class BlockGenerator {
         return true;
       }
       boolean written = i == 0 && in.form.writesDestination() || op == Op.XCHG || op == Op.XADD;
-      if (register >= 0 && written && isPointer(register) && dice.chance(92)) {
+      if (register >= 0 && written && isAddress(register) && dice.chance(92)) {
         return true;
       }
     }
@@ -338,56 +351,102 @@ final class BlockGenerator {
   /** Integer operations, moves and SSE moves near one register, as compilers make them. */
   private void memoryAccess() {
     int base = pointerRegister();
+    int index = dice.chance(25) ? INDEXES[dice.below(2)] : -1;
+    int scale = dice.below(4);
     int count = 1 + dice.below(4);
     int near = dice.below(128) - 64;
     for (int i = 0; i < count; i++) {
-      int register = otherRegister();
-      int displacement = near + 8 * dice.below(4) + (dice.chance(15) ? dice.below(8) : 0);
-      int size = dice.below(4);
-      int rexW = size == 3 ? 8 : 0;
-      if (size == 1) {
-        put(0x66);
-      }
-      if (dice.chance(20)) {
-        put(dice.coin() ? 0xf3 : 0x66);
-        sse(register & 7, base, displacement);
-        continue;
-      }
-      put(0x40 | rexW | register >> 3 << 2 | base >> 3);
-      int byteOr = size == 0 ? 0 : 1;
-      switch (dice.below(8)) {
-        case 0, 1 -> put(0x88 | byteOr);
-        case 2, 3, 4 -> put(0x8a | byteOr);
-        case 5 -> put(dice.below(8) << 3 | byteOr);
-        case 6 -> put(dice.below(8) << 3 | 2 | byteOr);
-        default -> put(0x84 | byteOr);
-      }
-      operand(register, base, displacement);
-      put(0x3c, dice.below(256)); // cmp al, imm8: logic leaves AF undefined
+      access(base, index, scale, near);
     }
   }
 
-  private void sse(int register, int base, int displacement) {
-    put(0x40 | base >> 3, 0x0f);
-    put(dice.coin() ? 0x6f : dice.coin() ? 0x7f : 0x10);
-    operand(register, base, displacement);
+  private void access(int base, int index, int scale, int near) {
+    int register = otherRegister();
+    int displacement = near + 8 * dice.below(4) + (dice.chance(15) ? dice.below(8) : 0);
+    int size = dice.below(4);
+    int rex = 0x40 | (index >= 8 ? 2 : 0) | base >> 3;
+    if (dice.chance(20)) {
+      put(dice.coin() ? 0xf3 : 0x66, rex, 0x0f);
+      put(dice.coin() ? 0x6f : dice.coin() ? 0x7f : 0x10);
+      operand(register & 7, base, index, scale, displacement);
+      return;
+    }
+    if (size == 1) {
+      put(0x66);
+    }
+    put(rex | (size == 3 ? 8 : 0) | register >> 3 << 2);
+    int byteOr = size == 0 ? 0 : 1;
+    switch (dice.below(8)) {
+      case 0, 1 -> put(0x88 | byteOr);
+      case 2, 3, 4 -> put(0x8a | byteOr);
+      case 5 -> put(dice.below(8) << 3 | byteOr);
+      case 6 -> put(dice.below(8) << 3 | 2 | byteOr);
+      default -> put(0x84 | byteOr);
+    }
+    operand(register, base, index, scale, displacement);
+    put(0x3c, dice.below(256)); // cmp al, imm8: logic leaves AF undefined
   }
 
   private void operand(int register, int base, int displacement) {
+    operand(register, base, -1, 0, displacement);
+  }
+
+  private void operand(int register, int base, int index, int scale, int displacement) {
     int wide = displacement == (byte) displacement && dice.chance(80) ? 1 : 2;
-    put(wide << 6 | (register & 7) << 3 | base & 7);
-    if ((base & 7) == 4) {
-      put(0x20 | base & 7);
+    boolean sib = index >= 0 || (base & 7) == 4;
+    put(wide << 6 | (register & 7) << 3 | (sib ? 4 : base & 7));
+    if (sib) {
+      put(scale << 6 | (index < 0 ? 4 : index & 7) << 3 | base & 7);
     }
     number(displacement, wide == 1 ? 1 : 4);
   }
 
-  /** A register that holds no address. */
+  /** A loop over memory that a compiler could have made; its index tells how long it lasts. */
+  private void loop() {
+    int begin = at;
+    int index = INDEXES[dice.below(2)];
+    int scale = dice.below(4);
+    for (int n = 1 + dice.below(2); n > 0; n--) {
+      int base = pointerRegister();
+      int near = dice.below(64) - 32;
+      for (int i = 1 + dice.below(2); i > 0; i--) {
+        access(base, dice.chance(70) ? index : -1, scale, near);
+      }
+      if (dice.chance(40)) {
+        step(base);
+      }
+    }
+    if (dice.coin()) {
+      put(0x49, 0xff, 0xc0 | index & 7); // inc
+    } else {
+      put(0x49, 0x83, 0xc0 | index & 7, 1 + dice.below(4)); // add
+    }
+    put(0x49, 0x83, 0xf8 | index & 7, dice.below(100)); // cmp
+    put(0x0f, dice.chance(80) ? 0x82 : 0x80 | dice.below(16)); // jb, or any other
+    number(begin - (at + 4), 4);
+  }
+
+  /** Moves a register by a constant. */
+  private void step(int register) {
+    int rex = (dice.chance(95) ? 0x48 : 0x40) | register >> 3;
+    int by = dice.chance(80) ? 8 * (dice.below(9) - 4) : dice.below(256) - 128;
+    switch (dice.below(4)) {
+      case 0 -> put(rex, 0x83, 0xc0 | register & 7, by); // add
+      case 1 -> put(rex, 0x83, 0xe8 | register & 7, by); // sub
+      case 2 -> put(rex, 0xff, (dice.coin() ? 0xc0 : 0xc8) | register & 7); // inc, dec
+      default -> {
+        put(rex | rex << 2 & 4, 0x8d); // lea
+        operand(register, register, by);
+      }
+    }
+  }
+
+  /** A register that holds no address, nor a part of one. */
   private int otherRegister() {
     int register;
     do {
       register = dice.below(15);
-    } while (isPointer(register));
+    } while (isAddress(register));
     return register;
   }
 
