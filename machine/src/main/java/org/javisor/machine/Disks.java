@@ -1,5 +1,6 @@
 package org.javisor.machine;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -73,7 +74,7 @@ final class Disks implements AutoCloseable {
               ? Optional.of(overlay)
               : Optional.empty());
     } catch (BlockException e) {
-      throw new MachineException(reason(e), "--disk: " + e.getMessage(), e);
+      throw new MachineException(reason(e), "--disk: " + e.getMessage() + remedy(config, e), e);
     }
   }
 
@@ -86,6 +87,17 @@ final class Disks implements AutoCloseable {
     return config.snapshot()
         ? Images.openTemporaryOverlay(image, Path.of(System.getProperty("java.io.tmpdir")))
         : image;
+  }
+
+  /** What to do about an image that can only be read. */
+  private static String remedy(DiskConfig config, BlockException e) {
+    boolean readable =
+        e.reason() == BlockException.Reason.UNREADABLE
+            && Files.isRegularFile(config.image())
+            && Files.isReadable(config.image());
+    return readable && !Files.isWritable(config.image())
+        ? "; with ,ro the guest may read it, with ,snapshot also write what is then thrown away"
+        : "";
   }
 
   private static Reason reason(BlockException e) {
