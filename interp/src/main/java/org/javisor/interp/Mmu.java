@@ -188,7 +188,7 @@ final class Mmu {
   }
 
   private static long emptyTag(int index) {
-    return -((long) (index ^ 2) << 12);
+    return VcpuBlock.FEW_ENTRIES ? VcpuBlock.NO_PAGE : -((long) (index ^ 2) << 12);
   }
 
   /** Entries are numbered through all parts. */
@@ -498,6 +498,11 @@ final class Mmu {
             && memory.writable(walkGpa);
     if (writable) {
       noteWritable(frame, slot);
+    }
+    if (VcpuBlock.ONE_ENTRY) {
+      long other = part(part) + 8L * (index ^ 1);
+      RawMemory.put64(other, VcpuBlock.NO_PAGE);
+      RawMemory.put64(other + WRITE, VcpuBlock.NO_PAGE);
     }
     RawMemory.put64(entry, -page);
     RawMemory.put64(entry + WRITE, writable ? -page : emptyTag(index));

@@ -135,10 +135,24 @@ public final class VcpuBlock {
   public static final int TLB_ENTRIES = Mmu.ENTRIES;
 
   /**
-   * How many of them are used, a power of two from 4 on: all, unless a test wants entries to be
-   * replaced often and sets this property.
+   * How many of them are used, a power of two: all, unless a test wants entries to be replaced often
+   * and sets this property.
    */
-  public static final int TLB_USED = Integer.getInteger("javisor.test.tlbEntries", TLB_ENTRIES);
+  public static final int TLB_USED =
+      Math.max(2, Integer.getInteger("javisor.test.tlbEntries", TLB_ENTRIES));
+
+  /**
+   * Whether to have only one of two entries filled: a TLB of one entry. An access to the end of a page
+   * relies on the next page having another entry.
+   */
+  public static final boolean ONE_ENTRY =
+      Integer.getInteger("javisor.test.tlbEntries", TLB_ENTRIES) == 1;
+
+  /** Whether an empty entry cannot have the tag of a page that belongs into another entry. */
+  public static final boolean FEW_ENTRIES = TLB_USED < 4;
+
+  /** The tag of an empty entry then: of an address that is not canonical, and that no test uses. */
+  public static final long NO_PAGE = -(1L << 52);
 
   /** Offsets in a part of the TLB, whose first table is the tags for reading. */
   public static final int TLB_WRITE = Mmu.WRITE;

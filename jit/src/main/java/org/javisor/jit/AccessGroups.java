@@ -19,13 +19,13 @@ final class AccessGroups {
   static final int RSP = 4;
   static final int NONE = -1;
 
-  private final int[] group = new int[BlockCompiler.LONGEST_LOOP];
-  private final int[] offset = new int[BlockCompiler.LONGEST_LOOP];
+  private final int[] group = new int[BlockCompiler.MAX];
+  private final int[] offset = new int[BlockCompiler.MAX];
 
   /** How far the registers of an instruction's access have moved when it is executed. */
-  private final int[] baseMoved = new int[BlockCompiler.LONGEST_LOOP];
+  private final int[] baseMoved = new int[BlockCompiler.MAX];
 
-  private final int[] indexMoved = new int[BlockCompiler.LONGEST_LOOP];
+  private final int[] indexMoved = new int[BlockCompiler.MAX];
 
   private final int[] base = new int[Layout.GROUPS_MAX];
   private final int[] baseVersion = new int[Layout.GROUPS_MAX];

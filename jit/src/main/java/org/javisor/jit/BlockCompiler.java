@@ -32,10 +32,7 @@ import org.javisor.memory.RawMemory;
  */
 final class BlockCompiler {
   /** Instructions in a block at most. */
-  static final int MAX = 32;
-
-  /** The same if they are a loop's, one turn after another. */
-  static final int LONGEST_LOOP = 64;
+  static final int MAX = 64;
 
   /** Turns of a loop in a block at most. */
   private static final int TURNS = 8;
@@ -59,7 +56,7 @@ final class BlockCompiler {
   /** Exits. */
   private final Emitter cold = new Emitter();
   private final byte[] bytes = new byte[WINDOW + 16];
-  private final KnownInstruction[] decoded = new KnownInstruction[LONGEST_LOOP];
+  private final KnownInstruction[] decoded = new KnownInstruction[MAX];
   private final KnownInstructions known;
   private final AccessGroups groups = new AccessGroups();
 
@@ -70,6 +67,8 @@ final class BlockCompiler {
   private int groupsFound;
 
   private int groupInS1;
+
+  private final SlotCache slots = new SlotCache();
 
   /** At which instruction each was found. */
   private final int[] groupFoundAt = new int[Layout.GROUPS_MAX];
@@ -97,24 +96,24 @@ final class BlockCompiler {
   private long next;
 
   // Exits that stand behind the code: where the jump to each is, and its site.
-  private final int[] exitJumps = new int[8 * LONGEST_LOOP];
-  private final int[] exitSites = new int[8 * LONGEST_LOOP];
+  private final int[] exitJumps = new int[8 * MAX];
+  private final int[] exitSites = new int[8 * MAX];
 
   /** How many there were before each instruction. */
-  private final int[] exitsBefore = new int[LONGEST_LOOP];
+  private final int[] exitsBefore = new int[MAX];
 
   private int exits;
 
   /** For the exit of a miss, where the check begins, else -1; and what it checks. */
-  private final int[] exitRetries = new int[8 * LONGEST_LOOP];
+  private final int[] exitRetries = new int[8 * MAX];
 
-  private final int[] exitSizes = new int[8 * LONGEST_LOOP];
+  private final int[] exitSizes = new int[8 * MAX];
 
   /** Where the code of a plain store behind its check ends, or -1. */
-  private final int[] exitSplits = new int[8 * LONGEST_LOOP];
+  private final int[] exitSplits = new int[8 * MAX];
 
   /** And where what it checks begins. */
-  private final int[] exitEnds = new int[8 * LONGEST_LOOP];
+  private final int[] exitEnds = new int[8 * MAX];
 
   /** The guest's vector registers are in the host's from here on. */
   private boolean vectorsLoaded;
@@ -122,8 +121,8 @@ final class BlockCompiler {
   private boolean x87Loaded;
 
   // Links: the offset of the final jump of each and where it goes.
-  private final short[] codeOffsets = new short[LONGEST_LOOP + 1];
-  private final short[] guestOffsets = new short[LONGEST_LOOP];
+  private final short[] codeOffsets = new short[MAX + 1];
+  private final short[] guestOffsets = new short[MAX];
 
   BlockCompiler(
       Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace) {
@@ -195,6 +194,7 @@ final class BlockCompiler {
     }
     groupsFound = 0;
     forgetAddend();
+    slots.forget();
     boolean ended = false;
     while (!ended && index < limit) {
       if (index % turn == 0) {
@@ -249,7 +249,7 @@ final class BlockCompiler {
 
   /** Has the loop that has been decoded stand several times, one turn after the other. */
   private void repeat() {
-    int turns = Math.min(LONGEST_LOOP / turn, TURNS);
+    int turns = Math.min(MAX / turn, TURNS);
     for (int i = turn; i < turns * turn; i++) {
       decoded[i] = decoded[i - turn];
     }
@@ -272,6 +272,7 @@ final class BlockCompiler {
   /** Translates an instruction, and remembers that if it is the same wherever it stands. */
   private boolean translate(KnownInstruction k) {
     addendLost = false;
+    slots.lost = false;
     int begin = e.length();
     boolean ends = instruction();
     if (exits == exitsBefore[index] + 1 && isPlainStore()) {
@@ -280,6 +281,7 @@ final class BlockCompiler {
     if (k.constant && !interpreted) {
       k.code = java.util.Arrays.copyOfRange(e.code(), begin, e.length());
       k.losesAddend = addendLost;
+      k.losesSlots = slots.lost;
     }
     return ends;
   }
@@ -300,6 +302,9 @@ final class BlockCompiler {
   private boolean again(KnownInstruction k) {
     if (k.losesAddend) {
       forgetAddend();
+    }
+    if (k.losesSlots) {
+      slots.forget();
     }
     e.bytes(k.code, 0, k.code.length);
     return false;
@@ -496,6 +501,7 @@ final class BlockCompiler {
   private boolean slow() {
     interpreted = true;
     forgetAddend();
+    slots.forget();
     exitTo(sites.add(block, Sites.SLOW, index, 0));
     return Core.endsBlock(in);
   }
@@ -566,6 +572,11 @@ final class BlockCompiler {
     if (host >= 0) {
       return host;
     }
+    int known = slots.find(guest);
+    if (known >= 0) {
+      return known;
+    }
+    slots.forget(scratch);
     e.gsLoad(scratch, Layout.slot(guest));
     return scratch;
   }
@@ -579,7 +590,27 @@ final class BlockCompiler {
   private void written(int guest, int host) {
     if (Layout.host(guest) < 0) {
       e.gsStore(host, Layout.slot(guest));
+      if (slots.find(guest) != host) {
+        slots.forgetGuest(guest);
+      }
     }
+  }
+
+  /** A scratch register, of some as bits, for a guest register that stays in the block. */
+  private int take(int free) {
+    int host = slots.choose(free, groupInS1 >= 0);
+    if (host == S1) {
+      forgetAddend();
+    }
+    slots.forget(host);
+    return host;
+  }
+
+  /** A scratch register, of some as bits, for this instruction only. */
+  private int takeBriefly(int free) {
+    int host = Integer.numberOfTrailingZeros(free);
+    slots.forget(host);
+    return host;
   }
 
   private boolean usesSegment() {
@@ -662,6 +693,7 @@ final class BlockCompiler {
     int base = groups.base(g);
     int by = groups.index(g);
     int slot = Layout.GROUPS + 8 * g;
+    slots.forget(S1);
     if ((groupsFound & 1 << g) == 0) {
       findGroup(g, base, by);
       e.gsStore(S1, slot);
@@ -738,11 +770,35 @@ final class BlockCompiler {
     };
   }
 
+  /**
+   * The same of what the scratch registers hold of guest registers. What may be left and entered again
+   * in the middle of the block, as an access that misses, must lose that.
+   */
+  private boolean keepsSlots(Op op) {
+    int g = groups.of(index);
+    boolean found = g >= 0 && (groupsFound & 1 << g) != 0;
+    return switch (op) {
+      case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, IMUL2, IMUL3, ROL, ROR,
+          RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD, CMOVCC, SETCC, BSF, BSR,
+          TZCNT, LZCNT, POPCNT, MOV ->
+          found || !in.isMemory() && in.form.operand(0).kind() != Operand.Kind.OFFSET
+              && (in.form.operandCount() < 2
+                  || in.form.operand(1).kind() != Operand.Kind.OFFSET);
+      case SIMD -> vectorsLoaded && (found || !in.isMemory());
+      case PUSH, POP -> found;
+      case LEA, JCC, NOP -> true;
+      default -> false;
+    };
+  }
+
   /** Translates one instruction; returns whether it ends the block. */
   private boolean instruction() {
     Form form = in.form;
     if (!keepsS1(form.op())) {
       forgetAddend();
+    }
+    if (!keepsSlots(form.op())) {
+      slots.forget();
     }
     if (in.operandSize == 2 && form.default64()) {
       return slow(); // 16-bit branches and stack operations
@@ -1084,9 +1140,12 @@ final class BlockCompiler {
     }
     int vvvv = 0;
     boolean regHigh = regIndex >= 0 && highByte(in, in.operandBytes(regIndex), in.reg);
+    int regKnown = regIndex >= 0 ? slots.find(in.reg) : -1;
+    int rmKnown = rmIndex >= 0 && !memory && !vectorRm ? slots.find(in.rm) : -1;
+    int vvvvKnown = vvvvIndex >= 0 ? slots.find(in.vvvv) : -1;
     int scratchNeeded =
-        (regIndex >= 0 && (regHigh || Layout.host(in.reg) < 0) ? 1 : 0)
-            + (vvvvIndex >= 0 && Layout.host(in.vvvv) < 0 ? 1 : 0);
+        (regIndex >= 0 && (regHigh || Layout.host(in.reg) < 0 && regKnown < 0) ? 1 : 0)
+            + (vvvvIndex >= 0 && Layout.host(in.vvvv) < 0 && vvvvKnown < 0 ? 1 : 0);
     if (memory && scratchNeeded > Integer.bitCount(free)) {
       e.lea(true, S2, operandBase, operandIndex, operandScale, operandDisplacement);
       operandBase = S2;
@@ -1096,13 +1155,22 @@ final class BlockCompiler {
       free = free & ~(1 << S2) | 1 << S1;
     }
     int before = free;
+    for (int known : new int[] {regKnown, rmKnown, vvvvKnown}) {
+      free &= known < 0 ? -1 : ~(1 << known);
+    }
+    // What a scratch register will have of a guest register once the instruction is done.
+    boolean regKept = false;
+    boolean rmKept = false;
     if (regIndex >= 0) {
       if (regHigh) {
-        reg = Integer.numberOfTrailingZeros(free);
+        reg = takeBriefly(free);
         e.rorx(true, reg, Layout.host(in.reg - 4), 8);
         free &= ~(1 << reg);
+      } else if (regKnown >= 0) {
+        reg = regKnown;
       } else if (Layout.host(in.reg) < 0) {
-        reg = Integer.numberOfTrailingZeros(free);
+        regKept = !memory;
+        reg = regKept ? take(free) : takeBriefly(free);
         free &= ~(1 << reg);
         if (op != Op.MOVZX && op != Op.MOVSX && op != Op.MOVSXD || in.operandSize == 2) {
           e.gsLoad(reg, Layout.slot(in.reg));
@@ -1114,9 +1182,9 @@ final class BlockCompiler {
       reg = vectorReg ? in.reg : form.digit() < 0 ? in.reg & 7 : form.digit();
     }
     if (vvvvIndex >= 0) {
-      vvvv = Layout.host(in.vvvv);
+      vvvv = vvvvKnown >= 0 ? vvvvKnown : Layout.host(in.vvvv);
       if (vvvv < 0) {
-        vvvv = Integer.numberOfTrailingZeros(free);
+        vvvv = takeBriefly(free);
         free &= ~(1 << vvvv);
         e.gsLoad(vvvv, Layout.slot(in.vvvv));
       }
@@ -1126,17 +1194,22 @@ final class BlockCompiler {
       if (vectorRm) {
         rm = in.rm;
       } else if (rmHigh) {
-        rm = Integer.numberOfTrailingZeros(free);
+        rm = takeBriefly(free);
         free &= ~(1 << rm);
         e.rorx(true, rm, Layout.host(in.rm - 4), 8);
+      } else if (rmKnown >= 0) {
+        rm = rmKnown;
       } else if (Layout.host(in.rm) >= 0) {
         rm = Layout.host(in.rm);
-      } else if (slotServes(op, rmWritten, rmSize)) {
+      } else if (!rmWritten && !bothWritten && slotServes(op)) {
         rmSlot = Layout.slot(in.rm);
       } else {
-        rm = Integer.numberOfTrailingZeros(free);
+        rmKept = true;
+        rm = take(free);
         free &= ~(1 << rm);
-        e.gsLoad(rm, Layout.slot(in.rm));
+        if (!rmWritten || form.readsDestination() || rmSize < 4) {
+          e.gsLoad(rm, Layout.slot(in.rm));
+        }
       }
     }
     if ((before & ~free & 1 << S1) != 0) {
@@ -1166,6 +1239,13 @@ final class BlockCompiler {
         written(in.rm, rm);
       }
     }
+    boolean same = regKept && rmKept && in.reg == in.rm;
+    if (rmKept && !(same && regWritten)) {
+      slots.put(rm, in.rm);
+    }
+    if (regKept && !(same && rmWritten)) {
+      slots.put(reg, in.reg);
+    }
     return false;
   }
 
@@ -1178,14 +1258,14 @@ final class BlockCompiler {
     e.rorx(true, host, host, 56);
   }
 
-  /** Whether a guest register may be used where it is kept, as a memory operand. */
-  private boolean slotServes(Op op, boolean written, int size) {
-    if (in.form.vex() || written && size == 4) {
+  /** Whether a guest register may be read where it is kept, as a memory operand. */
+  private boolean slotServes(Op op) {
+    if (in.form.vex()) {
       return false;
     }
     return switch (op) {
       case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, MOV, MOVZX, MOVSX, MOVSXD, IMUL2, IMUL3,
-          INC, DEC, NOT, NEG, MUL, IMUL, SHL, SHR, SAL, SAR, SETCC ->
+          MUL, IMUL ->
           true;
       default -> false;
     };
@@ -1486,9 +1566,9 @@ final class BlockCompiler {
         e.movImmediate(S0, in.immediate & 0xff);
         insertHigh(register - 4, S0);
       } else if (size >= 4) {
-        int host = target(register, S0);
+        int host = destination(register, 1 << S1 | 1 << S2);
         e.movImmediate(host, size == 4 ? in.immediate & 0xffff_ffffL : in.immediate);
-        written(register, host);
+        keep(register, host);
       } else {
         int host = read(register, S0);
         prefix66();
@@ -1533,7 +1613,52 @@ final class BlockCompiler {
     return false;
   }
 
+  /** Where to compute a guest register: {@link #keep} puts it where it belongs, and remembers it. */
+  private int destination(int guest, int free) {
+    int host = Layout.host(guest);
+    int known = slots.find(guest);
+    return host >= 0 ? host : known >= 0 ? known : take(free);
+  }
+
+  private void keep(int guest, int host) {
+    written(guest, host);
+    if (Layout.host(guest) < 0) {
+      slots.put(host, guest);
+    }
+  }
+
+  /** Has a guest register be in a register that is none of some, as bits. */
+  private int source(int guest, int taken) {
+    int host = Layout.host(guest);
+    int known = slots.find(guest);
+    if (host >= 0 || known >= 0) {
+      return host >= 0 ? host : known;
+    }
+    int scratch = take((1 << S1 | 1 << S2) & ~taken);
+    e.gsLoad(scratch, Layout.slot(guest));
+    slots.put(scratch, guest);
+    return scratch;
+  }
+
+  /** The scratch register that has a guest register's value, as a bit, if one has. */
+  private int known(int guest) {
+    int host = slots.find(guest);
+    return host < 0 ? 0 : 1 << host;
+  }
+
   private void loadAddress() {
+    boolean constant = in.base == Instruction.RIP || in.base < 0 && in.index < 0;
+    if (in.operandSize != 2 && !constant) {
+      int base = in.base < 0 ? NONE : source(in.base, in.index < 0 ? 0 : known(in.index));
+      int by = in.index < 0 ? NONE : source(in.index, in.base < 0 ? 0 : 1 << base);
+      int to = destination(in.reg, 1 << S0 | 1 << S1 | 1 << S2);
+      e.lea(in.operandSize == 8 && in.addressSize == 8, to, base, by, in.scale,
+          (int) in.displacement);
+      keep(in.reg, to);
+      return;
+    }
+    slots.forget();
+    forgetAddend();
     int to = target(in.reg, S2);
     boolean wide = in.operandSize == 8;
     if (in.operandSize == 2) {

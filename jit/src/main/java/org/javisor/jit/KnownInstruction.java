@@ -24,6 +24,9 @@ final class KnownInstruction {
   /** That translation uses the register that holds a group's addend. */
   boolean losesAddend;
 
+  /** And others that hold guest registers. */
+  boolean losesSlots;
+
   KnownInstruction(Instruction in) {
     this.in = in;
     effect = new Effect(in);
@@ -33,7 +36,7 @@ final class KnownInstruction {
           default -> false;
         };
     constant =
-        switch (in.form.op()) {
+        !usesSlots(in) && switch (in.form.op()) {
           case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, MUL, IMUL, IMUL2,
               IMUL3, ROL, ROR, RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD, MOVZX, MOVSX, MOVSXD,
               CMOVCC, SETCC, BSF, BSR, TZCNT, LZCNT, POPCNT, BT, BTS, BTR, BTC, MOV, BSWAP, CBW,
@@ -43,5 +46,17 @@ final class KnownInstruction {
           case XCHG -> in.form.operand(0).kind() == Operand.Kind.OPCODE;
           default -> in.form.op() == Op.NOP;
         };
+  }
+
+  /** Whether it may use a register that is not in one of the host's: it depends on what came before. */
+  private static boolean usesSlots(Instruction in) {
+    boolean opcode = in.form.operandCount() > 0 && in.form.operand(0).kind() == Operand.Kind.OPCODE
+        && Layout.host(in.opcodeRegister()) < 0;
+    return opcode || isSlot(in.reg) || isSlot(in.rm) || isSlot(in.vvvv)
+        || in.isMemory() && (isSlot(in.base) || isSlot(in.index));
+  }
+
+  private static boolean isSlot(int register) {
+    return register >= 0 && register < 16 && Layout.host(register) < 0;
   }
 }

@@ -229,14 +229,14 @@ final class PageWalk {
     e.mov(RAX, S2);
     e.shift(true, 5, RAX, 12);
     e.alu(false, 4, RAX, VcpuBlock.TLB_USED - 1);
+    if (VcpuBlock.ONE_ENTRY) {
+      emptyOther();
+    }
     // RAX: the index; RCX: the addend; RDX: the page.
     e.gsIndexed(true, 0x89, RCX, RAX, 3, Layout.tlbAddends(part));
     e.b(0x48, 0xf7, 0xda); // neg rdx
     e.gsIndexed(true, 0x89, RDX, RAX, 3, Layout.tlbTags(part, false));
-    e.mov32(RCX, RAX);
-    e.alu(false, 6, RCX, 2);
-    e.shift(true, 4, RCX, 12);
-    e.b(0x48, 0xf7, 0xd9); // neg rcx: an empty tag
+    emptyTag();
     e.test(S1, W);
     int readOnly = e.jumpIf(ZERO);
     noteWritable();
@@ -247,6 +247,27 @@ final class PageWalk {
     e.gsIndexed(true, 0x89, RDX, RAX, 3, Layout.tlbTags(part, true));
     note();
     recheckFlags();
+  }
+
+  /** Empties the other one of two entries. RAX: the index. */
+  private void emptyOther() {
+    e.alu(false, 6, RAX, 1);
+    e.movImmediate(RBX, VcpuBlock.NO_PAGE);
+    e.gsIndexed(true, 0x89, RBX, RAX, 3, Layout.tlbTags(part, false));
+    e.gsIndexed(true, 0x89, RBX, RAX, 3, Layout.tlbTags(part, true));
+    e.alu(false, 6, RAX, 1);
+  }
+
+  /** The tag of the entry in RAX when it is empty, into RCX. */
+  private void emptyTag() {
+    if (VcpuBlock.FEW_ENTRIES) {
+      e.movImmediate(RCX, VcpuBlock.NO_PAGE);
+      return;
+    }
+    e.mov32(RCX, RAX);
+    e.alu(false, 6, RCX, 2);
+    e.shift(true, 4, RCX, 12);
+    e.b(0x48, 0xf7, 0xd9); // neg rcx
   }
 
   /**
@@ -303,11 +324,8 @@ final class PageWalk {
     int stillFree = e.jumpIf(ZERO);
     e.mov(RAX, S2);
     e.shift(true, 5, RAX, 12);
-    e.alu(false, 4, RAX, VcpuBlock.TLB_ENTRIES - 1);
-    e.mov32(RCX, RAX);
-    e.alu(false, 6, RCX, 2);
-    e.shift(true, 4, RCX, 12);
-    e.b(0x48, 0xf7, 0xd9); // neg rcx: an empty tag
+    e.alu(false, 4, RAX, VcpuBlock.TLB_USED - 1);
+    emptyTag();
     e.gsIndexed(true, 0x89, RCX, RAX, 3, Layout.tlbTags(part, true));
     e.land(stillFree);
     e.land(single);

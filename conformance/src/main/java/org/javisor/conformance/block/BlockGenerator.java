@@ -243,7 +243,9 @@ final class BlockGenerator {
 
   private void piece() {
     int what = dice.below(100);
-    if (what < 42) {
+    if (what < 4) {
+      registers();
+    } else if (what < 42) {
       row(dice.chance(4) ? vectors : forms);
     } else if (what < 55) {
       memoryAccess();
@@ -399,6 +401,51 @@ final class BlockGenerator {
       put(scale << 6 | (index < 0 ? 4 : index & 7) << 3 | base & 7);
     }
     number(displacement, wide == 1 ? 1 : 4);
+  }
+
+  /** Arithmetic on registers, mostly on those that a translator may not have in one of the host's. */
+  private void registers() {
+    for (int n = 3 + dice.below(10); n > 0; n--) {
+      int to = dice.chance(60) ? 13 : otherRegister();
+      int from = dice.chance(60) ? 12 + dice.below(4) : dice.below(16);
+      int size = dice.chance(70) ? 2 + dice.below(2) : dice.below(4);
+      int rex = 0x40 | (size == 3 ? 8 : 0);
+      int byteOr = size == 0 ? 0 : 1;
+      if (size == 1) {
+        put(0x66);
+      }
+      switch (dice.below(8)) {
+        case 0, 1 -> {
+          put(rex | from >> 3 << 2 | to >> 3);
+          put((dice.coin() ? 0x88 : dice.below(8) << 3) | byteOr); // mov, add to cmp
+          put(0xc0 | (from & 7) << 3 | to & 7);
+        }
+        case 2, 3 -> {
+          put(rex | to >> 3 << 2 | from >> 3);
+          put((dice.coin() ? 0x8a : dice.below(8) << 3 | 2) | byteOr);
+          put(0xc0 | (to & 7) << 3 | from & 7);
+        }
+        case 4 -> {
+          int index = dice.chance(50) ? 12 + dice.below(4) : otherRegister();
+          put(rex | to >> 3 << 2 | index >> 3 << 1 | from >> 3, 0x8d); // lea
+          operand(to, from, (index & 15) == RSP ? -1 : index, dice.below(4), dice.below(256) - 128);
+        }
+        case 5 -> put(rex | to >> 3, 0xc0 | byteOr, 0xc0 | dice.below(2) << 3 | to & 7, 1); // rol
+        case 6 -> {
+          put(rex | to >> 3 << 2 | from >> 3, 0x0f);
+          put(dice.coin() ? 0x40 | dice.below(16) : 0xb6 | dice.below(2) | dice.below(2) << 3);
+          put(0xc0 | (to & 7) << 3 | from & 7); // cmovcc, movzx, movsx
+        }
+        default -> {
+          if (dice.coin()) {
+            put(rex | to >> 3, 0xfe | byteOr, (dice.coin() ? 0xc8 : 0xc0) | to & 7); // inc, dec
+          } else {
+            put(rex | to >> 3, 0x0f, 0x90 | dice.below(16), 0xc0 | to & 7); // setcc
+          }
+        }
+      }
+      put(0x3c, dice.below(256)); // cmp al, imm8: logic leaves AF undefined
+    }
   }
 
   /** A loop over memory that a compiler could have made; its index tells how long it lasts. */
