@@ -206,7 +206,8 @@ final class DeviceBench extends BenchVerb {
     return List.of(
         SideBySide.QEMU_PROGRAM, "-M", "q35", "-cpu", "qemu64", "-m", Integer.toString(MEBIBYTES),
         "-smp", cpus.<Integer>getValue().toString(), "-accel",
-        "tcg,thread=" + (cpus.<Integer>getValue() == 1 ? "single" : "multi"), "-nodefaults", "-no-user-config", "-display", "none",
+        "tcg,thread=" + (cpus.<Integer>getValue() == 1 ? "single" : "multi"), "-nodefaults",
+        "-no-user-config", "-display", "none",
         "-serial", "stdio", "-no-reboot",
         "-drive", "if=none,id=d0,format=raw,file=" + disk, "-device", "virtio-blk-pci,drive=d0",
         "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",

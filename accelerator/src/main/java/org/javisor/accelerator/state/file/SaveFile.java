@@ -192,8 +192,8 @@ public final class SaveFile implements AutoCloseable {
             return true;
           }
           return decompressor.decompress(
-              MemorySegment.ofArray(packed).asSlice(0, length), RawMemory.segment(address, size))
-              == size;
+              MemorySegment.ofArray(packed).asSlice(0, length),
+              RawMemory.segment(address, size)) == size;
         });
   }
 
