@@ -37,7 +37,12 @@ final class AccessGroups {
   private final int[] alignment = new int[Layout.GROUPS_MAX];
   private final int[] members = new int[Layout.GROUPS_MAX];
   private final boolean[] write = new boolean[Layout.GROUPS_MAX];
+
+  /** After how many branches each began. */
+  private final int[] began = new int[Layout.GROUPS_MAX];
+
   private int groups;
+  private int branches;
 
   /** Counts the changes of each register that are not known. */
   private final int[] version = new int[16];
@@ -111,8 +116,10 @@ final class AccessGroups {
     Arrays.fill(version, 0);
     Arrays.fill(moved, 0);
     groups = 0;
+    branches = 0;
     for (int i = 0; i < count; i++) {
       look(block[i].effect, i);
+      branches += block[i].ends ? 1 : 0;
     }
     for (int i = 0; i < count; i++) {
       if (group[i] >= 0 && members[group[i]] < 2) {
@@ -175,6 +182,7 @@ final class AccessGroups {
       to[g] = at + f.size;
       alignment[g] = multiple;
       write[g] = f.writes;
+      began[g] = branches;
       members[g] = 1;
       group[i] = g;
     }
@@ -184,6 +192,8 @@ final class AccessGroups {
     return base[g] == f.base
         && baseVersion[g] == version[f.base]
         && index[g] == f.index
+        // No page becomes dirty for a store that may not be executed.
+        && (write[g] || !f.writes || began[g] == branches)
         && (f.index < 0 || indexVersion[g] == version[f.index] && scale[g] == f.scale);
   }
 

@@ -34,6 +34,9 @@ final class BlockCompiler {
   /** Instructions in a block at most. */
   static final int MAX = 64;
 
+  /** No conditional jump is gone past behind so many instructions. */
+  private static final int AFTER = 24;
+
   /** Turns of a loop in a block at most. */
   private static final int TURNS = 8;
 
@@ -209,6 +212,7 @@ final class BlockCompiler {
       next = this.rip + length;
       interpreted = false;
       exitsBefore[index] = exits;
+      block.independent |= groupsFound == 0 && slots.empty() ? 1L << index : 0;
       ended = k.code == null ? translate(k) : again(k);
       if (interpreted && (mode & JitTranslator.MODE_APART) != 0) {
         if (index > 0) {
@@ -337,11 +341,21 @@ final class BlockCompiler {
       }
       decoded[i] = k;
       at += k.in.length;
-      if (k.ends) {
+      if (k.ends && (i + 1 >= AFTER || !goesOn(k.in, at))) {
         return i + 1;
       }
     }
     return most;
+  }
+
+  /** Whether the block goes on behind a branch that ends at an offset: one forwards that may not be taken. */
+  private boolean goesOn(Instruction branch, int at) {
+    long target = at + branch.immediate;
+    return branch.form.op() == Op.JCC
+        && (block.mode & JitTranslator.MODE_APART) == 0
+        && branch.immediate > 0
+        && block.offset + target < 4096
+        && branch.operandSize != 2;
   }
 
   /** Prepares an instruction of a valid block for the interpreter. */
@@ -1003,8 +1017,14 @@ final class BlockCompiler {
         return true;
       }
       case JCC -> {
-        if (index + 1 < limit) {
+        if (index % turn == turn - 1 && index + 1 < limit) {
           leaveLoop();
+          return false;
+        }
+        if (index + 1 < limit) {
+          long target = next + in.immediate;
+          int away = e.jumpIf(in.opcode & 15);
+          exitFrom(away, sites.add(block, Sites.LINK, away, target));
           return false;
         }
         int taken = e.jumpIf(in.opcode & 15);

@@ -41,6 +41,9 @@ final class JitBlock {
   /** Guest offsets of the instructions. */
   short[] guest;
 
+  /** The instructions, as bits, whose code relies on nothing that the code before it has found out. */
+  long independent;
+
   /** Offset of the exit that an invalid block's entry is made to jump to. */
   int staleExit;
 
@@ -69,6 +72,16 @@ final class JitBlock {
     this.mode = mode;
     this.frame = frame;
     this.offset = (int) rip & 4095;
+  }
+
+  /** The instruction at an address, if its code relies on nothing before it, or -1. */
+  int enterable(long at) {
+    for (int i = 0; i < count; i++) {
+      if (rip + guest[i] == at && (independent >>> i & 1) != 0) {
+        return i;
+      }
+    }
+    return -1;
   }
 
   long ripOf(int instruction) {

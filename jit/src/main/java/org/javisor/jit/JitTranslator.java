@@ -230,6 +230,13 @@ final class JitTranslator implements Translator {
           return 0;
         }
         JitBlock from = sites.block(site);
+        if (sites.first(site) && from.valid && from.mode == mode(part)) {
+          // A loop that began in the block: most of them do not last, and need no block of their own.
+          int within = from.enterable(target);
+          if (within > 0) {
+            return resume(from, within);
+          }
+        }
         if (target == from.rip && repeat(from, part)) {
           return known(target, part);
         }

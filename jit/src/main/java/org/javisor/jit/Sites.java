@@ -32,6 +32,7 @@ final class Sites {
   private JitBlock[] blocks = new JitBlock[1 << 12];
   private int[] infos = new int[1 << 12];
   private long[] targets = new long[1 << 12];
+  private boolean[] taken = new boolean[1 << 12];
   private int count;
 
   int add(JitBlock block, int kind, int info, long target) {
@@ -39,15 +40,24 @@ final class Sites {
       blocks = Arrays.copyOf(blocks, 2 * count);
       infos = Arrays.copyOf(infos, 2 * count);
       targets = Arrays.copyOf(targets, 2 * count);
+      taken = Arrays.copyOf(taken, 2 * count);
     }
     blocks[count] = block;
     infos[count] = info << KIND_BITS | kind;
     targets[count] = target;
+    taken[count] = false;
     return count++;
   }
 
   void setTarget(int site, long target) {
     targets[site] = target;
+  }
+
+  /** Whether this is asked for the first time. */
+  boolean first(int site) {
+    boolean first = !taken[site];
+    taken[site] = true;
+    return first;
   }
 
   int count() {

@@ -23,6 +23,10 @@ final class SlotCache {
     return guest == NONE ? NONE : guest == inS1 ? S1 : guest == inS2 ? S2 : NONE;
   }
 
+  boolean empty() {
+    return inS1 == NONE && inS2 == NONE;
+  }
+
   /** A scratch register has a guest register's value from here on. */
   void put(int host, int guest) {
     forgetGuest(guest);
