@@ -4,12 +4,14 @@
 //                          OPERATIONS" (nanoseconds) when it has run, "@sum NAME CHECKSUM" at last;
 //                          with wait, a line on its input is what it goes on for after the first two.
 //   rows list              the names, those of device rows not included
+//   rows devices           the names of those that need devices, with amount and unit
 //   rows text FILE         writes the text that unxz unpacks
 //   rows exit N            ends with that code: what fork-exec starts
 //
 // As process 1 it says "@userland" at once and takes the kernel's command line for its orders:
 //   rows=all or rows=a,b   runs them, each as often as runs=N says (once), and powers off
 //   none of them           says "@idle" and waits for a line "row NAME" or "off", again and again
+// "rows serve" does the latter where another program is process 1, and has seen to the devices.
 #define _GNU_SOURCE
 #include "rows.h"
 
@@ -34,10 +36,10 @@ void write_text(int file);
 
 static const struct row *const tables[] = {integer_rows, memory_rows, floating_rows,
                                            system_rows,  code_rows,   file_rows,
-                                           device_rows};
+                                           device_rows,  transfer_rows};
 
-// The last table is not offered to whoever has no devices for it.
-#define LISTED (sizeof tables / sizeof *tables - 1)
+// The last tables are not offered to whoever has no devices for them.
+#define LISTED (sizeof tables / sizeof *tables - 2)
 
 const char *self_path;
 const char *busybox_path;
@@ -154,6 +156,12 @@ static void list(void) {
   }
 }
 
+static void list_devices(void) {
+  for (const struct row *row = transfer_rows; row->name; row++) {
+    dprintf(1, "%s %llu %s\n", row->name, (unsigned long long)row->amount, row->unit);
+  }
+}
+
 // ---- The first process of a guest ----------------------------------------------------------------
 
 static void start_row(const char *name, const char *wait) {
@@ -203,7 +211,7 @@ static void serve(void) {
   }
 }
 
-static int init(void) {
+static void prepare_terminal(void) {
   dprintf(1, "@userland\n");
   // Neither the terminal's echo nor its line ends, and no kernel messages in between.
   struct termios terminal;
@@ -214,6 +222,16 @@ static int init(void) {
     tcsetattr(0, TCSANOW, &terminal);
   }
   klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 1);
+}
+
+static int power_off(void) {
+  sync();
+  reboot(RB_POWER_OFF);
+  return 1;
+}
+
+static int init(void) {
+  prepare_terminal();
   mount("proc", "/proc", "proc", 0, NULL);
   mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
   // The kernel puts what it does not know itself into the environment.
@@ -224,9 +242,7 @@ static int init(void) {
   } else {
     serve();
   }
-  sync();
-  reboot(RB_POWER_OFF);
-  return 1;
+  return power_off();
 }
 
 int main(int count, char **arguments) {
@@ -257,6 +273,15 @@ int main(int count, char **arguments) {
     list();
     return 0;
   }
-  dprintf(2, "usage: rows row NAME [wait] | list | text FILE | exit N\n");
+  if (!strcmp(verb, "devices")) {
+    list_devices();
+    return 0;
+  }
+  if (!strcmp(verb, "serve")) {
+    prepare_terminal();
+    serve();
+    return power_off();
+  }
+  dprintf(2, "usage: rows row NAME [wait] | list | devices | serve | text FILE | exit N\n");
   return 2;
 }

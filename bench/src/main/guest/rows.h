@@ -15,6 +15,9 @@ struct row {
   uint64_t (*check)(void);
   // How many operations it is, where that is what counts.
   uint64_t operations;
+  // How much work it is, where that makes a figure; in bytes or operations.
+  uint64_t amount;
+  const char *unit;
 };
 
 // One table for each source file, each ended by a row without a name.
@@ -26,6 +29,8 @@ extern const struct row code_rows[];
 extern const struct row file_rows[];
 // Of a guest with a disk and a network card; not in the list of rows.
 extern const struct row device_rows[];
+// The same, measured against another emulator; not in the list of rows either.
+extern const struct row transfer_rows[];
 
 // Ends the program with a line that names what failed.
 void fail(const char *what) __attribute__((noreturn));

@@ -16,7 +16,9 @@ import org.javisor.cli.ExitCode;
  */
 final class GuestPrograms {
   private static final List<String> SOURCES =
-      List.of("main.c", "integer.c", "memory.c", "floating.c", "system.c", "code.c", "files.c",
+      List.of(
+          "main.c", "integer.c", "memory.c", "floating.c", "system.c", "code.c", "files.c",
+          "transfers.c",
           "devices.c");
   private static final String HEADER = "rows.h";
 
@@ -40,14 +42,44 @@ final class GuestPrograms {
       "gcc and the static C library are needed to compile the guest's programs; install them:"
           + " apt-get install gcc libc6-dev";
 
+  private static final String UNUSABLE = "the compiled programs do not run here";
+
   private static final long COMPILE_SECONDS = 120;
+
+  private static final String BYTES = "bytes";
+
+  /**
+   * A row of a device.
+   *
+   * @param amount of work
+   * @param unit of the amount: bytes or operations
+   */
+  record DeviceRow(String name, long amount, String unit) {
+    /** What a rate of it is counted in. */
+    String label() {
+      return unit.equals(BYTES) ? "MiB/s" : "/s";
+    }
+
+    /** The rate when it was done in so many seconds. */
+    double rate(double seconds) {
+      return amount / (unit.equals(BYTES) ? 1 << 20 : 1) / seconds;
+    }
+
+    static DeviceRow parse(String line) {
+      String[] words = line.split(" ");
+      return new DeviceRow(words[0], Long.parseLong(words[1]), words[2]);
+    }
+  }
 
   private final Path rows;
   private final Path first;
   private final Path calls;
   private final List<String> names;
+  private final List<DeviceRow> deviceRows;
 
-  private GuestPrograms(Path rows, Path first, Path calls, List<String> names) {
+  private GuestPrograms(
+      Path rows, Path first, Path calls, List<String> names, List<DeviceRow> deviceRows) {
+    this.deviceRows = deviceRows;
     this.rows = rows;
     this.first = first;
     this.calls = calls;
@@ -74,8 +106,11 @@ final class GuestPrograms {
     kernel(first, List.of(), unpack("first.S", folder));
     Path calls = folder.resolve("calls");
     kernel(calls, KERNEL_OPTIONS, unpack("calls.S", folder), unpack("calls.c", folder));
-    String list = run(List.of(rows.toString(), "list"), "the compiled programs do not run here");
-    return new GuestPrograms(rows, first, calls, list.lines().toList());
+    String list = run(List.of(rows.toString(), "list"), UNUSABLE);
+    String devices = run(List.of(rows.toString(), "devices"), UNUSABLE);
+    return new GuestPrograms(
+        rows, first, calls, list.lines().toList(),
+        devices.lines().map(DeviceRow::parse).toList());
   }
 
   /** The program that runs any row. */
@@ -96,6 +131,11 @@ final class GuestPrograms {
   /** The names of all rows, in their order. */
   List<String> names() {
     return names;
+  }
+
+  /** The rows that need devices. */
+  List<DeviceRow> deviceRows() {
+    return deviceRows;
   }
 
   /** Compiles a kernel that is loaded at 1 MiB. */

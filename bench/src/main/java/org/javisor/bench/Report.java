@@ -126,11 +126,11 @@ final class Report {
       whole.put(what, figures.memory(what));
     }
     whole.put("failures", figures.failures());
-    return text(whole);
+    return json(whole);
   }
 
-  /** An object in JSON: texts, numbers, and lists and maps of them. */
-  static String text(Map<String, Object> whole) {
+  /** Writes an object. */
+  static String json(Map<String, Object> whole) {
     StringWriter text = new StringWriter();
     try (JsonGenerator generator = JsonFactory.builder().build().createGenerator(text)) {
       write(generator, whole);

@@ -47,21 +47,21 @@ final class XenBench implements Callable<Integer> {
 
   private final CommandSpec spec;
   private final OptionSpec kinds =
-      Bench.option("--kinds", "NAMES", String.class,
+      BenchVerb.option("--kinds", "NAMES", String.class,
           "Only these kinds, as pv,hvm,virtio: pv, pvh, hvm-pv (HVM with PV drivers), hvm (IDE and"
               + " e1000), virtio, qemu (IDE and e1000 under TCG). Default: all that can be had")
           .build();
   private final OptionSpec rows =
-      Bench.option("--rows", "NAMES", String.class,
+      BenchVerb.option("--rows", "NAMES", String.class,
           "Only these rows, as disk-read-4k,net-send. Default: all")
           .build();
   private final OptionSpec runs =
-      Bench.option("--runs", "N", Integer.class,
+      BenchVerb.option("--runs", "N", Integer.class,
           "How often; the median counts. Default: ${DEFAULT-VALUE}")
           .defaultValue("1")
           .build();
   private final OptionSpec accelerator =
-      Bench.option("--accel", "NAME", String.class,
+      BenchVerb.option("--accel", "NAME", String.class,
           "Who executes the guests: auto, jit or interp. Default: ${DEFAULT-VALUE}")
           .defaultValue("jit")
           .build();
@@ -75,7 +75,7 @@ final class XenBench implements Callable<Integer> {
         .width(96)
         .sortOptions(false);
     for (OptionSpec option : List.of(
-        kinds, rows, runs, accelerator, json, Bench.debugOption(), Bench.helpOption())) {
+        kinds, rows, runs, accelerator, json, BenchVerb.debugOption(), BenchVerb.helpOption())) {
       spec.addOption(option);
     }
   }
@@ -89,7 +89,7 @@ final class XenBench implements Callable<Integer> {
   }
 
   private void say(String line) {
-    Bench.say(progress(), line);
+    BenchVerb.say(progress(), line);
   }
 
   @Override
@@ -107,14 +107,14 @@ final class XenBench implements Callable<Integer> {
       GuestPrograms programs = GuestPrograms.compile(folder);
       GuestFiles guest = DefaultGuest.withKernel(KERNEL, this::say).obtain();
       Path initrd = initrd(guest, programs, folder);
-      Path launcher = Bench.launcher();
-      Bench.trainCache(launcher, progress());
+      Path launcher = BenchVerb.launcher();
+      BenchVerb.trainCache(launcher, this::say);
       Map<String, Object> setting = new LinkedHashMap<>();
       setting.put("runs", count);
       setting.put("accel", accelerator.<String>getValue());
       setting.put("kernel", guest.source());
       if (chosen.contains(KindUnderTest.QEMU)) {
-        setting.put("qemu", Bench.qemuVersion());
+        setting.put("qemu", BenchVerb.qemuVersion());
       }
       setting.forEach((name, value) -> say(name + ": " + value));
       XenFigures figures = new XenFigures();

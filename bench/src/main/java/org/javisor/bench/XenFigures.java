@@ -179,6 +179,6 @@ final class XenFigures {
     whole.put("hypercall_ns", hypercall());
     whole.put("event_us", event());
     whole.put("failures", failures());
-    return Report.text(whole);
+    return Report.json(whole);
   }
 }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.javisor.storage.image.DefaultGuest.GuestFiles;
 import org.junit.jupiter.api.BeforeAll;
@@ -36,6 +37,39 @@ class GuestProgramsTest {
             "fork-exec", "page-faults", "mprotect", "signals", "patch-code", "fresh-code", "gzip",
             "unxz", "shell"),
         programs.names());
+  }
+
+  @Test
+  void everyRowOfADeviceSaysHowMuchItDoes() {
+    assertEquals(
+        List.of(
+            "disk-write", "disk-read", "disk-random-write", "disk-random-read",
+            "disk-single-write", "disk-single-read", "tcp-send", "tcp-receive", "tcp-round-trip"),
+        programs.deviceRows().stream().map(GuestPrograms.DeviceRow::name).toList());
+    for (GuestPrograms.DeviceRow row : programs.deviceRows()) {
+      assertTrue(row.amount() >= 1000, row.toString());
+      assertEquals(row.name().matches("disk-(read|write)|net-(send|receive)"),
+          row.label().equals("MiB/s"), row.toString());
+    }
+  }
+
+  /** Breaks if the two ends of the network's rows do not mean the same. */
+  @Test
+  void theNetworksRowsAgreeWithTheirPeer() throws Exception {
+    try (NetPeer peer = NetPeer.open()) {
+      Map<String, String> environment = Map.of("rows_peer", "127.0.0.1:" + peer.port());
+      for (GuestPrograms.DeviceRow row : programs.deviceRows()) {
+        if (!row.name().startsWith("net-")) {
+          continue;
+        }
+        try (Dialogue process =
+            new Dialogue(
+                "row", List.of(programs.rows().toString(), "row", row.name()), environment)) {
+          process.await("done", 60);
+          process.await("sum", 60);
+        }
+      }
+    }
   }
 
   /** Breaks if a row's result depends on anything but its instructions. */

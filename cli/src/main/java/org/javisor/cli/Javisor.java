@@ -74,7 +74,7 @@ public final class Javisor extends Verb {
   }
 
   public static void main(String[] args) {
-    if (args.length > 0 && args[0].equals("run")) {
+    if (args.length > 0 && List.of("run", "restore").contains(args[0])) {
       Thread.ofPlatform().daemon().name("javisor-early").start(Machine::prepare);
     }
     System.exit(commandLine(args).execute(args));

@@ -33,6 +33,13 @@ final class Counters {
     }
   }
 
+  /** A block has been translated; the class of the event is not loaded for nothing either. */
+  void translated(JitBlock block, int offset, int bytes) {
+    if (FlightRecorder.isInitialized()) {
+      BlockTranslated.commit(vcpu, block, offset, bytes);
+    }
+  }
+
   private void report() {
     TranslatorStatistics event = new TranslatorStatistics();
     event.vcpu = vcpu;

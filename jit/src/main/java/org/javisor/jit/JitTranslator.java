@@ -521,7 +521,7 @@ final class JitTranslator implements Translator {
     blockTrace.show(b, compiler);
     counters.blocks++;
     counters.instructions += b.count;
-    BlockTranslated.commit(core.id(), b, from, cache.used() - from);
+    counters.translated(b, from, cache.used() - from);
     CodePage page = pages[frame];
     if (page == null) {
       page = new CodePage();

@@ -1,8 +1,10 @@
 package org.javisor.machine;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.javisor.machine.MachineException.Reason;
@@ -14,12 +16,17 @@ import org.javisor.storage.block.HoldingDevice;
 import org.javisor.storage.block.ImageDevice;
 import org.javisor.storage.block.OnDiskError;
 import org.javisor.storage.block.file.HostFile.Access;
+import org.javisor.storage.block.qcow2.Qcow2Image;
 import org.javisor.storage.block.tool.Images;
 
 /** The disks of a machine, with the host's threads that serve them. */
 final class Disks implements AutoCloseable {
-  /** A disk, and what its owner wanted of it. */
-  record Disk(DiskConfig config, BlockDevice device) {}
+  /**
+   * A disk, and what its owner wanted of it.
+   *
+   * @param overlay what is thrown away at the end, if that was wanted
+   */
+  record Disk(DiskConfig config, BlockDevice device, Optional<Qcow2Image> overlay) {}
 
   private final BlockWorkers workers = new BlockWorkers();
   private final List<Disk> disks = new ArrayList<>();
@@ -54,15 +61,20 @@ final class Disks implements AutoCloseable {
   /** Opens an image that its caller {@link #close(Disk) closes}. */
   Disk open(DiskConfig config) throws MachineException {
     try {
-      BlockDevice device = new ImageDevice(image(config), workers);
+      DiskImage image = image(config);
+      BlockDevice device = new ImageDevice(image, workers);
       if (config.onError() == OnDiskError.STOP) {
         HoldingDevice held = new HoldingDevice(device, this::held);
         holding.add(held);
         device = held;
       }
-      return new Disk(config, device);
+      return new Disk(
+          config, device,
+          config.snapshot() && image instanceof Qcow2Image overlay
+              ? Optional.of(overlay)
+              : Optional.empty());
     } catch (BlockException e) {
-      throw new MachineException(reason(e), "--disk: " + e.getMessage(), e);
+      throw new MachineException(reason(e), "--disk: " + e.getMessage() + remedy(config, e), e);
     }
   }
 
@@ -75,6 +87,17 @@ final class Disks implements AutoCloseable {
     return config.snapshot()
         ? Images.openTemporaryOverlay(image, Path.of(System.getProperty("java.io.tmpdir")))
         : image;
+  }
+
+  /** What to do about an image that can only be read. */
+  private static String remedy(DiskConfig config, BlockException e) {
+    boolean readable =
+        e.reason() == BlockException.Reason.UNREADABLE
+            && Files.isRegularFile(config.image())
+            && Files.isReadable(config.image());
+    return readable && !Files.isWritable(config.image())
+        ? "; with ,ro the guest may read it, with ,snapshot also write what is then thrown away"
+        : "";
   }
 
   private static Reason reason(BlockException e) {

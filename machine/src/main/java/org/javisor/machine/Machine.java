@@ -264,6 +264,7 @@ public final class Machine implements AutoCloseable {
         pc.presetByBios();
       }
     }
+    Optional<MemoryLoad> loading = saved.map(s -> MemoryLoad.start(s, memory.arena()));
     devices.attach(pc, memory, trace, ports);
     pc.hotplug().onEject(slot -> devices.ejected(pc, slot, id -> deviceGone.accept(id)));
     if (saved.isPresent()) {
@@ -286,7 +287,7 @@ public final class Machine implements AutoCloseable {
       throw refused(e);
     }
     if (saved.isPresent()) {
-      load(saved.get());
+      load(saved.get(), loading.get());
     }
     if (config.gdb().isPresent()) {
       debug(config.gdb().get(), memory, listener);
@@ -343,12 +344,13 @@ public final class Machine implements AutoCloseable {
     return parts;
   }
 
-  private void load(SavedMachine saved) throws StateException, IOException {
+  private void load(SavedMachine saved, MemoryLoad loading) throws StateException, IOException {
     boolean loaded = false;
     try {
       pc.pausables().forEach(Pausable::pause);
       StateReader reader = saved.state();
-      saved.loadMemory(memory.arena());
+      loading.await();
+      saved.loadDisks(devices.overlays());
       for (Map.Entry<String, Snapshottable<?>> part : parts().entrySet()) {
         reader.restore(part.getKey(), part.getValue());
       }
@@ -425,14 +427,6 @@ public final class Machine implements AutoCloseable {
     if (!paused) {
       throw new IllegalStateException("a running machine cannot be saved");
     }
-    for (DiskConfig disk : disks().stream().map(MachineDevices.DiskInfo::config).toList()) {
-      if (disk.snapshot()) {
-        throw new MachineException(
-            Reason.HOST_REFUSED,
-            "what the guest wrote to " + disk.image() + " is thrown away when the machine ends:"
-                + " without ',snapshot' it could be saved");
-      }
-    }
     StateWriter writer = new StateWriter();
     writer.section(
         SavedConfig.SECTION, SavedConfig.FORMAT,
@@ -443,7 +437,8 @@ public final class Machine implements AutoCloseable {
     } catch (NotSavableException e) {
       throw new MachineException(Reason.HOST_REFUSED, e.getMessage(), e);
     }
-    return SaveFileWriter.write(target, writer.finish(), memory.arena());
+    return SaveFileWriter.write(
+        target, writer.finish(), memory.arena(), devices.overlays());
   }
 
   // ---- Devices that come and go -------------------------------------------------------------

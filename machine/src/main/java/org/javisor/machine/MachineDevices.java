@@ -307,6 +307,18 @@ final class MachineDevices implements AutoCloseable {
     return all;
   }
 
+  /** What travels in the file of the machine when it is saved: the disks with {@code snapshot}. */
+  synchronized List<SnapshotOverlay> overlays() {
+    List<Disks.Disk> every = new ArrayList<>(disks.all());
+    added.forEach(each -> every.add(each.disk));
+    List<SnapshotOverlay> overlays = new ArrayList<>();
+    for (int i = 0; i < every.size(); i++) {
+      int number = i;
+      every.get(i).overlay().ifPresent(o -> overlays.add(new SnapshotOverlay(number, o)));
+    }
+    return overlays;
+  }
+
   record DiskInfo(String id, DiskConfig config, long size) {}
 
   Disks disks() {

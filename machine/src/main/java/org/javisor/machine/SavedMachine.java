@@ -111,6 +111,19 @@ public final class SavedMachine implements AutoCloseable {
     file.load(memory);
   }
 
+  /** Puts what the guest wrote into disks that were just opened. */
+  void loadDisks(List<SnapshotOverlay> disks) throws IOException, StateException {
+    List<Integer> numbers = disks.stream().map(SnapshotOverlay::number).toList();
+    if (!file.disks().equals(numbers)) {
+      throw new StateException(
+          "it has the contents of disks " + file.disks() + ", the machine wants those of "
+              + numbers);
+    }
+    for (SnapshotOverlay disk : disks) {
+      file.load(disk);
+    }
+  }
+
   @Override
   public void close() {
     file.close();

@@ -304,7 +304,9 @@ public final class PcPlatform {
 
   /** Every part that acts on its own. */
   public List<Pausable> pausables() {
-    return pci.pausables();
+    List<Pausable> all = new ArrayList<>(pci.pausables());
+    all.addAll(serial);
+    return all;
   }
 
   /**

@@ -35,11 +35,17 @@ public final class NetworkLoop implements AutoCloseable {
   private static final int MAX_FAILURES = 16;
 
   /** A round longer than this is better left to the loop's thread. */
-  private static final long LONG_ROUND_NANOS = 20_000;
+  private static final long LONG_ROUND_NANOS = 80_000;
 
   private static final int RINGS_AFTER_LONG_ROUND = 64;
 
   private static final long LONGEST_WAIT = TimeUnit.HOURS.toNanos(1);
+
+  /**
+   * The first sleep after a busy round. Timers that are set in rounds on other threads, as those of
+   * delayed acknowledgements, then end after it and need not wake anybody.
+   */
+  private static final long LIGHT_SLEEP_NANOS = 4_000_000;
 
   private final Clock clock;
   private final Selector selector;
@@ -54,6 +60,8 @@ public final class NetworkLoop implements AutoCloseable {
   private final ReentrantLock lock = new ReentrantLock();
   /** When the sleep will end by itself. */
   private long sleepEnds;
+  /** Something happened since the last sleep that ended by itself. */
+  private boolean lightSleep;
   /** The selector must look at its keys anew, which it does not do while it waits. */
   private boolean keysChanged;
   /** Rings that will not be served by the ringing thread. */
@@ -162,7 +170,9 @@ public final class NetworkLoop implements AutoCloseable {
       boolean busy = runTasks();
       busy |= select(busy || touched ? 0 : maxNanos);
       busy |= runTasks();
-      return finishRound(busy);
+      busy = finishRound(busy);
+      lightSleep = busy;
+      return busy;
     } finally {
       lock.unlock();
     }
@@ -183,7 +193,8 @@ public final class NetworkLoop implements AutoCloseable {
     keysChanged = false;
     long next = timers.next();
     long now = clock.nanos();
-    long wait = next == LoopTimer.UNSET ? maxNanos : Math.min(maxNanos, next - now);
+    long longest = lightSleep ? Math.min(maxNanos, LIGHT_SLEEP_NANOS) : maxNanos;
+    long wait = next == LoopTimer.UNSET ? longest : Math.min(longest, next - now);
     try {
       if (wait <= 0) {
         return selector.selectNow(dispatch) > 0;

@@ -38,7 +38,7 @@ class HostileGuestTest {
   }
 
   /** One good frame of every kind, to start from. */
-  private static List<byte[]> seeds() {
+  static List<byte[]> seeds() {
     List<byte[]> seeds = new ArrayList<>();
     byte[] guest6 = Frames.address("fec0::5054:ff:fe12:3456");
     byte[] gateway6 = Frames.address("fec0::2");

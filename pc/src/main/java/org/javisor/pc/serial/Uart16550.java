@@ -58,6 +58,8 @@ public final class Uart16550
   /** In the receive FIFO: the byte came with a break condition. */
   private static final int BREAK = 0x100;
 
+  private static final int[] NOTHING = {};
+
   private final IrqLine irq;
   private final CharacterBackend backend;
   private final DeviceTimers timers;
@@ -85,6 +87,12 @@ public final class Uart16550
 
   /** When a receive FIFO below its trigger level interrupts, or {@link Long#MAX_VALUE}. */
   private long timeoutAt = Long.MAX_VALUE;
+
+  /** The machine is paused. */
+  private boolean standing;
+
+  /** What came before the saved state was there. */
+  private int[] early = NOTHING;
 
   public Uart16550(DeviceTimers timers, IrqLine irq, CharacterBackend backend) {
     this.timers = timers;
@@ -380,12 +388,12 @@ public final class Uart16550
 
   @Override
   public synchronized int receive(byte[] source, int offset, int length) {
-    if ((mcr & MCR_LOOP) != 0) {
+    if (!standing && (mcr & MCR_LOOP) != 0) {
       refusedInput = false;
       return length; // In loopback the receiver is cut off from the line.
     }
     int capacity = fifo ? FIFO : 1;
-    int taken = Math.min(length, capacity - receivedCount);
+    int taken = standing ? 0 : Math.min(length, capacity - receivedCount);
     for (int i = 0; i < taken; i++) {
       put(source[offset + i] & 0xff);
     }
@@ -396,13 +404,35 @@ public final class Uart16550
 
   @Override
   public synchronized void receiveBreak() {
-    if ((mcr & MCR_LOOP) == 0 && receivedCount < (fifo ? FIFO : 1)) {
+    if (!standing && (mcr & MCR_LOOP) == 0 && receivedCount < (fifo ? FIFO : 1)) {
       put(BREAK);
       update();
     }
   }
 
-  // ---- Saved state ------------------------------------------------------------------------
+  // ---- Pause and saved state --------------------------------------------------------------
+
+  /** Input waits at its source. */
+  @Override
+  public synchronized void pause() {
+    standing = true;
+  }
+
+  @Override
+  public synchronized void resume() {
+    standing = false;
+    for (int value : early) {
+      if (receivedCount < (fifo ? FIFO : 1)) {
+        put(value);
+      }
+    }
+    early = NOTHING;
+    update();
+    if (refusedInput) {
+      refusedInput = false;
+      backend.inputReady();
+    }
+  }
 
   private static final StateFormat<State> FORMAT = StateFormat.of("uart", 1, State.class);
 
@@ -456,8 +486,9 @@ public final class Uart16550
 
   @Override
   public synchronized void restoreState(State s) {
-    // Somebody may have typed already.
-    int[] early = new int[receivedCount];
+    // Somebody may have typed already. The guest gets it when it goes on: an interrupt for it would
+    // be forgotten, as the interrupt controllers are restored after this.
+    early = new int[receivedCount];
     for (int i = 0; i < early.length; i++) {
       early[i] = received[(receivedFirst + i) % FIFO];
     }
@@ -484,18 +515,9 @@ public final class Uart16550
     } else {
       timeout.set(timeoutAt);
     }
-    for (int value : early) {
-      if (receivedCount < (fifo ? FIFO : 1)) {
-        put(value);
-      }
-    }
     if (transmitCount > 0) {
       drain(); // To the new far end, if it has room; if not it says when.
     }
     update();
-    if (refusedInput) {
-      refusedInput = false;
-      backend.inputReady();
-    }
   }
 }

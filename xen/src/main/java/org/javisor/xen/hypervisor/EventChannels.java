@@ -396,7 +396,7 @@ public final class EventChannels {
     synchronized (lock) {
       int count = 0;
       for (Port p : ports) {
-        count += p == null || p.binding == Closed.INSTANCE ? 0 : 1;
+        count += p == null || p.binding instanceof Closed ? 0 : 1;
       }
       return count;
     }

@@ -2,6 +2,7 @@ package org.javisor.accelerator.state.file;
 
 import io.airlift.compress.v3.lz4.Lz4Compressor;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -29,7 +30,14 @@ public final class SaveFileWriter {
   /** Zero pages that do not end a run: three of them compress to less than an entry of the index. */
   private static final int GAP = 3;
 
-  private record Run(int first, int frames) {}
+  /** Units from one on: of memory or of a disk. */
+  private record Run(long first, long count, boolean zeros) {
+    static Run of(long first, long end) {
+      return new Run(first, end - first, false);
+    }
+  }
+
+  private record Saved(int number, long size, long indexAt, int runs, int checksum) {}
 
   private record Stored(long offset, int length, int checksum) {}
 
@@ -50,6 +58,17 @@ public final class SaveFileWriter {
    * @throws IOException if it cannot be written; nothing is left behind then
    */
   public static long write(Path target, byte[] state, FrameArena memory) throws IOException {
+    return write(target, state, memory, List.of());
+  }
+
+  /**
+   * Writes a machine with the contents of disks, in the order of their numbers.
+   *
+   * @see #write(Path, byte[], FrameArena)
+   */
+  public static long write(
+      Path target, byte[] state, FrameArena memory, List<? extends Overlay> disks)
+      throws IOException {
     Path absolute = target.toAbsolutePath();
     Path part =
         Files.createTempFile(
@@ -61,7 +80,7 @@ public final class SaveFileWriter {
     try {
       long size;
       try (FileChannel file = FileChannel.open(part, StandardOpenOption.WRITE)) {
-        size = new SaveFileWriter(memory, file).write(state);
+        size = new SaveFileWriter(memory, file).write(state, disks);
         file.force(true);
       }
       Files.move(part, absolute, StandardCopyOption.ATOMIC_MOVE);
@@ -79,26 +98,43 @@ public final class SaveFileWriter {
     }
   }
 
-  private long write(byte[] state) throws IOException {
-    List<Run> runs = runs();
-    Stored[] stored = store(runs);
-    ByteBuffer index =
-        ByteBuffer.allocate(SaveLayout.ENTRY * runs.size()).order(ByteOrder.LITTLE_ENDIAN);
-    for (int i = 0; i < stored.length; i++) {
-      index.putLong(stored[i].offset).putInt(runs.get(i).first).putInt(runs.get(i).frames);
-      index.putInt(stored[i].length).putInt(stored[i].checksum);
+  private long write(byte[] state, List<? extends Overlay> disks) throws IOException {
+    List<Saved> saved = new ArrayList<>();
+    for (Overlay disk : disks) {
+      saved.add(write(disk));
     }
-    long indexAt = append(index.flip().duplicate());
+    List<Run> runs = runs();
+    ByteBuffer index = index(runs, store("javisor-save", runs, this::pages));
+    long indexAt = append(index.duplicate());
     long stateAt = append(ByteBuffer.wrap(state));
+    ByteBuffer table =
+        ByteBuffer.allocate(SaveLayout.DISK * saved.size()).order(ByteOrder.LITTLE_ENDIAN);
+    for (Saved each : saved) {
+      table.putInt(each.number).putInt(each.runs).putLong(each.size).putLong(each.indexAt);
+      table.putInt(each.checksum).putInt(0);
+    }
+    long tableAt = append(table.flip().duplicate());
     ByteBuffer header = ByteBuffer.allocate(SaveLayout.HEADER).order(ByteOrder.LITTLE_ENDIAN);
     header.put(SaveLayout.MAGIC).putInt(SaveLayout.VERSION).putInt(0);
     header.putLong(memory.frames()).putLong(indexAt).putInt(runs.size());
     header.putInt(checksum(index.array())).putLong(stateAt).putInt(state.length);
+    header.putInt(saved.size()).putLong(tableAt).putInt(checksum(table.array()));
     CRC32C crc = new CRC32C();
     crc.update(header.array(), SaveLayout.CHECKED, SaveLayout.HEADER - SaveLayout.CHECKED);
     header.putInt(SaveLayout.AT_CHECKSUM, (int) crc.getValue());
     writeFully(header.clear(), 0);
     return end.get();
+  }
+
+  private static ByteBuffer index(List<Run> runs, Stored[] stored) {
+    ByteBuffer index =
+        ByteBuffer.allocate(SaveLayout.ENTRY * runs.size()).order(ByteOrder.LITTLE_ENDIAN);
+    for (int i = 0; i < stored.length; i++) {
+      Run run = runs.get(i);
+      RunIndex.put(
+          index, stored[i].offset, run.first, run.count, stored[i].length, stored[i].checksum);
+    }
+    return index.flip();
   }
 
   private static int checksum(byte[] bytes) {
@@ -118,6 +154,48 @@ public final class SaveFileWriter {
     while (bytes.hasRemaining()) {
       position += file.write(bytes, position);
     }
+  }
+
+  // ---- Disks ------------------------------------------------------------------------------
+
+  private Saved write(Overlay disk) throws IOException {
+    List<Run> runs = runs(disk);
+    long size = disk.sizeBytes();
+    Stored[] stored =
+        store(
+            "javisor-save-disk", runs,
+            (run, buffer) -> {
+              long at = run.first * Overlay.UNIT;
+              MemorySegment bytes =
+                  buffer.asSlice(0, Math.min(run.count * Overlay.UNIT, size - at));
+              disk.read(at, bytes);
+              return bytes;
+            });
+    ByteBuffer index = index(runs, stored);
+    long indexAt = append(index.duplicate());
+    return new Saved(disk.number(), size, indexAt, runs.size(), checksum(index.array()));
+  }
+
+  private static List<Run> runs(Overlay disk) throws IOException {
+    int most = SaveLayout.MAX_RUN / Overlay.UNIT;
+    long size = disk.sizeBytes();
+    List<Run> runs = new ArrayList<>();
+    for (long at = 0; at < size;) {
+      Overlay.Extent extent = disk.extent(at, size - at);
+      long first = at / Overlay.UNIT;
+      at += extent.length();
+      long end = (at + Overlay.UNIT - 1) / Overlay.UNIT;
+      switch (extent.kind()) {
+        case NOTHING -> {}
+        case ZEROS -> runs.add(new Run(first, end - first, true));
+        case DATA -> {
+          for (long from = first; from < end; from += most) {
+            runs.add(Run.of(from, Math.min(end, from + most)));
+          }
+        }
+      }
+    }
+    return runs;
   }
 
   // ---- Memory -----------------------------------------------------------------------------
@@ -140,8 +218,8 @@ public final class SaveFileWriter {
       if (zero(frame)) {
         continue;
       }
-      if (first >= 0 && (frame - last > GAP + 1 || frame - first >= SaveLayout.MAX_RUN)) {
-        runs.add(new Run(first, last + 1 - first));
+      if (first >= 0 && (frame - last > GAP + 1 || frame - first >= SaveLayout.MAX_RUN / PAGE)) {
+        runs.add(Run.of(first, last + 1));
         first = -1;
       }
       if (first < 0) {
@@ -150,7 +228,7 @@ public final class SaveFileWriter {
       last = frame;
     }
     if (first >= 0) {
-      runs.add(new Run(first, last + 1 - first));
+      runs.add(Run.of(first, last + 1));
     }
   }
 
@@ -165,30 +243,47 @@ public final class SaveFileWriter {
     return true;
   }
 
-  private Stored[] store(List<Run> runs) throws IOException {
+  private MemorySegment pages(Run run, MemorySegment unused) {
+    return RawMemory.segment(memory.address((int) run.first), run.count * PAGE);
+  }
+
+  // ---- Both -------------------------------------------------------------------------------
+
+  /** Gives the bytes of a run, in a buffer of its own or in this one. */
+  private interface Source {
+    MemorySegment bytes(Run run, MemorySegment buffer) throws IOException;
+  }
+
+  private Stored[] store(String threads, List<Run> runs, Source source) throws IOException {
     Stored[] stored = new Stored[runs.size()];
     AtomicInteger next = new AtomicInteger();
     Workers.run(
-        "javisor-save",
+        threads,
         () -> {
           Lz4Compressor compressor = Lz4Compressor.create();
-          int most = SaveLayout.MAX_RUN * PAGE;
-          byte[] packed = new byte[compressor.maxCompressedLength(most)];
-          for (int i = next.getAndIncrement(); i < stored.length; i = next.getAndIncrement()) {
-            stored[i] = store(runs.get(i), compressor, packed);
+          byte[] packed = new byte[compressor.maxCompressedLength(SaveLayout.MAX_RUN)];
+          try (Arena arena = Arena.ofConfined()) {
+            MemorySegment buffer = arena.allocate(SaveLayout.MAX_RUN, 8);
+            for (int i = next.getAndIncrement(); i < stored.length; i = next.getAndIncrement()) {
+              Run run = runs.get(i);
+              stored[i] =
+                  run.zeros
+                      ? new Stored(SaveLayout.HEADER, 0, 0)
+                      : store(source.bytes(run, buffer), compressor, packed);
+            }
           }
         });
     return stored;
   }
 
-  private Stored store(Run run, Lz4Compressor compressor, byte[] packed) throws IOException {
-    int length = run.frames * PAGE;
-    MemorySegment pages = RawMemory.segment(memory.address(run.first), length);
+  private Stored store(MemorySegment bytes, Lz4Compressor compressor, byte[] packed)
+      throws IOException {
+    int length = (int) bytes.byteSize();
     MemorySegment target = MemorySegment.ofArray(packed);
-    int size = compressor.compress(pages, target);
+    int size = compressor.compress(bytes, target);
     if (size >= length) {
       size = length;
-      MemorySegment.copy(pages, 0, target, 0, length);
+      MemorySegment.copy(bytes, 0, target, 0, length);
     }
     CRC32C crc = new CRC32C();
     crc.update(packed, 0, size);

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 /**
  * Files near to saved machines, the same in every build. For longer:
  *
- * <pre>mvn -pl machine -am test -Dtest=SaveFileFuzzTest -Djavisor.fuzz.seconds=120</pre>
+ * <pre>mvn -pl accelerator -am test -Dtest=SaveFileFuzzTest -Djavisor.fuzz.seconds=120</pre>
  */
 class SaveFileFuzzTest {
   private static final int ROUNDS = 500;
@@ -28,7 +28,7 @@ class SaveFileFuzzTest {
       RawMemory.copyIn(page, 0, arena.address(frame * 7), page.length);
     }
     Path file = folder.resolve("sample");
-    SaveFileWriter.write(file, new StateWriter().finish(), arena);
+    SaveFileWriter.write(file, new StateWriter().finish(), arena, SaveFileTarget.disks());
     return Files.readAllBytes(file);
   }
 

@@ -5,8 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateWriter;
@@ -74,7 +78,7 @@ class SaveFileTest {
   @Test
   void emptyMemoryTakesNoRoom() throws Exception {
     Path file = folder.resolve("saved");
-    assertTrue(SaveFileWriter.write(file, new StateWriter().finish(), arena()) < 100);
+    assertTrue(SaveFileWriter.write(file, new StateWriter().finish(), arena()) < 110);
     try (SaveFile saved = SaveFile.open(file)) {
       saved.load(arena());
     }
@@ -88,6 +92,110 @@ class SaveFileTest {
         "rw-------",
         java.nio.file.attribute.PosixFilePermissions.toString(
             Files.getPosixFilePermissions(file)));
+  }
+
+  /** A disk in memory, in which what was never written is the image's. */
+  private static final class FakeDisk implements Overlay {
+    private final byte[] bytes;
+    private final Kind[] kinds;
+    private final int number;
+
+    FakeDisk(int number, int size) {
+      this.number = number;
+      bytes = new byte[size];
+      kinds = new Kind[(size + UNIT - 1) / UNIT];
+      Arrays.fill(kinds, Kind.NOTHING);
+    }
+
+    static FakeDisk filled(int number, int size, Random random) {
+      FakeDisk disk = new FakeDisk(number, size);
+      for (int i = 0; i < disk.kinds.length; i++) {
+        disk.kinds[i] = Kind.values()[random.nextInt(3)];
+        if (disk.kinds[i] == Kind.DATA) {
+          byte[] unit = new byte[Math.min(UNIT, size - i * UNIT)];
+          if (random.nextBoolean()) {
+            random.nextBytes(unit);
+          }
+          System.arraycopy(unit, 0, disk.bytes, i * UNIT, unit.length);
+        }
+      }
+      return disk;
+    }
+
+    @Override
+    public int number() {
+      return number;
+    }
+
+    @Override
+    public long sizeBytes() {
+      return bytes.length;
+    }
+
+    @Override
+    public Extent extent(long offset, long length) {
+      int first = (int) offset / UNIT;
+      int end = first;
+      while (end < kinds.length && kinds[end] == kinds[first]) {
+        end++;
+      }
+      return new Extent(Math.min((long) end * UNIT, bytes.length) - offset, kinds[first]);
+    }
+
+    @Override
+    public void read(long offset, MemorySegment into) {
+      MemorySegment.copy(
+          bytes, (int) offset, into, ValueLayout.JAVA_BYTE, 0, (int) into.byteSize());
+    }
+
+    @Override
+    public synchronized void write(long offset, MemorySegment from) {
+      MemorySegment.copy(
+          from, ValueLayout.JAVA_BYTE, 0, bytes, (int) offset, (int) from.byteSize());
+      mark(offset, from.byteSize(), Kind.DATA);
+    }
+
+    @Override
+    public synchronized void writeZeroes(long offset, long length) {
+      mark(offset, length, Kind.ZEROS);
+    }
+
+    private void mark(long offset, long length, Kind kind) {
+      assertEquals(0, offset % UNIT);
+      Arrays.fill(
+          kinds, (int) (offset / UNIT), (int) ((offset + length + UNIT - 1) / UNIT), kind);
+    }
+  }
+
+  /** Breaks if a disk that travels with the machine is not what it was, in data, zeros or holes. */
+  @Test
+  void disksComeBack() throws Exception {
+    Path file = folder.resolve("saved");
+    for (int seed = 0; seed < 4; seed++) {
+      Random random = new Random(seed);
+      List<FakeDisk> disks =
+          List.of(
+              FakeDisk.filled(1, 3_000_000 + 512 * seed, random),
+              FakeDisk.filled(3, 512, random));
+      SaveFileWriter.write(file, new StateWriter().finish(), arena(), disks);
+      try (SaveFile saved = SaveFile.open(file)) {
+        assertEquals(List.of(1, 3), saved.disks());
+        for (FakeDisk disk : disks) {
+          FakeDisk back = new FakeDisk(disk.number, disk.bytes.length);
+          saved.load(back);
+          assertArrayEquals(disk.kinds, back.kinds);
+          assertArrayEquals(disk.bytes, back.bytes);
+        }
+        assertEquals(
+            "disk 3 had 512 bytes, the image has 1024",
+            assertThrows(StateException.class, () -> saved.load(new FakeDisk(3, 1024)))
+                .getMessage());
+        assertEquals(
+            "it lacks the contents of disk 2",
+            assertThrows(StateException.class, () -> saved.load(new FakeDisk(2, 512)))
+                .getMessage());
+      }
+    }
   }
 
   @Test

@@ -80,7 +80,8 @@ final class LinuxFile extends HostFile {
               : " does not exist: a " + how + " disk image expected";
           case EACCES, EPERM -> " may not be " + (write ? "written" : "read")
               + " by you: a " + how + " disk image expected";
-          case EROFS -> " is on a file system that is mounted read-only";
+          case EROFS -> " is on a file system that is mounted read-only: a " + how
+              + " disk image expected";
           case EISDIR -> " is a folder: a disk image expected";
           case ENOSPC, EDQUOT -> null;
           default -> " cannot be opened: error " + error + " of the host";

@@ -128,7 +128,7 @@ public final class Images {
    * @param base closed with the overlay
    * @param folder where there is room for what will be written
    */
-  public static DiskImage openTemporaryOverlay(DiskImage base, Path folder)
+  public static Qcow2Image openTemporaryOverlay(DiskImage base, Path folder)
       throws BlockException {
     boolean opened = false;
     try {
@@ -142,7 +142,7 @@ public final class Images {
       file.setVolatile(true);
       long size = roundUp(base.sizeBytes());
       Qcow2Creator.create(file, size, Qcow2Options.DEFAULT);
-      DiskImage overlay = Qcow2Image.open(file, base, false);
+      Qcow2Image overlay = Qcow2Image.open(file, base, false);
       opened = true;
       return overlay;
     } catch (BlockException e) {

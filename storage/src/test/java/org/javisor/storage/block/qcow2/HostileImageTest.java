@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -57,7 +58,11 @@ class HostileImageTest {
     0x7fffffff, 0xffffffffL, 0x80000000L
   };
 
-  /** Breaks if any bytes of a file can crash, hang or fill the memory of whoever opens it. */
+  /**
+   * Breaks if any bytes of a file can crash, hang or fill the memory of whoever opens it. For longer:
+   *
+   * <pre>mvn -pl storage -am test -Dtest=HostileImageTest -Djavisor.fuzz.seconds=100</pre>
+   */
   @ParameterizedTest
   @CsvSource({"4096,1.1,zlib", "512,1.1,zstd", "4096,0.10,zlib"})
   void changedBytesDoNoHarm(String clusterSize, String compat, String type) throws BlockException {
@@ -67,8 +72,10 @@ class HostileImageTest {
                 ? Map.of("cluster_size", clusterSize, "compression_type", type)
                 : Map.of("cluster_size", clusterSize, "compat", compat));
     HostileImage.fuzzerTestOneInput(good);
-    Random random = new Random(99);
-    for (int round = 0; round < 1200; round++) {
+    Random random = new Random(Long.getLong("javisor.fuzz.seed", 99));
+    long seconds = Long.getLong("javisor.fuzz.seconds", 0);
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+    for (int round = 0; seconds == 0 ? round < 1200 : System.nanoTime() < end; round++) {
       byte[] bad = good.clone();
       ByteBuffer buffer = ByteBuffer.wrap(bad);
       // The header, then tables, then anything.
@@ -87,7 +94,8 @@ class HostileImageTest {
       try {
         HostileImage.fuzzerTestOneInput(bad);
       } catch (RuntimeException | Error e) {
-        throw new AssertionError("round " + round, e);
+        throw new AssertionError(
+            "round " + round + ": " + HexFormat.of().formatHex(bad), e);
       }
     }
   }
