@@ -355,6 +355,7 @@ public final class Machine implements AutoCloseable {
         reader.restore(part.getKey(), part.getValue());
       }
       reader.requireAllTaken();
+      pc.restored();
       loaded = true;
     } finally {
       if (!loaded) {

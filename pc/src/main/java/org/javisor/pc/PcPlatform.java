@@ -304,9 +304,12 @@ public final class PcPlatform {
 
   /** Every part that acts on its own. */
   public List<Pausable> pausables() {
-    List<Pausable> all = new ArrayList<>(pci.pausables());
-    all.addAll(serial);
-    return all;
+    return pci.pausables();
+  }
+
+  /** Says that all parts, and the vCPUs, have been restored: input that came meanwhile goes on. */
+  public void restored() {
+    serial.forEach(Uart16550::takeInput);
   }
 
   /**

@@ -298,6 +298,7 @@ class PcStateTest {
       restored.restore(state);
       restored.busy = false;
       assertArrayEquals(state, restored.save(), "what was restored is what was saved");
+      restored.pc.restored();
       saved.actions.clear();
       int output = saved.console.length();
       restored.console.append(saved.console);

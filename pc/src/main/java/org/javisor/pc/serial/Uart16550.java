@@ -88,8 +88,8 @@ public final class Uart16550
   /** When a receive FIFO below its trigger level interrupts, or {@link Long#MAX_VALUE}. */
   private long timeoutAt = Long.MAX_VALUE;
 
-  /** The machine is paused. */
-  private boolean standing;
+  /** The rest of the machine is being restored: input waits at its source. */
+  private boolean restored;
 
   /** What came before the saved state was there. */
   private int[] early = NOTHING;
@@ -388,12 +388,12 @@ public final class Uart16550
 
   @Override
   public synchronized int receive(byte[] source, int offset, int length) {
-    if (!standing && (mcr & MCR_LOOP) != 0) {
+    if (!restored && (mcr & MCR_LOOP) != 0) {
       refusedInput = false;
       return length; // In loopback the receiver is cut off from the line.
     }
     int capacity = fifo ? FIFO : 1;
-    int taken = standing ? 0 : Math.min(length, capacity - receivedCount);
+    int taken = restored ? 0 : Math.min(length, capacity - receivedCount);
     for (int i = 0; i < taken; i++) {
       put(source[offset + i] & 0xff);
     }
@@ -404,23 +404,17 @@ public final class Uart16550
 
   @Override
   public synchronized void receiveBreak() {
-    if (!standing && (mcr & MCR_LOOP) == 0 && receivedCount < (fifo ? FIFO : 1)) {
+    if (!restored && (mcr & MCR_LOOP) == 0 && receivedCount < (fifo ? FIFO : 1)) {
       put(BREAK);
       update();
     }
   }
 
-  // ---- Pause and saved state --------------------------------------------------------------
+  // ---- Saved state ------------------------------------------------------------------------
 
-  /** Input waits at its source. */
-  @Override
-  public synchronized void pause() {
-    standing = true;
-  }
-
-  @Override
-  public synchronized void resume() {
-    standing = false;
+  /** Takes input again after a state was restored, when the interrupt controllers have theirs too. */
+  public synchronized void takeInput() {
+    restored = false;
     for (int value : early) {
       if (receivedCount < (fifo ? FIFO : 1)) {
         put(value);
@@ -486,8 +480,9 @@ public final class Uart16550
 
   @Override
   public synchronized void restoreState(State s) {
-    // Somebody may have typed already. The guest gets it when it goes on: an interrupt for it would
-    // be forgotten, as the interrupt controllers are restored after this.
+    // Somebody may have typed already. An interrupt for it would be forgotten now: the interrupt
+    // controllers are restored after this.
+    restored = true;
     early = new int[receivedCount];
     for (int i = 0; i < early.length; i++) {
       early[i] = received[(receivedFirst + i) % FIFO];

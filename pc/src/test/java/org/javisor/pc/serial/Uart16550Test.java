@@ -46,12 +46,11 @@ class Uart16550Test {
   void inputThatComesBeforeTheStateIsKept() {
     Uart16550.State idle = uart.saveState();
     assertEquals(1, push("ab"));
-    uart.pause();
     uart.restoreState(idle);
     assertFalse(irq.level, "an interrupt would be forgotten: the controllers come later");
-    assertEquals(0, push("b"), "nothing is taken while the machine stands");
+    assertEquals(0, push("b"), "nothing is taken before all is restored");
     assertEquals(0, inputReady);
-    uart.resume();
+    uart.takeInput();
     assertEquals(1, inputReady, "whoever was refused is told to come again");
     assertEquals('a', uart.read(0));
     assertEquals(1, push("b"));

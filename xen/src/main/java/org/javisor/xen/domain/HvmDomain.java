@@ -109,6 +109,11 @@ public final class HvmDomain extends TranslatedDomain {
   }
 
   @Override
+  void restored() {
+    pc.restored();
+  }
+
+  @Override
   List<E820Entry> layOut(DomainBoot boot) throws BuildException {
     populate(0, config.lowRam(), boot);
     populate(FOUR_GIB, config.highRam(), boot);

@@ -334,6 +334,9 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
   /** Everything with a state besides memory and vCPUs, by name, in the order of restoring. */
   abstract Map<String, Snapshottable<?>> parts();
 
+  /** All parts and vCPUs have their saved states. */
+  void restored() {}
+
   /** Makes the board what it was before its parts are restored. */
   void restoreBoard(StateReader reader) throws StateException {}
 
@@ -396,6 +399,7 @@ abstract sealed class TranslatedDomain implements DomainPort, Savable
         vcpus.get(i).restoreState(reader.take("vcpu." + i, VcpuState.FORMAT), ahead);
       }
       reader.requireAllTaken();
+      restored();
       built = true;
       return result;
     } catch (IllegalArgumentException e) {
