@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 class Dom0IT {
   private static final int BOOT_SECONDS = 300;
-  private static final int ANSWER_SECONDS = 180;
+  private static final int ANSWER_SECONDS = 300;
   private static final int DATA = 2 << 20;
 
   @TempDir Path folder;
@@ -43,7 +43,7 @@ class Dom0IT {
   }
 
   @Test
-  @Timeout(900)
+  @Timeout(1800)
   void xlDoesItsWorkWithDomainsOfBothKinds() throws Exception {
     Path first = disk("a.img");
     List<Path> disks = List.of(first, disk("b.img"), disk("c.img"));

@@ -80,7 +80,7 @@ public final class Dom0Guest implements AutoCloseable {
                     Optional.of(files.vmlinux()),
                     Optional.of(files.initrd()),
                     BootProtocol.PVH,
-                    "console=hvc0 quiet",
+                    "console=hvc0 quiet loglevel=0",
                     DOM0_MEMORY,
                     2,
                     MachineConfig.DEFAULT_CPU_MODEL,

@@ -84,7 +84,7 @@ public final class XlScript {
         vcpus = 2
         kernel = '/root/guest/vmlinuz'
         ramdisk = '/root/guest/initrd.img'
-        extra = 'console=hvc0 quiet'
+        extra = 'console=hvc0 quiet loglevel=0'
         disk = [ '%s,raw,xvda,w' ]
         vif = [ '' ]
         on_crash = 'destroy'
