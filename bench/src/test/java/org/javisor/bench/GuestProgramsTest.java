@@ -48,7 +48,7 @@ class GuestProgramsTest {
         programs.deviceRows().stream().map(GuestPrograms.DeviceRow::name).toList());
     for (GuestPrograms.DeviceRow row : programs.deviceRows()) {
       assertTrue(row.amount() >= 1000, row.toString());
-      assertEquals(row.name().matches("disk-(read|write)|net-(send|receive)"),
+      assertEquals(row.name().matches("disk-(read|write)|tcp-(send|receive)"),
           row.label().equals("MiB/s"), row.toString());
     }
   }
@@ -59,7 +59,7 @@ class GuestProgramsTest {
     try (NetPeer peer = NetPeer.open()) {
       Map<String, String> environment = Map.of("rows_peer", "127.0.0.1:" + peer.port());
       for (GuestPrograms.DeviceRow row : programs.deviceRows()) {
-        if (!row.name().startsWith("net-")) {
+        if (!row.name().startsWith("tcp-")) {
           continue;
         }
         try (Dialogue process =
