@@ -29,7 +29,7 @@ public final class XenServer implements AutoCloseable {
   private static final int MOST_WAITING = 4096;
 
   /** Answers under way, a saved domain's for example, take as long as a busy host makes them. */
-  private static final int CLOSING_TURNS = 600;
+  private static final int CLOSING_TURNS = 100;
 
   private static final long CLOSING_TURN_NANOS = 50_000_000;
 
