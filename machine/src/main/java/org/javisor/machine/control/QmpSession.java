@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -38,6 +39,12 @@ final class QmpSession implements ControlTarget.Listener, Runnable {
 
   /** Held while a request is carried out and answered. */
   private final ReentrantLock working = new ReentrantLock();
+
+  /** Events others tell while a request is carried out; guards the two below. */
+  private final List<byte[]> held = new ArrayList<>();
+
+  private boolean holding;
+  private Thread worker;
 
   /** The connection is a console from now on. */
   private ControlTarget.ConsoleLink console;
@@ -89,8 +96,10 @@ final class QmpSession implements ControlTarget.Listener, Runnable {
           case QmpFramer.Frame.Value(Object value) -> {
             working.lock();
             try {
+              holdEvents();
               request(value);
             } finally {
+              releaseEvents();
               working.unlock();
             }
           }
@@ -162,6 +171,7 @@ final class QmpSession implements ControlTarget.Listener, Runnable {
       return;
     }
     reply(id, result.value());
+    releaseEvents();
     result.after().run();
   }
 
@@ -217,8 +227,43 @@ final class QmpSession implements ControlTarget.Listener, Runnable {
     if (!event.data().isEmpty()) {
       message.put("data", event.data());
     }
-    if (!unread.offer(line(message))) {
+    byte[] line = line(message);
+    synchronized (held) {
+      if (holding && Thread.currentThread() != worker) {
+        if (held.size() < MAX_UNREAD) {
+          held.add(line);
+        } else {
+          disconnect();
+        }
+        return;
+      }
+    }
+    emit(line);
+  }
+
+  private void emit(byte[] line) {
+    if (!unread.offer(line)) {
       disconnect();
+    }
+  }
+
+  /**
+   * What comes of a command is told after the command's answer, however fast another thread is: a client
+   * that reads one line per command then reads the answer. What the command itself tells, as STOP, comes
+   * before.
+   */
+  private void holdEvents() {
+    synchronized (held) {
+      worker = Thread.currentThread();
+      holding = true;
+    }
+  }
+
+  private void releaseEvents() {
+    synchronized (held) {
+      held.forEach(this::emit);
+      held.clear();
+      holding = false;
     }
   }
 
