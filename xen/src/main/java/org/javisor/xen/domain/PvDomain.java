@@ -470,6 +470,7 @@ public final class PvDomain implements DomainPort, Savable {
       vcpus.get(i).restoreState(
           reader.take("pv-vcpu." + i, PvVcpuState.FORMAT), state, pages, ahead);
     }
+    domain.events().maskAll();
     domain.vcpus().forEach(v -> v.maskEvents(true));
     return new BuiltDomain(domain, this, storePort, consolePort);
   }

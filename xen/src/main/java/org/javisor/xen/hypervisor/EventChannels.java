@@ -334,14 +334,20 @@ public final class EventChannels {
     return 0;
   }
 
+  /** Masks every port: what a kernel that comes from another host expects of new ones. */
+  public void maskAll() {
+    domain.sharedInfo().maskAll();
+  }
+
   // ---- Delivery ---------------------------------------------------------------------------
 
   /** An event for this domain. From any thread. */
   void setPending(int number) {
     SharedInfo shared = domain.sharedInfo();
-    VirtualCpu vcpu = domain.vcpu(ports[number].vcpu);
     if (!shared.setPending(number) && !shared.isMasked(number)) {
-      vcpu.select(number >>> 6);
+      // Who moves it to another vCPU masks it meanwhile, and sees at the end that it is pending; a vCPU
+      // looked up before would be told of an event that it no longer takes.
+      domain.vcpu(ports[number].vcpu).select(number >>> 6);
     }
     for (int i = 0; i < domain.vcpuCount(); i++) {
       domain.vcpu(i).portPending(number);

@@ -65,6 +65,13 @@ final class SharedInfo {
     return (RawMemory.getVolatile32(word(base + EVTCHN_MASK, port)) & 1 << port) != 0;
   }
 
+  /** Masks every port. */
+  void maskAll() {
+    for (int i = 0; i < EventChannels.PORTS; i += 32) {
+      RawMemory.putVolatile32(word(base + EVTCHN_MASK, i), -1);
+    }
+  }
+
   /** Clears a port's mask bit; returns whether it was set before. */
   boolean clearMask(int port) {
     int bit = 1 << port;

@@ -20,10 +20,8 @@ final class VcpuInfo {
   /** Marks a word of the pending bitmap, and that there is something; says if that is news. */
   static boolean select(long info, int word) {
     RawMemory.getAndOr32(info + PENDING_SEL + (word >>> 5) * 4L, 1 << word);
-    boolean news = RawMemory.get8(info + UPCALL_PENDING) == 0;
-    RawMemory.put8(info + UPCALL_PENDING, 1);
-    VarHandle.fullFence();
-    return news;
+    // In one step: the guest may clear it between a look and a store, and nobody would tell it again.
+    return (RawMemory.getAndOr32(info + UPCALL_PENDING, 1) & 0xff) == 0;
   }
 
   /** Marks everything as pending, so that nothing is lost when the place changes. */

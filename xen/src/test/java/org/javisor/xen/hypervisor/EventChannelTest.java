@@ -7,11 +7,16 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class EventChannelTest {
+  private static final int EVENTS = 300_000;
+
   private final Hypervisor host = FakeDomain.host();
   private final FakeDomain a = new FakeDomain(host, 2);
   private final FakeDomain b = new FakeDomain(host, 1);
@@ -166,6 +171,47 @@ class EventChannelTest {
   void fifoIsNotThere() {
     for (int op = 11; op <= 13; op++) {
       assertEquals(Errno.ENOSYS, a.call(EVENT_CHANNEL_OP, op, FakeDomain.ARGUMENTS));
+    }
+  }
+
+  /**
+   * Two threads send while the guest takes what is pending, by the rules of a kernel: it clears the
+   * flag, then looks. Breaks if an event can be left behind of which nobody tells the vCPU.
+   */
+  @Test
+  void noUpcallIsLostWhileTheGuestClearsTheFlag() throws Exception {
+    VirtualCpu vcpu = a.domain().vcpu(0);
+    long page = shared(a);
+    Semaphore told = new Semaphore(0);
+    a.ports.getFirst().onUpcall = told::release;
+    List<Thread> senders = new ArrayList<>();
+    for (int word = 0; word < 2; word++) {
+      int mine = word;
+      senders.add(
+          Thread.ofPlatform()
+              .start(
+                  () -> {
+                    for (int i = 0; i < EVENTS; i++) {
+                      vcpu.select(mine);
+                    }
+                  }));
+    }
+    boolean over = false;
+    while (!over) {
+      over = senders.stream().noneMatch(Thread::isAlive);
+      while (told.tryAcquire()) {
+        a.memory().write8(page, 0);
+      }
+    }
+    assertFalse(vcpu.eventPending(), "an event that the vCPU was not told of");
+  }
+
+  /** Breaks if a kernel that comes from another host finds an event of a port it has not bound. */
+  @Test
+  void masksOfAllPorts() {
+    a.domain().events().maskAll();
+    for (int port : new int[] {0, 1, 31, 32, 4095}) {
+      assertTrue(a.domain().sharedInfo().isMasked(port), "port " + port);
     }
   }
 }

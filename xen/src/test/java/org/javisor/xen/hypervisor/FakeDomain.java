@@ -140,6 +140,7 @@ public final class FakeDomain {
     final FakeVcpu cpu;
     int upcalls;
     int vector;
+    volatile Runnable onUpcall = () -> {};
 
     FakePort(int id) {
       cpu = new FakeVcpu(id);
@@ -153,6 +154,7 @@ public final class FakeDomain {
     @Override
     public void upcall() {
       upcalls++;
+      onUpcall.run();
     }
 
     @Override
