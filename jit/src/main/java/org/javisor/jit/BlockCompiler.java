@@ -72,6 +72,12 @@ final class BlockCompiler {
   private int groupInS1;
 
   private final SlotCache slots = new SlotCache();
+  private final PatchedOperands patched;
+
+  /** The displacement of the instruction under way is read where it stands; its immediate operand. */
+  private boolean looseDisplacement;
+
+  private boolean looseImmediate;
 
   /** At which instruction each was found. */
   private final int[] groupFoundAt = new int[Layout.GROUPS_MAX];
@@ -128,8 +134,10 @@ final class BlockCompiler {
   private final short[] guestOffsets = new short[MAX];
 
   BlockCompiler(
-      Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace) {
+      Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace,
+      PatchedOperands patched) {
     this.blockTrace = blockTrace;
+    this.patched = patched;
     this.core = core;
     this.cache = cache;
     this.sites = sites;
@@ -171,6 +179,9 @@ final class BlockCompiler {
     if (limit == 0) {
       return null;
     }
+    if (!patched.isEmpty() && block.secondFrame < 0) {
+      loosen();
+    }
     turn = limit;
     boolean repeats = loop && jumpsTo(rip);
     if (repeats) {
@@ -205,6 +216,9 @@ final class BlockCompiler {
       }
       KnownInstruction k = decoded[index];
       in = k.in;
+      looseDisplacement = k.looseDisplacement;
+      looseImmediate = k.looseImmediate;
+      block.loose |= looseDisplacement || looseImmediate ? 1L << index : 0;
       int length = in.length;
       codeOffsets[index] = (short) e.length();
       guestOffsets[index] = (short) position;
@@ -239,6 +253,25 @@ final class BlockCompiler {
     }
     finish();
     return block;
+  }
+
+  /** Has constants that the guest writes again and again be read where they stand. */
+  private void loosen() {
+    if ((block.mode & JitTranslator.MODE_APART) != 0) {
+      return; // The interpreter, which goes first, prepares the block's instructions once.
+    }
+    int at = block.offset;
+    for (int i = 0; i < limit; i++) {
+      KnownInstruction k = patched.look(decoded[i], block.frame, at);
+      decoded[i] = k;
+      at += k.in.length;
+      if (k.looseDisplacement || k.looseImmediate) {
+        int immediate = PatchedOperands.immediateSize(k.in);
+        block.addLoose(
+            at - immediate - (k.looseDisplacement ? 4 : 0),
+            at - (k.looseImmediate ? 0 : immediate));
+      }
+    }
   }
 
   /** Whether the last instruction of what has been decoded at an address jumps back there, or does not. */
@@ -362,10 +395,12 @@ final class BlockCompiler {
   Core.Slow prepareSlow(JitBlock b, int i) {
     decode(b, i);
     Core.Slow s = core.prepare(in, b.ripOf(i));
-    if (b.slow == null) {
-      b.slow = new Core.Slow[b.count];
+    if ((b.loose >>> i & 1) == 0) {
+      if (b.slow == null) {
+        b.slow = new Core.Slow[b.count];
+      }
+      b.slow[i] = s;
     }
-    b.slow[i] = s;
     return s;
   }
 
@@ -633,16 +668,29 @@ final class BlockCompiler {
 
   /** Computes the effective address into a register, without the segment; may use S1 and S2. */
   private void effective(int to, boolean wide) {
+    long displacement = looseDisplacement ? 0 : in.displacement;
     if (in.base == Instruction.RIP) {
-      long target = next + in.displacement;
+      long target = next + displacement;
       e.movImmediate(to, wide ? target : target & 0xffff_ffffL);
     } else if (in.base < 0 && in.index < 0) {
-      e.movImmediate(to, wide ? in.displacement : in.displacement & 0xffff_ffffL);
+      e.movImmediate(to, wide ? displacement : displacement & 0xffff_ffffL);
     } else {
       int base = in.base < 0 ? NONE : read(in.base, S2);
       int indexRegister = in.index < 0 ? NONE : read(in.index, S1);
-      e.lea(wide, to, base, indexRegister, in.scale, (int) in.displacement);
+      e.lea(wide, to, base, indexRegister, in.scale, (int) displacement);
     }
+    if (looseDisplacement) {
+      loadConstant(S0, in.length - PatchedOperands.immediateSize(in) - 4, 4, true);
+      e.lea(wide, to, to, S0, 0, 0);
+    }
+  }
+
+  /** Loads a constant of the instruction from where it stands. */
+  private void loadConstant(int to, int offset, int size, boolean signed) {
+    slots.forget(S0);
+    e.movImmediate(
+        S0, core.arena().address(block.frame) + block.offset + position + offset);
+    e.memory(size == 8 || signed, size == 4 && signed ? 0x63 : 0x8b, to, S0, NONE, 0, 0);
   }
 
   /** Puts the linear address of the memory operand into S2. */
@@ -1158,6 +1206,9 @@ final class BlockCompiler {
       e.mov32(S0, GUEST_RCX);
       free &= ~(1 << S0);
     }
+    if (looseImmediate) {
+      free &= ~(1 << S0);
+    }
     int vvvv = 0;
     boolean regHigh = regIndex >= 0 && highByte(in, in.operandBytes(regIndex), in.reg);
     int regKnown = regIndex >= 0 ? slots.find(in.reg) : -1;
@@ -1238,8 +1289,13 @@ final class BlockCompiler {
     boolean byteRegister =
         rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
             || regIndex >= 0 && in.operandBytes(regIndex) == 1;
-    encode(reg, vvvv, byteRegister);
-    e.bytes(bytes, position + in.length - immediates, immediates);
+    if (looseImmediate) {
+      loadConstant(S0, in.length - immediates, immediates, true);
+      encode(S0, vvvv, false, op == Op.MOV ? 0x89 : form.digit() << 3 | 1);
+    } else {
+      encode(reg, vvvv, byteRegister, in.opcode);
+      e.bytes(bytes, position + in.length - immediates, immediates);
+    }
     // MULX with twice the same destination keeps the high half, which is the one by ModRM.reg.
     if (vvvvIndex >= 0 && vvvvWritten) {
       written(in.vvvv, vvvv);
@@ -1292,7 +1348,7 @@ final class BlockCompiler {
   }
 
   /** Prefixes, opcode and operands of the instruction on host registers. */
-  private void encode(int regField, int vvvv, boolean byteRegister) {
+  private void encode(int regField, int vvvv, boolean byteRegister, int opcode) {
     Form form = in.form;
     if (rmSlot >= 0) {
       e.b(0x65);
@@ -1338,7 +1394,7 @@ final class BlockCompiler {
         }
       }
     }
-    e.b(in.opcode);
+    e.b(opcode);
     if (memory) {
       e.operand(regField, operandBase, operandIndex, operandScale, operandDisplacement);
     } else if (rmSlot >= 0) {
@@ -1587,7 +1643,11 @@ final class BlockCompiler {
         insertHigh(register - 4, S0);
       } else if (size >= 4) {
         int host = destination(register, 1 << S1 | 1 << S2);
-        e.movImmediate(host, size == 4 ? in.immediate & 0xffff_ffffL : in.immediate);
+        if (looseImmediate) {
+          loadConstant(host, in.length - size, size, false);
+        } else {
+          e.movImmediate(host, size == 4 ? in.immediate & 0xffff_ffffL : in.immediate);
+        }
         keep(register, host);
       } else {
         int host = read(register, S0);
@@ -1668,7 +1728,7 @@ final class BlockCompiler {
 
   private void loadAddress() {
     boolean constant = in.base == Instruction.RIP || in.base < 0 && in.index < 0;
-    if (in.operandSize != 2 && !constant) {
+    if (in.operandSize != 2 && !constant && !looseDisplacement) {
       int base = in.base < 0 ? NONE : source(in.base, in.index < 0 ? 0 : known(in.index));
       int by = in.index < 0 ? NONE : source(in.index, in.base < 0 ? 0 : 1 << base);
       int to = destination(in.reg, 1 << S0 | 1 << S1 | 1 << S2);

@@ -61,7 +61,7 @@ final class CodePage {
       JitBlock previous = null;
       for (JitBlock b = chunks[i]; b != null; b = b.nextInChunk) {
         long own = mask(b.offset, b.length);
-        if ((own & hit) != 0) {
+        if ((own & hit) != 0 && b.isChangedBy(offset, length)) {
           removed.accept(b);
           if (previous == null) {
             chunks[i] = b.nextInChunk;

@@ -48,6 +48,7 @@ final class JitTranslator implements Translator {
   private final int permanent;
   private final Sites sites = new Sites();
   private final BlockTrace blockTrace;
+  private final PatchedOperands patched = new PatchedOperands();
   private final BlockCompiler compiler;
   private final CodePage[] pages;
 
@@ -100,7 +101,7 @@ final class JitTranslator implements Translator {
     this.permanent = cache.used();
     counters.open(core.id(), cache);
     this.blockTrace = new BlockTrace(core);
-    this.compiler = new BlockCompiler(core, cache, sites, trampoline, blockTrace);
+    this.compiler = new BlockCompiler(core, cache, sites, trampoline, blockTrace, patched);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
     RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
@@ -645,7 +646,11 @@ final class JitTranslator implements Translator {
   public void invalidate(int frame, int offset, int length) {
     CodePage page = pages[frame];
     if (page != null && page.touches(offset, length)) {
+      long before = counters.invalidations;
       page.invalidate(offset, length, this::kill);
+      if (counters.invalidations != before) {
+        patched.written(frame, offset, length);
+      }
       if (page.empty()) {
         pages[frame] = null;
       }
