@@ -502,7 +502,9 @@ final class JitTranslator implements Translator {
     if (!cache.hasRoom(BlockCompiler.ROOM)) {
       forget();
     }
-    core.holdsCode(frame);
+    if (pages[frame] == null) {
+      core.holdsCode(frame);
+    }
     boolean global = lastGlobal;
     int from = cache.used();
     JitBlock b = compiler.compile(rip, mode, part, frame, most, loop);
