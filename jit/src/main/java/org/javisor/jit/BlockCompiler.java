@@ -40,7 +40,8 @@ final class BlockCompiler {
   /** Turns of a loop in a block at most. */
   private static final int TURNS = 8;
 
-  private static final int WINDOW = 512;
+  /** Bytes of a block at most. */
+  static final int WINDOW = 512;
 
   /** Bytes of an instruction at most. */
   private static final int LONGEST = 15;
@@ -2090,11 +2091,16 @@ final class BlockCompiler {
     int miss = findTarget(S2, part);
     e.gsLoadIndexed(S0, S1, Layout.jumpCode(part));
     e.gsStore(S0, Layout.TEMPORARY);
+    int found = e.length();
     pushAddress(next);
     e.gsJump(Layout.TEMPORARY);
     int site = sites.add(block, Sites.SLOW, index, 0);
     exitFrom(attention, site);
-    exitFrom(miss, site);
+    e.land(miss, coldOffset());
+    cold.gsStore32Immediate(Layout.LOOKUP_SITE, site);
+    coldAddress(S1, found);
+    cold.gsStore(S1, Layout.LOOKUP_RETURN);
+    coldJump(trampoline.lookUpForCall(part));
     return true;
   }
 

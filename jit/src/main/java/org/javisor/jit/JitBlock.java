@@ -45,6 +45,9 @@ final class JitBlock {
   /** The instructions, as bits, whose code relies on nothing that the code before it has found out. */
   long independent;
 
+  /** The instructions, as bits, whose stores have been to code: the TLB will not serve them. */
+  long storesToCode;
+
   /** The instructions, as bits, that read constants where they stand. */
   long loose;
 

@@ -307,7 +307,7 @@ final class JitTranslator implements Translator {
     missAddress = va;
     missBlock = b;
     missInstruction = i;
-    if (!again) {
+    if (!again && (b.storesToCode >>> i & 1) == 0) {
       int size = Sites.size(info);
       boolean write = Sites.write(info);
       long second = va + (size - 1) & -4096L;
@@ -324,6 +324,7 @@ final class JitTranslator implements Translator {
         if (inTlb(va, part, write)) {
           return resume(b, i);
         }
+        b.storesToCode |= write ? 1L << i : 0;
       }
     }
     missBlock = null;
@@ -418,7 +419,6 @@ final class JitTranslator implements Translator {
     if (!branched(site)) {
       return slow(sites.block(site), sites.info(site));
     }
-    index.countAgain();
     return core.interrupted() ? 0 : find(core.rip(), part);
   }
 

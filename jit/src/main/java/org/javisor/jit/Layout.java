@@ -78,6 +78,9 @@ final class Layout {
 
   static final int LOOKUP_SITE = WORDS + 644;
 
+  /** Where a call goes on once its target has been looked up. */
+  static final int LOOKUP_RETURN = WORDS + 648;
+
   /** How often traced blocks were entered, 8 bytes each. */
   static final int HITS = WORDS + 520;
 
