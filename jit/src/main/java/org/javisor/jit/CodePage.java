@@ -56,11 +56,32 @@ final class CodePage {
     return covered == 0;
   }
 
+  /** Whether a store changes the code of any block. */
+  boolean isChangedBy(int offset, int length) {
+    for (int i = firstChunk(offset); i <= lastChunk(offset, length); i++) {
+      for (JitBlock b = chunks[i]; b != null; b = b.nextInChunk) {
+        if (b.isChangedBy(offset, length)) {
+          return true;
+        }
+      }
+    }
+    return (mask(offset, length) & 1) != 0 && !straddlers.isEmpty();
+  }
+
+  /** Where blocks begin that hold any byte of a range: in these chunks. */
+  private static int firstChunk(int offset) {
+    return Math.max(0, (offset >> 6) - MOST_CHUNKS);
+  }
+
+  private static int lastChunk(int offset, int length) {
+    return Math.min(offset + length - 1, 4095) >> 6;
+  }
+
   /** Removes the blocks that hold any byte of a range. */
   void invalidate(int offset, int length, Consumer<JitBlock> removed) {
     boolean any = false;
-    int last = Math.min(offset + length - 1, 4095) >> 6;
-    for (int i = Math.max(0, (offset >> 6) - MOST_CHUNKS); i <= last; i++) {
+    int last = lastChunk(offset, length);
+    for (int i = firstChunk(offset); i <= last; i++) {
       JitBlock previous = null;
       for (JitBlock b = chunks[i]; b != null; b = b.nextInChunk) {
         if (b.isChangedBy(offset, length)) {

@@ -1,6 +1,7 @@
 package org.javisor.jit;
 
 import java.util.Arrays;
+import java.util.function.Consumer;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.Core;
 import org.javisor.interp.Translator;
@@ -85,6 +86,9 @@ final class JitTranslator implements Translator {
 
   private final Counters counters = new Counters();
 
+  /** Made once: blocks are given up often. */
+  private final Consumer<JitBlock> kill = this::kill;
+
   /** Modes that all blocks have, beside what the vCPU's state says. */
   private final int always;
 
@@ -110,6 +114,7 @@ final class JitTranslator implements Translator {
     RawMemory.put64(block + Layout.ARITHMETIC, 0x8d5);
     RawMemory.put64(block + Layout.FRAME_FLAGS, core.arena().flagsBase());
     RawMemory.put64(block + Layout.COVERAGE, core.coverage());
+    RawMemory.put64(block + Layout.CONSTANTS, core.constants());
     RawMemory.put64(block + Layout.ARENA, core.arena().base());
     RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
     RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
@@ -649,7 +654,7 @@ final class JitTranslator implements Translator {
     CodePage page = pages[frame];
     if (page != null && page.touches(offset, length)) {
       long before = counters.invalidations;
-      page.invalidate(offset, length, this::kill);
+      page.invalidate(offset, length, kill);
       if (counters.invalidations != before) {
         patched.written(frame, offset, length);
       }
@@ -657,6 +662,16 @@ final class JitTranslator implements Translator {
         pages[frame] = null;
       }
     }
+  }
+
+  @Override
+  public boolean readsInPlace(int frame, int offset, int length) {
+    CodePage page = pages[frame];
+    return !patched.isEmpty()
+        && patched.often(frame, offset, length)
+        && page != null
+        && page.touches(offset, length)
+        && !page.isChangedBy(offset, length);
   }
 
   private void kill(JitBlock b) {

@@ -59,6 +59,9 @@ final class Layout {
   /** Which parts of frames hold code: {@code Core.coverage}. */
   static final int COVERAGE = WORDS + 512;
 
+  /** Which constants in code may be stored to: {@code Core.constants}. */
+  static final int CONSTANTS = WORDS + 656;
+
   /** Where a store across two pages is made that are no neighbours on the host, or 0. */
   static final int SPLIT = WORDS + 584;
 

@@ -297,7 +297,9 @@ final class PageWalk {
     e.memory(true, 0x8b, RDX, RDX, RCX, 3, 0);
     e.b(0x48, 0x0f, 0xa3);
     e.b(0xc2); // bt rdx, rax
-    bailIf(BELOW);
+    int notCovered = e.jumpIf(NOT_BELOW);
+    constant();
+    e.land(notCovered);
     e.shift(true, 4, RCX, 12);
     e.gs(true, 0x03, RCX, Layout.ARENA);
     e.mov(RDX, S2);
@@ -306,6 +308,25 @@ final class PageWalk {
     e.mov(S1, RCX);
     restore();
     e.gsJump(Layout.CONTINUE);
+  }
+
+  /** Goes on if the store is of exactly a constant that code reads where it stands. RCX: the frame. */
+  private void constant() {
+    e.mov(RDI, S2);
+    e.alu(false, 4, RDI, 4095);
+    e.mov(RDX, RCX);
+    e.shift(true, 4, RDX, 12);
+    e.rr(true, 0x0b, RDX, RDI);
+    e.gsLoad(RAX, Layout.LAST_BYTE);
+    e.rr(true, 0x2b, RAX, S2);
+    e.lea(true, RAX, RAX, NONE, 0, 1);
+    e.shift(true, 4, RAX, 56);
+    e.rr(true, 0x0b, RDX, RAX);
+    e.shift(false, 5, RDI, 2);
+    e.alu(false, 4, RDI, 63);
+    e.gsLoad(RAX, Layout.CONSTANTS);
+    e.memory(true, 0x3b, RDX, RAX, RDI, 3, 0); // cmp rdx, [rax + 8 * rdi]
+    bailIf(NOT_ZERO);
   }
 
   /**

@@ -53,7 +53,8 @@ final class PatchedOperands {
     return !any;
   }
 
-  private boolean often(int frame, int offset, int size) {
+  /** Whether a constant is read where it stands by what is translated from now on. */
+  boolean often(int frame, int offset, int size) {
     long place = place(frame, offset);
     int i = entry(place);
     return places[i] == place && sizes[i] == size && counts[i] == OFTEN;
