@@ -183,8 +183,8 @@ final class BlockCompiler {
     if (!patched.isEmpty() && block.secondFrame < 0) {
       loosen();
     }
+    boolean repeats = loop && isLoop(rip);
     turn = limit;
-    boolean repeats = loop && jumpsTo(rip);
     if (repeats) {
       repeat();
     }
@@ -275,14 +275,23 @@ final class BlockCompiler {
     }
   }
 
-  /** Whether the last instruction of what has been decoded at an address jumps back there, or does not. */
-  private boolean jumpsTo(long rip) {
+  /**
+   * Whether what has been decoded at an address is a loop: its last instruction jumps back there, or
+   * does not. A return behind that is left out.
+   */
+  private boolean isLoop(long rip) {
     long behind = rip;
     for (int i = 0; i < limit; i++) {
-      behind += decoded[i].in.length;
+      Instruction in = decoded[i].in;
+      behind += in.length;
+      if (in.form.op() == Op.JCC && behind + in.immediate == rip) {
+        boolean ends =
+            i == limit - 1 || i == limit - 2 && decoded[limit - 1].in.form.op() == Op.RET;
+        limit = ends ? i + 1 : limit;
+        return ends;
+      }
     }
-    Instruction last = decoded[limit - 1].in;
-    return last.form.op() == Op.JCC && behind + last.immediate == rip;
+    return false;
   }
 
   /** Has the loop that has been decoded stand several times, one turn after the other. */
@@ -376,7 +385,7 @@ final class BlockCompiler {
       decoded[i] = k;
       at += k.in.length;
       if (k.ends && (i + 1 >= AFTER || !goesOn(k.in, at))) {
-        return i + 1;
+        return i + 1 < most && returnsBehind(k.in, i + 1, at) ? i + 2 : i + 1;
       }
     }
     return most;
@@ -390,6 +399,22 @@ final class BlockCompiler {
         && branch.immediate > 0
         && block.offset + target < 4096
         && branch.operandSize != 2;
+  }
+
+  /** Whether a loop ends with a branch before an offset, and the function with it: takes the return, too. */
+  private boolean returnsBehind(Instruction branch, int index, int at) {
+    if (branch.form.op() != Op.JCC
+        || branch.immediate >= 0
+        || branch.operandSize == 2
+        || (block.mode & JitTranslator.MODE_APART) != 0) {
+      return false;
+    }
+    KnownInstruction behind = known.at(at);
+    if (behind == null || behind.in.form.op() != Op.RET) {
+      return false;
+    }
+    decoded[index] = behind;
+    return true;
   }
 
   /** Prepares an instruction of a valid block for the interpreter. */
@@ -1072,8 +1097,14 @@ final class BlockCompiler {
         }
         if (index + 1 < limit) {
           long target = next + in.immediate;
-          int away = e.jumpIf(in.opcode & 15);
-          exitFrom(away, sites.add(block, Sites.LINK, away, target));
+          if (in.immediate < 0) {
+            int on = e.jumpIf(in.opcode & 15 ^ 1);
+            link(target);
+            e.land(on);
+          } else {
+            int away = e.jumpIf(in.opcode & 15);
+            exitFrom(away, sites.add(block, Sites.LINK, away, target));
+          }
           return false;
         }
         int taken = e.jumpIf(in.opcode & 15);
