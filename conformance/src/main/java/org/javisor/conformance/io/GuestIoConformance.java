@@ -177,5 +177,6 @@ public final class GuestIoConformance {
 
   private void tell(String name, String how, long begin, String what) {
     out.printf("%-8s %-6s %6.1f s  %s%n", name, how, (clock.nanos() - begin) / 1e9, what);
+    out.flush();
   }
 }

@@ -40,6 +40,7 @@ final class IoGuest implements AutoCloseable {
   private final Path disk;
   private final Path secondDisk;
   private final Path socket;
+  private final Thread ending = new Thread(this::destroyQuietly, "javisor-guest-io-end");
   private GuestTerminal terminal;
 
   private IoGuest(Setting setting) {
@@ -53,6 +54,8 @@ final class IoGuest implements AutoCloseable {
   static IoGuest boot(Setting setting)
       throws IoFailure, IOException, InterruptedException, TimeoutException {
     IoGuest guest = new IoGuest(setting);
+    // It runs in a session of its own, and Ctrl-C is not for it.
+    Runtime.getRuntime().addShutdownHook(guest.ending);
     guest.javisor(
         "image", "create", "-f", "qcow2", "-b", setting.base.toString(), guest.disk.toString());
     guest.javisor(
@@ -135,6 +138,16 @@ final class IoGuest implements AutoCloseable {
     Files.delete(file);
   }
 
+  private void destroyQuietly() {
+    try {
+      javisor("destroy", name);
+    } catch (IoFailure | IOException e) {
+      return; // It has ended already.
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
   private void disconnect() throws IOException {
     if (terminal != null) {
       terminal.close();
@@ -165,12 +178,10 @@ final class IoGuest implements AutoCloseable {
 
   /** Ends it, whatever it does, and removes its disks. */
   @Override
-  public void close() throws IOException, InterruptedException {
-    try {
-      destroy();
-    } catch (IoFailure e) {
-      disconnect(); // It has ended already.
-    }
+  public void close() throws IOException {
+    Runtime.getRuntime().removeShutdownHook(ending);
+    destroyQuietly();
+    disconnect();
     Files.deleteIfExists(disk);
     Files.deleteIfExists(secondDisk);
   }
