@@ -1,7 +1,7 @@
 // Runs rows: in a guest as its first process, on the host as a plain program.
 //
 //   rows row NAME [wait]   one row. Says "@ready NAME" when it is prepared, "@done NAME WALL CPU
-//                          OPERATIONS" (nanoseconds) when it has run, "@sum NAME CHECKSUM" at last;
+//                          AMOUNT" (nanoseconds) when it has run, "@sum NAME CHECKSUM" at last;
 //                          with wait, a line on its input is what it goes on for after the first two.
 //   rows list              the names, those of device rows not included
 //   rows devices           the names of those that need devices, with amount and unit
@@ -36,7 +36,7 @@ void write_text(int file);
 
 static const struct row *const tables[] = {integer_rows, memory_rows, floating_rows,
                                            system_rows,  code_rows,   file_rows,
-                                           device_rows,  transfer_rows};
+                                           device_rows,  kind_rows};
 
 // The last tables are not offered to whoever has no devices for them.
 #define LISTED (sizeof tables / sizeof *tables - 2)
@@ -139,7 +139,7 @@ static int run_row(const char *name, int wait) {
   wall = wall_nanos() - wall;
   cpu = cpu_nanos() - cpu;
   dprintf(1, "@done %s %llu %llu %llu\n", name, (unsigned long long)wall, (unsigned long long)cpu,
-          (unsigned long long)row->operations);
+          (unsigned long long)row->amount);
   wait_for_go(wait);
   if (row->check) {
     sum = row->check();
@@ -157,7 +157,7 @@ static void list(void) {
 }
 
 static void list_devices(void) {
-  for (const struct row *row = transfer_rows; row->name; row++) {
+  for (const struct row *row = device_rows; row->name; row++) {
     dprintf(1, "%s %llu %s\n", row->name, (unsigned long long)row->amount, row->unit);
   }
 }

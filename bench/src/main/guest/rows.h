@@ -13,9 +13,7 @@ struct row {
   uint64_t (*run)(void);
   // For work whose result lies in a file: its checksum, taken after the clock has stopped.
   uint64_t (*check)(void);
-  // How many operations it is, where that is what counts.
-  uint64_t operations;
-  // How much work it is, where that makes a figure; in bytes or operations.
+  // How much work it is, where that makes a figure; in bytes or operations, as the unit says.
   uint64_t amount;
   const char *unit;
 };
@@ -29,8 +27,8 @@ extern const struct row code_rows[];
 extern const struct row file_rows[];
 // Of a guest with a disk and a network card; not in the list of rows.
 extern const struct row device_rows[];
-// The same, measured against another emulator; not in the list of rows either.
-extern const struct row transfer_rows[];
+// The same in smaller portions, for comparing kinds of machines; not in the list of rows either.
+extern const struct row kind_rows[];
 
 // Ends the program with a line that names what failed.
 void fail(const char *what) __attribute__((noreturn));

@@ -32,9 +32,6 @@ final class DeviceBench extends BenchVerb {
   private static final int MEBIBYTES = 512;
   private static final long DISK_BYTES = 640L << 20;
 
-  /** Both routers show the host's loopback at this address, ours if it is told to. */
-  private static final String HOST = "10.0.2.2";
-
   private static final Map<String, String> PLAIN = Map.of("JAVISOR_NO_BUILD", "1");
 
   private final OptionSpec cpus =
@@ -78,8 +75,8 @@ final class DeviceBench extends BenchVerb {
     trainCache(launcher, this::say);
     setting.forEach((name, value) -> say(name + ": " + value));
     Figures figures = new Figures();
-    try (NetPeer peer = NetPeer.open()) {
-      String append = "console=ttyS0 quiet rows_peer=" + HOST + ":" + peer.port();
+    try (Peer peer = Peer.open()) {
+      String append = "console=ttyS0 quiet rows_peer=" + peer.fromGuest();
       for (int run = 1; run <= count(); run++) {
         List<String> order = new ArrayList<>(List.of(Figures.JAVISOR));
         if (againstQemu()) {

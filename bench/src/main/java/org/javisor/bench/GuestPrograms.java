@@ -18,7 +18,6 @@ final class GuestPrograms {
   private static final List<String> SOURCES =
       List.of(
           "main.c", "integer.c", "memory.c", "floating.c", "system.c", "code.c", "files.c",
-          "transfers.c",
           "devices.c");
   private static final String HEADER = "rows.h";
 

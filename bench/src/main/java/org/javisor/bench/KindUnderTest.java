@@ -35,11 +35,11 @@ enum KindUnderTest {
   }
 
   /** What a machine is made of. */
-  record Parts(Path kernel, Path initrd, Path disk, int port, String accelerator) {}
+  record Parts(Path kernel, Path initrd, Path disk, String peer, String accelerator) {}
 
   private String commandLine(Parts parts) {
     String console = this == PV || this == PVH || this == HVM_PV ? "hvc0" : "ttyS0";
-    return "console=" + console + " quiet bench_port=" + parts.port;
+    return "console=" + console + " quiet rows_peer=" + parts.peer;
   }
 
   /** Of a domain, the configuration in xl's syntax. */

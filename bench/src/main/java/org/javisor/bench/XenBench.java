@@ -101,7 +101,7 @@ final class XenBench implements Callable<Integer> {
     List<KindUnderTest> chosen = chooseKinds();
     List<String> names = chooseRows();
     try (Scratch scratch = new Scratch();
-        Peer peer = new Peer()) {
+        Peer peer = Peer.open()) {
       Path folder = scratch.folder();
       say("compiling the programs");
       GuestPrograms programs = GuestPrograms.compile(folder);
@@ -122,7 +122,7 @@ final class XenBench implements Callable<Integer> {
         for (KindUnderTest kind : chosen) {
           Path disk = disk(folder);
           Parts parts =
-              new Parts(guest.kernel(), initrd, disk, peer.port(), accelerator.getValue());
+              new Parts(guest.kernel(), initrd, disk, peer.fromGuest(), accelerator.getValue());
           measure(kind, launcher, parts, folder, names, figures);
         }
         if (chosen.stream().anyMatch(KindUnderTest::isDomain)) {

@@ -8,7 +8,7 @@
  * the serial line. {@link org.javisor.bench.Subject} is one of the three that are compared, {@link
  * org.javisor.bench.SideBySide} lets them take turns, {@link org.javisor.bench.Figures} is what comes
  * out. {@link org.javisor.bench.DeviceBench} does the same for disks and networks, with {@link
- * org.javisor.bench.NetPeer} as the other end.
+ * org.javisor.bench.Peer} as the other end.
  *
  * <p>{@link org.javisor.bench.XenBench} is {@code javisor bench xen}: {@link
  * org.javisor.bench.KindUnderTest} says which machines there are, {@link

@@ -56,7 +56,7 @@ class GuestProgramsTest {
   /** Breaks if the two ends of the network's rows do not mean the same. */
   @Test
   void theNetworksRowsAgreeWithTheirPeer() throws Exception {
-    try (NetPeer peer = NetPeer.open()) {
+    try (Peer peer = Peer.open()) {
       Map<String, String> environment = Map.of("rows_peer", "127.0.0.1:" + peer.port());
       for (GuestPrograms.DeviceRow row : programs.deviceRows()) {
         if (!row.name().startsWith("tcp-")) {

@@ -3,6 +3,7 @@ package org.javisor.bench;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.Socket;
@@ -20,7 +21,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 class XenBenchTest {
   private static final Parts PARTS =
-      new Parts(Path.of("/k"), Path.of("/i"), Path.of("/d.img"), 4711, "jit");
+      new Parts(Path.of("/k"), Path.of("/i"), Path.of("/d.img"), "10.0.2.2:4711", "jit");
 
   private static KindSample sample(String sum, long micros, long exits) {
     return new KindSample(sum, 100, micros * 1000, micros * 500, exits);
@@ -42,7 +43,7 @@ class XenBenchTest {
             kind == KindUnderTest.PV ? DomainKind.PV
                 : kind == KindUnderTest.PVH ? DomainKind.PVH : DomainKind.HVM,
             config.kind());
-        assertTrue(config.commandLine().contains("bench_port=4711"));
+        assertTrue(config.commandLine().contains("rows_peer=10.0.2.2:4711"));
       }
     }
   }
@@ -88,28 +89,41 @@ class XenBenchTest {
         figures.failures());
   }
 
-  /** Breaks if the far end does not do what the first letter asks for. */
+  /** Breaks if the far end does not do what it is ordered to. */
   @Test
   void thePeerTakesSendsAndSendsBack() throws Exception {
-    try (Peer peer = new Peer()) {
-      try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port())) {
-        socket.getOutputStream()
-            .write("s12345".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-        socket.shutdownOutput();
-        byte[] answer = socket.getInputStream().readAllBytes();
-        assertEquals(5, ByteBuffer.wrap(answer).order(ByteOrder.LITTLE_ENDIAN).getLong());
+    try (Peer peer = Peer.open()) {
+      byte[] stream;
+      try (Socket socket = order(peer, 'r', 100_000)) {
+        stream = socket.getInputStream().readAllBytes();
+        assertEquals(100_000, stream.length);
       }
-      try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port())) {
-        socket.getOutputStream().write('r');
-        assertEquals(100_000, socket.getInputStream().readNBytes(100_000).length);
+      try (Socket socket = order(peer, 's', 100_000)) {
+        socket.getOutputStream().write(stream);
+        assertEquals('k', socket.getInputStream().read());
       }
-      try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port())) {
-        socket.getOutputStream().write(new byte[] {'e', 42});
+      stream[70_000]++;
+      try (Socket socket = order(peer, 's', 100_000)) {
+        socket.getOutputStream().write(stream);
+        assertEquals('x', socket.getInputStream().read());
+      }
+      try (Socket socket = order(peer, 'e', 2)) {
         InputStream in = socket.getInputStream();
-        assertEquals(42, in.read());
-        socket.getOutputStream().write(43);
-        assertEquals(43, in.read());
+        for (int ball : new int[] {42, 43}) {
+          socket.getOutputStream().write(ball);
+          assertEquals(ball, in.read());
+        }
+        assertEquals(-1, in.read());
       }
     }
+  }
+
+  private static Socket order(Peer peer, char what, long count) throws IOException {
+    Socket socket = new Socket(InetAddress.getLoopbackAddress(), peer.port());
+    socket.getOutputStream()
+        .write(
+            ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).put((byte) what)
+                .putLong(8, count).array());
+    return socket;
   }
 }

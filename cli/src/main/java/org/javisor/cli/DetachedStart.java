@@ -10,6 +10,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.javisor.machine.control.ControlClient;
+import org.javisor.machine.control.ControlException;
+import org.javisor.machine.control.ControlTarget;
 import org.javisor.machine.control.RuntimeFolder;
 import picocli.CommandLine.Model.CommandSpec;
 
@@ -84,7 +86,7 @@ final class DetachedStart {
       throws IOException, InterruptedException {
     Path socket = RuntimeFolder.ofUser().socket(name);
     while (!process.waitFor(POLL_MILLIS, TimeUnit.MILLISECONDS)) {
-      if (Files.exists(socket) && answers(socket)) {
+      if (Files.exists(socket) && runs(socket, process.pid())) {
         messages.started(name, process.pid(), log);
         return ExitCode.OK.code();
       }
@@ -95,10 +97,16 @@ final class DetachedStart {
     return process.exitValue();
   }
 
-  private static boolean answers(Path socket) {
+  /** Whether the machine of that process has begun: until then it may still be refused. */
+  private static boolean runs(Path socket, long pid) {
     try (ControlClient client = ControlClient.connect(socket)) {
-      return client.execute("query-status") instanceof Map<?, ?>;
-    } catch (IOException | org.javisor.machine.control.ControlException e) {
+      return client.execute("x-javisor-list") instanceof List<?> machines
+          && machines.getFirst() instanceof Map<?, ?> machine
+          // Another machine may have the name; then this one will say so.
+          && machine.get("pid") instanceof Long its
+          && its == pid
+          && !ControlTarget.RunState.PRELAUNCH.label().equals(machine.get("state"));
+    } catch (IOException | ControlException e) {
       return false; // Not yet.
     }
   }

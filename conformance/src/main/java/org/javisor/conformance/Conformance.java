@@ -8,6 +8,7 @@ import org.javisor.conformance.boot.BootConformance;
 import org.javisor.conformance.cpu.CpuConformance;
 import org.javisor.conformance.dom0.Dom0Conformance;
 import org.javisor.conformance.hostile.HostileConformance;
+import org.javisor.conformance.io.GuestIoConformance;
 import org.javisor.conformance.litmus.LitmusConformance;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.UsageException;
@@ -33,6 +34,8 @@ public final class Conformance {
                   CpuConformance::run, "every user-mode instruction against the host's CPU"),
               "dom0",
               new Entry(Dom0Conformance::run, "Debian's xl creates, saves and moves domains"),
+              "guest-io",
+              new Entry(GuestIoConformance::run, "a whole Debian at work on disk and network"),
               "hostile",
               new Entry(
                   HostileConformance::run, "Xen domains that attack the host and each other"),

@@ -47,7 +47,11 @@ public final class ManagedMachine implements ControlTarget {
   private MachineConfig config;
   private Machine machine;
   private boolean paused;
+  private boolean begun;
   private boolean ended;
+
+  /** For how long the machine ran until it was last reset. */
+  private long uptimeBefore;
 
   /** Who asked for the reset or the end that comes now; empty if it was the guest. */
   private Optional<String> asked = Optional.empty();
@@ -91,6 +95,7 @@ public final class ManagedMachine implements ControlTarget {
 
   private void started(Machine now) {
     machine = now;
+    begun = true;
     now.onDeviceGone(this::gone);
     now.onDiskHeld(this::diskHeld);
     // A machine that starts again is the same machine, and its choice is no news.
@@ -115,6 +120,7 @@ public final class ManagedMachine implements ControlTarget {
         Optional<String> why = asked;
         asked = Optional.empty();
         if (outcome instanceof MachineOutcome.Reset && reboots) {
+          uptimeBefore += current.uptimeNanos();
           current.close();
           tell(ControlEvent.reset(why.isEmpty(), why.orElse("guest-reset")));
           if (why.isEmpty()) {
@@ -214,7 +220,10 @@ public final class ManagedMachine implements ControlTarget {
 
   @Override
   public synchronized Info info() {
-    RunState state = ended ? RunState.SHUTDOWN : paused ? RunState.PAUSED : RunState.RUNNING;
+    RunState state =
+        ended
+            ? RunState.SHUTDOWN
+            : !begun ? RunState.PRELAUNCH : paused ? RunState.PAUSED : RunState.RUNNING;
     return new Info(
         name,
         KIND,
@@ -222,7 +231,7 @@ public final class ManagedMachine implements ControlTarget {
         config.cpus(),
         config.memory(),
         cpuTime(),
-        machine == null ? 0 : machine.uptimeNanos(),
+        uptimeBefore + (machine == null ? 0 : machine.uptimeNanos()),
         ProcessHandle.current().pid(),
         config.accelerator(),
         machine == null ? instructions : machine.instructions(),
@@ -400,8 +409,11 @@ public final class ManagedMachine implements ControlTarget {
   @Override
   public synchronized void removeDevice(String id) throws ControlException {
     if (!machine().removeDevice(id)) {
+      String others = String.join(", ", machine().addedDisks().keySet());
       throw new ControlException(
-          ErrorClass.DEVICE_NOT_FOUND, "Device '" + id + "' not found");
+          ErrorClass.DEVICE_NOT_FOUND,
+          "Device '" + id + "' not found: "
+              + (others.isEmpty() ? "none was added" : "one that was added expected, " + others));
     }
   }
 

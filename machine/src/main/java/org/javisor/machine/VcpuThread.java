@@ -4,6 +4,7 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.Vcpu;
 import org.javisor.accelerator.VcpuState;
@@ -11,6 +12,7 @@ import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateFormat;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.pc.PcPlatform;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.pc.paravirt.StealTime;
@@ -49,6 +51,11 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
 
   private volatile boolean nmi;
   private volatile boolean unhalted;
+
+  private final HaltPoll poll =
+      new HaltPoll(Clock.host(), Runtime.getRuntime().availableProcessors());
+  private final BooleanSupplier mayGoOn = this::runnable;
+  private final Runnable sleep = this::sleep;
 
   /**
    * A vCPU that waits for its start-up if it is not the first.
@@ -146,7 +153,7 @@ final class VcpuThread implements VcpuControl, Snapshottable<VcpuState> {
         machine.gate().pass();
         if (!runnable()) {
           // Whatever makes it runnable unparks it afterwards, so no wake-up falls between.
-          sleep();
+          poll.await(mayGoOn, sleep);
           continue;
         }
         halted = false;

@@ -35,53 +35,28 @@ public final class HostMemory {
   private static final VarHandle ERRNO =
       CAPTURE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
 
-  private static final MethodHandle MMAP =
-      find(
-          "mmap",
-          FunctionDescriptor.of(
-              ValueLayout.JAVA_LONG,
-              ValueLayout.JAVA_LONG,
-              ValueLayout.JAVA_LONG,
-              ValueLayout.JAVA_INT,
-              ValueLayout.JAVA_INT,
-              ValueLayout.JAVA_INT,
-              ValueLayout.JAVA_LONG));
-  private static final MethodHandle MUNMAP =
-      find(
-          "munmap",
-          FunctionDescriptor.of(
-              ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
-  private static final MethodHandle MEMFD_CREATE =
-      find(
-          "memfd_create",
-          FunctionDescriptor.of(
-              ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
-  private static final MethodHandle FTRUNCATE =
-      find(
-          "ftruncate",
-          FunctionDescriptor.of(
-              ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG));
+  /**
+   * The one shape in which all functions are bound: of each new shape the JVM makes classes, which
+   * takes longer than all else that a machine needs of the host at its start. Conventions for calls
+   * pass so many integers in registers, and a function looks only at those that it knows.
+   */
+  private static final FunctionDescriptor SIX_NUMBERS =
+      FunctionDescriptor.of(
+          ValueLayout.JAVA_LONG,
+          ValueLayout.JAVA_LONG,
+          ValueLayout.JAVA_LONG,
+          ValueLayout.JAVA_LONG,
+          ValueLayout.JAVA_LONG,
+          ValueLayout.JAVA_LONG,
+          ValueLayout.JAVA_LONG);
 
-  private static final MethodHandle MADVISE =
-      find(
-          "madvise",
-          FunctionDescriptor.of(
-              ValueLayout.JAVA_INT,
-              ValueLayout.JAVA_LONG,
-              ValueLayout.JAVA_LONG,
-              ValueLayout.JAVA_INT));
-
-  private static final MethodHandle CLOSE =
-      find("close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
-
-  private static final MethodHandle LSEEK =
-      find(
-          "lseek",
-          FunctionDescriptor.of(
-              ValueLayout.JAVA_LONG,
-              ValueLayout.JAVA_INT,
-              ValueLayout.JAVA_LONG,
-              ValueLayout.JAVA_INT));
+  private static final MethodHandle MMAP = find("mmap");
+  private static final MethodHandle MUNMAP = find("munmap");
+  private static final MethodHandle MEMFD_CREATE = find("memfd_create");
+  private static final MethodHandle FTRUNCATE = find("ftruncate");
+  private static final MethodHandle MADVISE = find("madvise");
+  private static final MethodHandle CLOSE = find("close");
+  private static final MethodHandle LSEEK = find("lseek");
 
   // lseek(2)
   private static final int SEEK_DATA = 3;
@@ -89,12 +64,24 @@ public final class HostMemory {
 
   private HostMemory() {}
 
-  private static MethodHandle find(String name, FunctionDescriptor type) {
+  private static MethodHandle find(String name) {
     return LINKER
         .defaultLookup()
         .find(name)
-        .map(s -> LINKER.downcallHandle(s, type, Linker.Option.captureCallState("errno")))
+        .map(
+            address -> LINKER.downcallHandle(
+                address, SIX_NUMBERS, Linker.Option.captureCallState("errno")))
         .orElse(null);
+  }
+
+  /** Calls a function of up to three numbers; of a result of 32 bits the upper half is anything. */
+  private static long call(
+      MethodHandle function, MemorySegment capture, long first, long second, long third) {
+    try {
+      return (long) function.invokeExact(capture, first, second, third, 0L, 0L, 0L);
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
   }
 
   /** A host function failed. The message names the function and carries errno. */
@@ -128,19 +115,16 @@ public final class HostMemory {
   public static int createMemfd(String name, long size) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment capture = arena.allocate(CAPTURE);
-      int fd = (int) MEMFD_CREATE.invokeExact(capture, arena.allocateFrom(name), MFD_CLOEXEC);
+      int fd =
+          (int) call(MEMFD_CREATE, capture, arena.allocateFrom(name).address(), MFD_CLOEXEC, 0);
       if (fd < 0) {
         throw new HostMemoryException("memfd_create failed, errno " + (int) ERRNO.get(capture, 0L));
       }
-      if ((int) FTRUNCATE.invokeExact(capture, fd, size) != 0) {
+      if ((int) call(FTRUNCATE, capture, fd, size, 0) != 0) {
         throw new HostMemoryException(
             "ftruncate to " + size + " bytes failed, errno " + (int) ERRNO.get(capture, 0L));
       }
       return fd;
-    } catch (RuntimeException e) {
-      throw e;
-    } catch (Throwable e) {
-      throw new AssertionError(e);
     }
   }
 
@@ -160,9 +144,7 @@ public final class HostMemory {
 
   private static long seek(int fd, long from, int what) {
     try (Arena arena = Arena.ofConfined()) {
-      return (long) LSEEK.invokeExact(arena.allocate(CAPTURE), fd, from, what);
-    } catch (Throwable e) {
-      throw new AssertionError(e);
+      return call(LSEEK, arena.allocate(CAPTURE), fd, from, what);
     }
   }
 
@@ -170,9 +152,7 @@ public final class HostMemory {
   public static void close(int fd) {
     try (Arena arena = Arena.ofConfined()) {
       // An error tells nothing that could be acted upon.
-      int ignored = (int) CLOSE.invokeExact(arena.allocate(CAPTURE), fd);
-    } catch (Throwable e) {
-      throw new AssertionError(e);
+      call(CLOSE, arena.allocate(CAPTURE), fd, 0, 0);
     }
   }
 
@@ -184,7 +164,9 @@ public final class HostMemory {
   private static long mmap(long size, int protection, int flags, int fd, long offset) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment capture = arena.allocate(CAPTURE);
-      long address = (long) MMAP.invokeExact(capture, 0L, size, protection, flags, fd, offset);
+      long address =
+          (long) MMAP.invokeExact(
+              capture, 0L, size, (long) protection, (long) flags, (long) fd, offset);
       if (address == -1) {
         throw new HostMemoryException(
             "mmap of " + size + " bytes failed, errno " + (int) ERRNO.get(capture, 0L));
@@ -208,12 +190,9 @@ public final class HostMemory {
       return;
     }
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment capture = arena.allocate(CAPTURE);
-      int ignored =
-          (int) MADVISE.invokeExact(
-              capture, address, size, shared ? MADV_REMOVE : MADV_DONTNEED);
-    } catch (Throwable e) {
-      throw new AssertionError(e);
+      call(
+          MADVISE, arena.allocate(CAPTURE), address, size,
+          shared ? MADV_REMOVE : MADV_DONTNEED);
     }
   }
 
@@ -224,14 +203,9 @@ public final class HostMemory {
     }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment capture = arena.allocate(CAPTURE);
-      int result = (int) MUNMAP.invokeExact(capture, address, size);
-      if (result != 0) {
+      if ((int) call(MUNMAP, capture, address, size, 0) != 0) {
         throw new HostMemoryException("munmap failed, errno " + (int) ERRNO.get(capture, 0L));
       }
-    } catch (RuntimeException e) {
-      throw e;
-    } catch (Throwable e) {
-      throw new AssertionError(e);
     }
   }
 

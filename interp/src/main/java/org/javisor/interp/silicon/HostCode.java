@@ -16,7 +16,10 @@ import org.javisor.memory.RawMemory;
 final class HostCode {
   private static final CodeMemory MEMORY = new CodeMemory();
 
-  /** {@code int enter(long code, long block)}: jumps to {@code code} with the block in RSI. */
+  /**
+   * {@code int enter(long code, long block, long)}: jumps to {@code code} with the block in RSI. The
+   * third is for having the same shape as the translator's: the JVM makes classes for each shape.
+   */
   private static final MethodHandle ENTER;
 
   /** What ENTER calls; kept from being given back. */
@@ -48,7 +51,10 @@ final class HostCode {
                 .downcallHandle(
                     RawMemory.segment(own.address(), dispatcher.length),
                     FunctionDescriptor.of(
-                        ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.JAVA_LONG));
       } catch (RuntimeException e) {
         reason = "no executable memory: " + e.getMessage();
       }
@@ -83,7 +89,7 @@ final class HostCode {
   /** Enters code that the caller keeps reachable. */
   static int enter(long code, long block) {
     try {
-      return (int) ENTER.invokeExact(code, block);
+      return (int) ENTER.invokeExact(code, block, 0L);
     } catch (Throwable e) {
       throw new AssertionError(e);
     }

@@ -34,27 +34,24 @@ final class HostTerminal {
   /** The functions of the host, bound when the first terminal is looked for. */
   private static final class Termios {
     private static final Linker LINKER = Linker.nativeLinker();
-    private static final MethodHandle GET =
-        bind(
-            "tcgetattr",
-            FunctionDescriptor.of(
-                ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.ADDRESS));
-    private static final MethodHandle SET =
-        bind(
-            "tcsetattr",
-            FunctionDescriptor.of(
-                ValueLayout.JAVA_INT,
-                ValueLayout.JAVA_INT,
-                ValueLayout.JAVA_INT,
-                ValueLayout.ADDRESS));
-    private static final MethodHandle MAKE_RAW =
-        bind("cfmakeraw", FunctionDescriptor.ofVoid(ValueLayout.ADDRESS));
 
-    private static MethodHandle bind(String name, FunctionDescriptor type) {
+    /** One shape for all, which the way into translated code has, too: see HostMemory. */
+    private static final FunctionDescriptor THREE_NUMBERS =
+        FunctionDescriptor.of(
+            ValueLayout.JAVA_INT,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG);
+
+    private static final MethodHandle GET = bind("tcgetattr");
+    private static final MethodHandle SET = bind("tcsetattr");
+    private static final MethodHandle MAKE_RAW = bind("cfmakeraw");
+
+    private static MethodHandle bind(String name) {
       return LINKER
           .defaultLookup()
           .find(name)
-          .map(address -> LINKER.downcallHandle(address, type))
+          .map(address -> LINKER.downcallHandle(address, THREE_NUMBERS))
           .orElse(null);
     }
   }
@@ -79,7 +76,7 @@ final class HostTerminal {
     // Never freed: a shutdown hook may need it at any time.
     MemorySegment settings = Arena.global().allocate(TERMIOS_SIZE, 8);
     try {
-      if ((int) Termios.GET.invokeExact(fd, settings) != 0) {
+      if ((int) Termios.GET.invokeExact((long) fd, settings.address(), 0L) != 0) {
         return Optional.empty();
       }
     } catch (Throwable e) {
@@ -105,11 +102,11 @@ final class HostTerminal {
   synchronized void raw() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment settings = arena.allocate(TERMIOS_SIZE, 8).copyFrom(original);
-      Termios.MAKE_RAW.invokeExact(settings);
+      int _ = (int) Termios.MAKE_RAW.invokeExact(settings.address(), 0L, 0L); // It returns nothing.
       byte flags = settings.get(ValueLayout.JAVA_BYTE, OFLAG);
       settings.set(ValueLayout.JAVA_BYTE, OFLAG, (byte) (flags | OPOST));
       raw = true;
-      int _ = (int) Termios.SET.invokeExact(fd, TCSANOW, settings);
+      int _ = (int) Termios.SET.invokeExact((long) fd, (long) TCSANOW, settings.address());
     } catch (Throwable e) {
       throw new AssertionError(e);
     }
@@ -122,7 +119,7 @@ final class HostTerminal {
     }
     raw = false;
     try {
-      int _ = (int) Termios.SET.invokeExact(fd, TCSADRAIN, original);
+      int _ = (int) Termios.SET.invokeExact((long) fd, (long) TCSADRAIN, original.address());
     } catch (Throwable e) {
       throw new AssertionError(e);
     }

@@ -10,6 +10,8 @@ import java.util.OptionalInt;
 public interface ControlTarget {
   /** What a machine is doing, by QMP's name: {@code RunState} of QEMU's reference. */
   enum RunState {
+    /** It is being made, and may still be refused. */
+    PRELAUNCH("prelaunch"),
     RUNNING("running"),
     PAUSED("paused"),
     SHUTDOWN("shutdown");
