@@ -55,9 +55,6 @@ public final class BlockBackend extends XenbusBackend {
   /** Requests beside each other on the disk become one of at most so many bytes. */
   private static final int MOST_TOGETHER = INDIRECT_SEGMENTS * GrantMapping.SIZE;
 
-  /** A request of this length that goes on where the last one ended has another one behind it. */
-  private static final int STREAM_BYTES = 64 << 10;
-
   private static final int INFO_READ_ONLY = 4;
 
   private final BlockDevice disk;
@@ -155,10 +152,6 @@ public final class BlockBackend extends XenbusBackend {
      */
     private final AtomicInteger asked = new AtomicInteger(1);
 
-    /** The sector behind the last transfer, and whether that went on from the one before. */
-    private long next;
-
-    private boolean streams;
     private HostChannel channel;
     private int inFlight;
     private boolean closed;
@@ -188,7 +181,6 @@ public final class BlockBackend extends XenbusBackend {
 
     /** Takes requests off the ring and has the disk do them; false if there may be more. */
     private boolean take() {
-      boolean some = false;
       for (long copied = 0; copied < MOST_AT_ONCE;) {
         List<Structure> taken = new ArrayList<>();
         synchronized (this) {
@@ -202,9 +194,6 @@ public final class BlockBackend extends XenbusBackend {
             ring.consume(1);
             taken.add(new Structure(request));
           }
-          if (available == 0 && some && streams) {
-            return false; // More is on its way: it is taken together, and without events for it.
-          }
           if (available == 0) {
             ring.askForEvent(1);
             if (ring.available() == 0) {
@@ -214,7 +203,6 @@ public final class BlockBackend extends XenbusBackend {
           inFlight += taken.size();
         }
         copied += begin(taken);
-        some = true;
       }
       return false;
     }
@@ -289,8 +277,6 @@ public final class BlockBackend extends XenbusBackend {
         refuse(id, operation);
         return open;
       }
-      streams = sector == next && bytes >= STREAM_BYTES;
-      next = sector + bytes / SECTOR;
       Transfer transfer = open;
       if (open == null || !open.goesOnWith(write, sector, bytes)) {
         if (open != null) {
