@@ -91,7 +91,7 @@ class XenBenchTest {
     assertTrue(table.lines().anyMatch(l -> l.matches(" +of drivers +1\\.00 +-")), table);
     String json = figures.json(kinds, Map.of("runs", 1));
     for (String expected : List.of(
-        "{\"name\":\"disk-read-4k\",\"pv\":{\"per_second\":5000.0,\"cpu_us\":100.0,\"exits\":5.0}",
+        "{\"name\":\"disk-read-4k\",\"pv\":{\"per_second\":5000.0,\"cpu_us\":100.0,\"exits\":5.0,\"driver_exits\":1.0}",
         "\"exits\":null", "\"userland\":{\"pv\":{\"wall_s\":2.0", "\"hypercall_ns\":250.0",
         "\"event_us\":12.5", "\"failures\":[]")) {
       assertTrue(json.contains(expected), expected + " in " + json);
