@@ -34,7 +34,7 @@
 #define RANDOM_OPERATIONS 20000
 #define SINGLE_OPERATIONS 5000
 #define FEW_OPERATIONS 4000
-#define LARGE_OPERATIONS 128
+#define LARGE_OPERATIONS 1024
 
 static int disk = -1;
 static uint64_t area;
@@ -185,7 +185,7 @@ static uint64_t write_large(void) { return requests(1, LARGE, LARGE_OPERATIONS, 
 #define STREAM (UINT64_C(256) << 20)
 #define ROUND_TRIPS 10000
 #define PIECE 65536u
-#define PIECES 512
+#define PIECES 4096
 #define FEW_ROUND_TRIPS 2000
 #define PATTERN (1u << 20)
 #define CONNECT_SECONDS 60

@@ -6,8 +6,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.javisor.bench.Dialogue.Moment;
 import org.javisor.bench.Dialogue.Report;
 import org.javisor.bench.KindUnderTest.Parts;
@@ -17,14 +15,6 @@ import org.javisor.xen.toolstack.XenClient;
 final class BenchMachine implements AutoCloseable {
   private static final int BOOT_SECONDS = 600;
   private static final int SECONDS = 900;
-
-  /** Of {@code javisor xl top}: a hypercall, or the accesses to devices, and how often. */
-  private static final Pattern COUNTER = Pattern.compile("(?m)^  (\\S.*?) +(\\d+) +[\\d.]+/s$");
-
-  private static final Pattern ACCESSES = Pattern.compile("\"device-accesses\":(\\d+)");
-
-  /** A PV kernel's way back from each interrupt and system call: no request of a device's driver. */
-  private static final String RETURN = "iret";
 
   private final KindUnderTest kind;
   private final Path launcher;
@@ -77,11 +67,11 @@ final class BenchMachine implements AutoCloseable {
   KindSample run(String row) throws SubjectFailure, InterruptedException, BenchException {
     guest.say("row " + row);
     guest.await("ready", SECONDS);
-    long exits = exits();
+    Exits before = exits();
     Moment begin = guest.now();
     guest.say("go");
     Report done = guest.await("done", SECONDS);
-    long exitsThen = exits();
+    Exits then = exits();
     guest.say("go");
     String checksum = guest.await("sum", SECONDS).rest().split(" ")[1];
     guest.await("idle", SECONDS);
@@ -90,37 +80,21 @@ final class BenchMachine implements AutoCloseable {
         Long.parseLong(done.rest().split(" ")[3]),
         done.at().wallNanos() - begin.wallNanos(),
         done.at().cpuNanos() - begin.cpuNanos(),
-        exits < 0 ? -1 : exitsThen - exits);
+        then.since(before));
   }
 
-  /** How often the guest has left its own code for the machine's so far; -1 where nobody counts. */
-  private long exits() throws SubjectFailure, BenchException, InterruptedException {
+  /** How often the guest has left its own code for the machine's so far. */
+  private Exits exits() throws SubjectFailure, BenchException, InterruptedException {
     return switch (kind) {
-      case QEMU -> -1;
-      case VIRTIO -> {
-        String said =
-            GuestPrograms.run(
-                List.of(
-                    "env", "XDG_RUNTIME_DIR=" + folder, launcher.toString(), "stats", "--json",
-                    kind.name()),
-                "javisor stats must work");
-        Matcher matcher = ACCESSES.matcher(said);
-        yield matcher.find() ? Long.parseLong(matcher.group(1)) : -1;
-      }
-      default -> count(xl("top"));
+      case QEMU -> Exits.UNKNOWN;
+      case VIRTIO -> Exits.ofMachine(
+          GuestPrograms.run(
+              List.of(
+                  "env", "XDG_RUNTIME_DIR=" + folder, launcher.toString(), "stats", "--json",
+                  kind.name()),
+              "javisor stats must work"));
+      default -> Exits.ofDomain(xl("top"));
     };
-  }
-
-  /** Hypercalls and accesses to devices in what {@code xl top} says. */
-  static long count(String top) {
-    long all = 0;
-    Matcher matcher = COUNTER.matcher(top);
-    while (matcher.find()) {
-      if (!matcher.group(1).equals(RETURN)) {
-        all += Long.parseLong(matcher.group(2));
-      }
-    }
-    return all;
   }
 
   private String xl(String... words) throws SubjectFailure {

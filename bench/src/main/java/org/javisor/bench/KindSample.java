@@ -7,11 +7,10 @@ package org.javisor.bench;
  * @param operations done
  * @param wallNanos time that passed on the host
  * @param cpuNanos CPU time of all processes of the machine
- * @param exits of the guest to its machine: hypercalls, and accesses to emulated devices; -1 where
- *     nobody counts
+ * @param exits of the guest to its machine
  */
 record KindSample(
-    String checksum, long operations, long wallNanos, long cpuNanos, long exits) {
+    String checksum, long operations, long wallNanos, long cpuNanos, Exits exits) {
   double perSecond() {
     return operations * 1e9 / wallNanos;
   }
@@ -21,6 +20,10 @@ record KindSample(
   }
 
   double exitsEach() {
-    return exits < 0 ? Double.NaN : (double) exits / operations;
+    return exits.all() / operations;
+  }
+
+  double driverExitsEach() {
+    return exits.ofDrivers() / operations;
   }
 }

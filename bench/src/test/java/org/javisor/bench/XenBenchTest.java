@@ -24,7 +24,11 @@ class XenBenchTest {
       new Parts(Path.of("/k"), Path.of("/i"), Path.of("/d.img"), "10.0.2.2:4711", "jit");
 
   private static KindSample sample(String sum, long micros, long exits) {
-    return new KindSample(sum, 100, micros * 1000, micros * 500, exits);
+    return new KindSample(
+        sum, 100, micros * 1000, micros * 500,
+        exits < 0
+            ? Exits.UNKNOWN
+            : new Exits(Map.of("halts", exits - 100, "event_channel_op", 100L), true));
   }
 
   /** Breaks if a kind's configuration is none, or another kind's. */
@@ -48,20 +52,29 @@ class XenBenchTest {
     }
   }
 
-  /** Breaks if returns to programs count, or what is by the second counts as what is counted. */
+  /** Breaks if a multicall's entries are exits, or a second's figures are taken for the whole. */
   @Test
-  void exitsAreHypercallsAndAccesses() {
-    assertEquals(
-        1234 + 56,
-        BenchMachine.count(
+  void exitsAreCountedByWay() {
+    Exits before = Exits.ofDomain("  event_channel_op   1000   99.9/s\n");
+    Exits exits =
+        Exits.ofDomain(
             """
             NAME                   ID STATE   CPU(s)   CPU%    MEM
             bench-pv                1 r-----      1.5   12.0    512     1        777       88.0      9
               event_channel_op                 1234       99.9/s
-              iret                            99999      123.4/s
+              stack_switch                      300        1.0/s
+              multicall                         300        1.0/s
+              of these in multicalls            290        1.0/s
               device accesses                    56        7.0/s
+              halts                               7        7.0/s
               rings: vbd 51712 0/32
-            """));
+            """)
+            .since(before);
+    assertEquals(234 + 300 + 300 - 290 + 56 + 7, exits.all());
+    assertEquals(234 + 56, exits.ofDrivers());
+    Exits machine = Exits.ofMachine("{\"device-accesses\":42}");
+    assertEquals(42, machine.ofDrivers());
+    assertTrue(Double.isNaN(machine.all()));
   }
 
   @Test
@@ -76,9 +89,10 @@ class XenBenchTest {
     assertTrue(
         table.lines().anyMatch(l -> l.matches("disk-read-4k +a second +5000 +2500")), table);
     assertTrue(table.lines().anyMatch(l -> l.matches(" +exits each +5\\.00 +-")), table);
+    assertTrue(table.lines().anyMatch(l -> l.matches(" +of drivers +1\\.00 +-")), table);
     String json = figures.json(kinds, Map.of("runs", 1));
     for (String expected : List.of(
-        "{\"name\":\"disk-read-4k\",\"pv\":{\"per_second\":5000.0,\"cpu_us\":100.0,\"exits\":5.0}",
+        "{\"name\":\"disk-read-4k\",\"pv\":{\"per_second\":5000.0,\"cpu_us\":100.0,\"exits\":5.0,\"driver_exits\":1.0}",
         "\"exits\":null", "\"userland\":{\"pv\":{\"wall_s\":2.0", "\"hypercall_ns\":250.0",
         "\"event_us\":12.5", "\"failures\":[]")) {
       assertTrue(json.contains(expected), expected + " in " + json);

@@ -10,6 +10,7 @@ import org.javisor.conformance.dom0.Dom0Conformance;
 import org.javisor.conformance.hostile.HostileConformance;
 import org.javisor.conformance.io.GuestIoConformance;
 import org.javisor.conformance.litmus.LitmusConformance;
+import org.javisor.conformance.saves.SavesConformance;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.UsageException;
 import org.javisor.conformance.tool.Verb;
@@ -43,6 +44,8 @@ public final class Conformance {
               new Entry(RomConformance::run, "a ROM that tests its CPU, as test386.asm"),
               "moo",
               new Entry(MooConformance::run, "instructions as an 80286 was recorded to do them"),
+              "saves",
+              new Entry(SavesConformance::run, "Xen domains saved and restored while they work"),
               "xed",
               new Entry(XedConformance::run, "the decoder against XED's own tests"),
               "litmus",

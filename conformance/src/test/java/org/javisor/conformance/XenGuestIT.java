@@ -15,6 +15,7 @@ import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import org.javisor.conformance.saves.XenDomain;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.packages.Progress;
 import org.junit.jupiter.api.Test;

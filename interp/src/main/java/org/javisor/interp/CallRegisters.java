@@ -12,7 +12,7 @@ final class CallRegisters implements HypercallRegisters {
 
   @Override
   public long get(int register) {
-    return Cpu.zeroExtend(c.reg(register), c.is64() ? 8 : 4);
+    return c.is64() ? c.reg(register) : c.reg(register) & 0xffff_ffffL;
   }
 
   @Override

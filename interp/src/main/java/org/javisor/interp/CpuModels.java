@@ -36,6 +36,12 @@ public final class CpuModels {
 
   private static final int AUTOMATIC_IBRS = 1 << 2 | 1 << 8;
 
+  /**
+   * Loading a null selector clears the segment's base; of the same register. Otherwise a kernel loads
+   * selectors twice whenever it switches between processes, by hypercalls where it is a PV guest's.
+   */
+  private static final int NULL_CLEARS_BASE = 1 << 6;
+
   private static final Set<CpuFeature> SYSTEM =
       EnumSet.of(
           CpuFeature.FPU, CpuFeature.VME, CpuFeature.DE, CpuFeature.PSE, CpuFeature.TSC,
@@ -248,7 +254,7 @@ public final class CpuModels {
           r[1] = bits(0x8000_0008, 0, 1) | NOT_AFFECTED;
           r[2] = vcpus - 1;
         }
-        case 0x8000_0021 -> r[0] = AUTOMATIC_IBRS;
+        case 0x8000_0021 -> r[0] = AUTOMATIC_IBRS | NULL_CLEARS_BASE;
         default -> {}
       }
       return r;

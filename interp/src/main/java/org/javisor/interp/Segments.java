@@ -284,8 +284,8 @@ final class Segments {
 
   private void loadData(int segment, int sel) {
     if ((sel & ~3) == 0) {
-      // The base survives on AMD and is cleared on Intel; AMD, as the default vendor.
-      set(segment, sel, segment >= Instruction.FS && c.longMode() ? base(segment) : 0, 0, UNUSABLE);
+      // The base is cleared, as CPUID says: AMD's did not before their third generation of Zen.
+      set(segment, sel, 0, 0, UNUSABLE);
       return;
     }
     long d = descriptor(sel, GuestFault.GP);
@@ -354,7 +354,7 @@ final class Segments {
       int a = attributes[s];
       boolean conforming = (a & (CODE | EXPAND_DOWN)) == (CODE | EXPAND_DOWN);
       if ((a & S) != 0 && !conforming && dpl(a) < c.cpl || (a & PRESENT) == 0 && selector(s) != 0) {
-        set(s, 0, s >= Instruction.FS && c.longMode() ? base(s) : 0, 0, UNUSABLE);
+        set(s, 0, 0, 0, UNUSABLE);
       }
     }
   }

@@ -149,7 +149,7 @@ class AdvertisedFeaturesTest {
           new FeatureWord(0x8000_0007, 0, 3, 1 << 8), // the TSC is invariant
           new FeatureWord(0x8000_0008, 0, 1, 1 << 26 | 1 << 29), // SSB_NO, BTC_NO
           new FeatureWord(0x8000_000a, 0, 3, 0),
-          new FeatureWord(0x8000_0021, 0, 0, 1 << 2 | 1 << 8)); // LFENCE, automatic IBRS
+          new FeatureWord(0x8000_0021, 0, 0, 1 << 2 | 1 << 6 | 1 << 8)); // LFENCE, null selectors, automatic IBRS
 
   private static String cr4(int bit) {
     return "0f20e0 0fbae8%02x 0f22e0".formatted(bit); // mov rax, cr4; bts eax, bit; mov cr4, rax

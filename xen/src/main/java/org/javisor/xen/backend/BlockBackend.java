@@ -4,10 +4,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
 import org.javisor.storage.block.BlockDevice;
 import org.javisor.storage.block.BlockException;
@@ -21,10 +21,14 @@ import org.javisor.xen.store.Store;
 
 /**
  * A disk for a domain (public/io/blkif.h, the x86_64 layout): reads and writes of up to 11 pages, or
- * of up to 256 by indirect segments, flush, discard; pages that stay granted are mapped once.
+ * of up to 256 by indirect segments, flush, discard.
  *
  * <p>Data is copied between the guest's pages and memory of our own, so that what the disk writes
- * cannot change while it writes.
+ * cannot change while it writes. Pages that a front end would keep granted are not asked for: it would
+ * copy everything once more, and to map a page is cheaper here.
+ *
+ * <p>Requests are taken where the guest's event is, on its vCPU's thread, which goes back to the guest
+ * when it has copied enough; the back ends' thread takes the rest.
  */
 public final class BlockBackend extends XenbusBackend {
   private static final int OP_READ = 0;
@@ -45,11 +49,11 @@ public final class BlockBackend extends XenbusBackend {
   private static final int SECTOR = 512;
   private static final int SECTORS_PER_PAGE = 8;
 
-  /** The ring is looked at so often before others get their turn. */
-  private static final int MOST_ROUNDS = 4;
+  /** What is copied before others get their turn, in bytes. */
+  private static final int MOST_AT_ONCE = 1 << 20;
 
-  /** Pages kept mapped for a front end that keeps them granted. */
-  private static final int MOST_PERSISTENT = 32 * INDIRECT_SEGMENTS;
+  /** Requests beside each other on the disk become one of at most so many bytes. */
+  private static final int MOST_TOGETHER = INDIRECT_SEGMENTS * GrantMapping.SIZE;
 
   private static final int INFO_READ_ONLY = 4;
 
@@ -79,7 +83,6 @@ public final class BlockBackend extends XenbusBackend {
     keys.put("discard-granularity", Integer.toString(4096));
     keys.put("discard-alignment", "0");
     keys.put("discard-secure", "0");
-    keys.put("feature-persistent", "1");
     keys.put("feature-max-indirect-segments", Integer.toString(INDIRECT_SEGMENTS));
     return keys;
   }
@@ -102,15 +105,15 @@ public final class BlockBackend extends XenbusBackend {
     }
     long port = frontendNumber("event-channel");
     Ring ring = new Ring(domain().grants().map(frontendNumber("ring-ref"), true), SLOT);
-    Connection next = new Connection(ring, frontendFlag("feature-persistent"));
-    HostChannel channel = domain().events().bindHost(port, next.doorbell);
+    Connection next = new Connection(ring);
+    HostChannel channel = domain().events().bindHost(port, next::notified);
     if (channel == null) {
       ring.close();
       throw new BadFrontend("event channel " + port + " does not wait for domain 0");
     }
     next.channel = channel;
     connection = next;
-    next.doorbell.run();
+    next.serve();
   }
 
   @Override
@@ -125,37 +128,64 @@ public final class BlockBackend extends XenbusBackend {
   }
 
   /** A part of a page that takes part in a request. */
-  private record Segment(GrantMapping page, int offset, int length, boolean transientPage) {}
+  private record Segment(GrantMapping page, int offset, int length) {}
+
+  /** A request's share of what is done with it, and how it ended. */
+  private record Part(
+      long id, int operation, int firstSegment, int endOfSegments, long from, long length,
+      int status) {
+    Part failed() {
+      return new Part(id, operation, firstSegment, endOfSegments, from, length, ERROR);
+    }
+  }
 
   /** A front end that is connected. */
   private final class Connection {
     private final Ring ring;
-    private final boolean persistent;
-    private final Map<Long, GrantMapping> kept = new HashMap<>();
     private final ArrayDeque<MemorySegment> small = new ArrayDeque<>();
     private final ArrayDeque<MemorySegment> large = new ArrayDeque<>();
     private final Arena memory = Arena.ofShared();
-    private final Runnable doorbell = loop().doorbell(this::work);
+
+    /**
+     * How often the guest has asked since nobody took requests; who makes it one, takes them. It begins
+     * as that of who connects.
+     */
+    private final AtomicInteger asked = new AtomicInteger(1);
+
     private HostChannel channel;
     private int inFlight;
     private boolean closed;
 
-    Connection(Ring ring, boolean persistent) {
+    Connection(Ring ring) {
       this.ring = ring;
-      this.persistent = persistent;
     }
 
-    /** Takes requests off the ring and has the disk do them. */
-    void work() {
-      for (int rounds = 0;; rounds++) {
-        if (rounds == MOST_ROUNDS) {
-          doorbell.run(); // Others get their turn, however fast the guest asks.
+    /** The guest's event. */
+    void notified() {
+      if (asked.getAndIncrement() == 0) {
+        serve();
+      }
+    }
+
+    /** Takes requests as long as the guest asks, by the one who may. */
+    void serve() {
+      int seen = asked.get();
+      do {
+        if (!take()) {
+          loop().execute(this::serve); // Others get their turn, however fast the guest asks.
           return;
         }
+        seen = asked.addAndGet(-seen);
+      } while (seen != 0);
+    }
+
+    /** Takes requests off the ring and has the disk do them; false if there may be more. */
+    private boolean take() {
+      for (long copied = 0; copied < MOST_AT_ONCE;) {
         List<Structure> taken = new ArrayList<>();
         synchronized (this) {
           if (closed) {
-            return;
+            return true;
           }
           int available = ring.available();
           for (int i = 0; i < available; i++) {
@@ -167,35 +197,46 @@ public final class BlockBackend extends XenbusBackend {
           if (available == 0) {
             ring.askForEvent(1);
             if (ring.available() == 0) {
-              return;
+              return true;
             }
           }
           inFlight += taken.size();
         }
-        taken.forEach(this::begin);
+        copied += begin(taken);
       }
+      return false;
     }
 
-    private void begin(Structure request) {
-      requests.increment();
-      int operation = request.u8(0);
-      long id = request.u64(8);
-      switch (operation) {
-        case OP_READ, OP_WRITE -> transfer(operation, id, request, false);
-        // The response names what was done, not how it was asked for.
-        case OP_INDIRECT -> transfer(request.u8(1), id, request, true);
-        case OP_FLUSH ->
-            disk.submit(new BlockRequest.Flush(failure -> end(id, operation, failure)));
-        case OP_DISCARD -> discard(id, request);
-        default -> respond(id, operation, NOT_SUPPORTED);
+    /** Begins requests; returns how many bytes that moved, a page at least for each. */
+    private long begin(List<Structure> taken) {
+      long moved = (long) taken.size() * GrantMapping.SIZE;
+      Transfer open = null;
+      for (Structure request : taken) {
+        requests.increment();
+        int operation = request.u8(0);
+        long id = request.u64(8);
+        switch (operation) {
+          case OP_READ, OP_WRITE -> open = transfer(operation, id, request, false, open);
+          // The response names what was done, not how it was asked for.
+          case OP_INDIRECT -> open = transfer(request.u8(1), id, request, true, open);
+          case OP_FLUSH ->
+              disk.submit(new BlockRequest.Flush(failure -> end(id, operation, failure)));
+          case OP_DISCARD -> discard(id, request);
+          default -> respond(List.of(new Part(id, operation, 0, 0, 0, 0, NOT_SUPPORTED)));
+        }
+        moved += open == null ? 0 : open.bytes;
       }
+      if (open != null) {
+        open.submit();
+      }
+      return moved;
     }
 
     private void discard(long id, Structure request) {
       long sector = request.u64(16);
       long count = request.u64(24);
       if (disk.isReadOnly() || !inside(sector, count)) {
-        respond(id, OP_DISCARD, ERROR);
+        refuse(id, OP_DISCARD);
         return;
       }
       disk.submit(
@@ -208,66 +249,43 @@ public final class BlockBackend extends XenbusBackend {
       return sector >= 0 && count >= 0 && count <= sectors && sector <= sectors - count;
     }
 
-    private void transfer(int operation, long id, Structure request, boolean indirect) {
+    /**
+     * Adds a read or write to one that it goes on from, or begins another one.
+     *
+     * @param open what was begun before, which is submitted if this is not added to it, or null
+     * @return what can be gone on from, or null
+     */
+    private Transfer transfer(
+        int operation, long id, Structure request, boolean indirect, Transfer open) {
       boolean write = operation == OP_WRITE;
       if (operation != OP_READ && operation != OP_WRITE || write && disk.isReadOnly()) {
-        respond(id, operation, ERROR);
-        return;
+        refuse(id, operation);
+        return open;
       }
       List<Segment> segments = new ArrayList<>();
       long bytes;
       try {
         bytes = indirect ? indirect(request, segments, write) : direct(request, segments, write);
       } catch (GrantTable.Refused | BadFrontend e) {
-        release(segments);
-        respond(id, operation, ERROR);
-        return;
+        segments.forEach(s -> s.page.close());
+        refuse(id, operation);
+        return open;
       }
       long sector = request.u64(16);
       if (!inside(sector, bytes / SECTOR)) {
-        release(segments);
-        respond(id, operation, ERROR);
-        return;
+        segments.forEach(s -> s.page.close());
+        refuse(id, operation);
+        return open;
       }
-      MemorySegment buffer = buffer(bytes);
-      MemorySegment data = buffer.asSlice(0, bytes);
-      if (write) {
-        long at = data.address();
-        for (Segment s : segments) {
-          s.page.read(s.offset, at, s.length);
-          at += s.length;
+      Transfer transfer = open;
+      if (open == null || !open.goesOnWith(write, sector, bytes)) {
+        if (open != null) {
+          open.submit();
         }
-        release(segments);
-        disk.submit(
-            new BlockRequest.Write(
-                sector * SECTOR,
-                data,
-                failure -> {
-                  giveBack(buffer);
-                  end(id, operation, failure);
-                }));
-      } else {
-        disk.submit(
-            new BlockRequest.Read(
-                sector * SECTOR,
-                data,
-                failure -> {
-                  if (failure == null) {
-                    scatter(data, segments);
-                  }
-                  release(segments);
-                  giveBack(buffer);
-                  end(id, operation, failure);
-                }));
+        transfer = new Transfer(write, sector);
       }
-    }
-
-    private void scatter(MemorySegment data, List<Segment> segments) {
-      long at = data.address();
-      for (Segment s : segments) {
-        s.page.write(s.offset, at, s.length);
-        at += s.length;
-      }
+      transfer.add(id, segments, bytes);
+      return transfer;
     }
 
     private long direct(Structure request, List<Segment> segments, boolean write)
@@ -293,12 +311,7 @@ public final class BlockBackend extends XenbusBackend {
       for (int first = 0; first < count; first += SEGMENTS_PER_PAGE) {
         byte[] list = new byte[8 * Math.min(SEGMENTS_PER_PAGE, count - first)];
         long reference = request.u32(28 + 4 * (first / SEGMENTS_PER_PAGE));
-        Segment page = page(reference, 0, list.length, false);
-        try {
-          page.page.read(0, list, 0, list.length);
-        } finally {
-          release(List.of(page));
-        }
+        domain().grants().copyOut(reference, 0, list, 0, list.length);
         Structure copy = new Structure(list);
         for (int i = 0; i < list.length / 8; i++) {
           bytes += segment(copy, 8 * i, segments, write);
@@ -316,32 +329,9 @@ public final class BlockBackend extends XenbusBackend {
         throw new BadFrontend("sectors " + first + " to " + last + " of a page");
       }
       int length = (last - first + 1) * SECTOR;
-      segments.add(page(from.u32(offset), first * SECTOR, length, !write));
+      segments.add(
+          new Segment(domain().grants().map(from.u32(offset), !write), first * SECTOR, length));
       return length;
-    }
-
-    private Segment page(long reference, int offset, int length, boolean toGuest)
-        throws GrantTable.Refused {
-      if (!persistent) {
-        return new Segment(domain().grants().map(reference, toGuest), offset, length, true);
-      }
-      GrantMapping page = kept.get(reference);
-      if (page == null) {
-        if (kept.size() >= MOST_PERSISTENT) {
-          return new Segment(domain().grants().map(reference, toGuest), offset, length, true);
-        }
-        page = domain().grants().map(reference, true);
-        kept.put(reference, page);
-      }
-      return new Segment(page, offset, length, false);
-    }
-
-    private void release(List<Segment> segments) {
-      for (Segment s : segments) {
-        if (s.transientPage) {
-          s.page.close();
-        }
-      }
     }
 
     private synchronized MemorySegment buffer(long bytes) {
@@ -359,20 +349,27 @@ public final class BlockBackend extends XenbusBackend {
     }
 
     private void end(long id, int operation, BlockException failure) {
-      respond(id, operation, failure == null ? OKAY : ERROR);
+      respond(
+          List.of(new Part(id, operation, 0, 0, 0, 0, failure == null ? OKAY : ERROR)));
     }
 
-    private void respond(long id, int operation, int status) {
-      byte[] bytes = new byte[RESPONSE];
-      Structure response = new Structure(bytes);
-      response.put64(0, id);
-      response.put8(8, operation);
-      response.put16(10, status);
+    private void refuse(long id, int operation) {
+      respond(List.of(new Part(id, operation, 0, 0, 0, 0, ERROR)));
+    }
+
+    private void respond(List<Part> parts) {
       boolean tell = false;
       synchronized (this) {
-        inFlight--;
+        inFlight -= parts.size();
         if (!closed) {
-          ring.respond(bytes);
+          for (Part part : parts) {
+            byte[] bytes = new byte[RESPONSE];
+            Structure response = new Structure(bytes);
+            response.put64(0, part.id);
+            response.put8(8, part.operation);
+            response.put16(10, part.status);
+            ring.respond(bytes);
+          }
           tell = ring.push();
         } else if (inFlight == 0) {
           free();
@@ -380,6 +377,98 @@ public final class BlockBackend extends XenbusBackend {
       }
       if (tell) {
         channel.notifyGuest();
+      }
+    }
+
+    /** Reads or writes beside each other on the disk, which are one to it. */
+    private final class Transfer {
+      private final boolean write;
+      private final long sector;
+      private final List<Part> parts = new ArrayList<>();
+      private final List<Segment> segments = new ArrayList<>();
+      private long bytes;
+      private MemorySegment buffer;
+
+      Transfer(boolean write, long sector) {
+        this.write = write;
+        this.sector = sector;
+      }
+
+      boolean goesOnWith(boolean writes, long at, long more) {
+        return writes == write && at == sector + bytes / SECTOR && bytes + more <= MOST_TOGETHER;
+      }
+
+      void add(long id, List<Segment> more, long length) {
+        parts.add(
+            new Part(
+                id, write ? OP_WRITE : OP_READ, segments.size(), segments.size() + more.size(),
+                bytes, length, OKAY));
+        segments.addAll(more);
+        bytes += length;
+      }
+
+      void submit() {
+        buffer = buffer(bytes);
+        if (write) {
+          long at = buffer.address();
+          for (Segment s : segments) {
+            s.page.read(s.offset, at, s.length);
+            s.page.close();
+            at += s.length;
+          }
+        }
+        submit(
+            0, bytes,
+            failure -> {
+              if (failure == null) {
+                end();
+              } else {
+                oneByOne(0);
+              }
+            });
+      }
+
+      private void submit(long from, long length, BlockRequest.Completion completion) {
+        MemorySegment data = buffer.asSlice(from, length);
+        long at = sector * SECTOR + from;
+        disk.submit(
+            write
+                ? new BlockRequest.Write(at, data, completion)
+                : new BlockRequest.Read(at, data, completion));
+      }
+
+      /** One of them has failed: which of them it is, they tell alone. */
+      private void oneByOne(int index) {
+        if (index == parts.size()) {
+          end();
+          return;
+        }
+        Part part = parts.get(index);
+        submit(
+            part.from, part.length,
+            failure -> {
+              if (failure != null) {
+                parts.set(index, part.failed());
+              }
+              oneByOne(index + 1);
+            });
+      }
+
+      private void end() {
+        if (!write) {
+          for (Part part : parts) {
+            long at = buffer.address() + part.from;
+            for (Segment s : segments.subList(part.firstSegment, part.endOfSegments)) {
+              if (part.status == OKAY) {
+                s.page.write(s.offset, at, s.length);
+              }
+              s.page.close();
+              at += s.length;
+            }
+          }
+        }
+        giveBack(buffer);
+        respond(parts);
       }
     }
 
@@ -394,8 +483,6 @@ public final class BlockBackend extends XenbusBackend {
     }
 
     private void free() {
-      kept.values().forEach(GrantMapping::close);
-      kept.clear();
       memory.close();
     }
   }

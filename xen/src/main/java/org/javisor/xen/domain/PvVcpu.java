@@ -19,6 +19,7 @@ import org.javisor.accelerator.state.StateException;
 import org.javisor.memory.FrameArena;
 import org.javisor.xen.hypervisor.Domain;
 import org.javisor.xen.hypervisor.Errno;
+import org.javisor.xen.hypervisor.Exit;
 import org.javisor.xen.hypervisor.GuestContext;
 import org.javisor.xen.hypervisor.HypercallTable;
 import org.javisor.xen.hypervisor.PvMemory;
@@ -520,6 +521,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   @Override
   public boolean exception(TrapRegisters r, int vector, int errorCode, boolean software) {
     begin(r);
+    vcpu.count(Exit.EXCEPTION);
     try {
       return switch (vector) {
         case PAGE_FAULT -> pageFault(errorCode);
@@ -704,6 +706,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
       if (r.isKernel()) {
         return hypercall(behind, flags);
       }
+      vcpu.count(Exit.SYSTEM_CALL);
       Callback callback = callbacks[r.is64Bit() ? CALLBACK_SYSCALL : CALLBACK_SYSCALL_32];
       int cs = r.is64Bit() ? KERNEL_CS : USER_CS_32;
       if (callback.address == 0) {
@@ -728,6 +731,7 @@ final class PvVcpu implements PvPort, VcpuPlatform, TrapHandler {
   @Override
   public void systemEnter(TrapRegisters r) {
     begin(r);
+    vcpu.count(Exit.SYSTEM_CALL);
     Callback callback = callbacks[CALLBACK_SYSENTER];
     boolean done =
         r.isKernel() || callback.address == 0

@@ -15,6 +15,7 @@ import org.javisor.pc.interrupt.LocalApic;
 import org.javisor.pc.interrupt.VcpuControl;
 import org.javisor.xen.hypervisor.ApicState;
 import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.Exit;
 import org.javisor.xen.hypervisor.GuestContext;
 import org.javisor.xen.hypervisor.Structure;
 import org.javisor.xen.hypervisor.VcpuPort;
@@ -336,11 +337,13 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
 
   @Override
   public long readMsr(int msr) throws UnknownMsr {
+    vcpu.count(Exit.REGISTER);
     return board.readMsr(msr);
   }
 
   @Override
   public void writeMsr(int msr, long value) throws UnknownMsr {
+    vcpu.count(Exit.REGISTER);
     if (msr == XenCpuModel.HYPERCALL_MSR) {
       writeHypercallPage(value);
     } else {

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.AtomicLongArray;
 import org.javisor.memory.FrameArena;
 import org.javisor.memory.GuestMemory;
 import org.javisor.xen.hypervisor.scheduler.SchedDomain;
@@ -38,9 +37,6 @@ public final class Domain {
   private final List<VirtualCpu> vcpus = new ArrayList<>();
   private final SchedDomain schedDomain = new SchedDomain();
   private final AtomicLong mapGeneration = new AtomicLong();
-
-  /** Hypercalls by number, and in its last element those without one. */
-  private final AtomicLongArray hypercalls = new AtomicLongArray(HypercallTable.NUMBERS + 1);
 
   private final PvMemory pv;
   private final long createdNanos;
@@ -619,11 +615,6 @@ public final class Domain {
 
   // ---- Figures ----------------------------------------------------------------------------
 
-  void countHypercall(long number) {
-    hypercalls.incrementAndGet(
-        number >= 0 && number < HypercallTable.NUMBERS ? (int) number : HypercallTable.NUMBERS);
-  }
-
   /** Pages of others that it has mapped: by grants, and as a toolstack does. */
   public int mappedPages() {
     int granted = foreignMaps.count();
@@ -632,9 +623,19 @@ public final class Domain {
     }
   }
 
-  /** How often a hypercall was made. */
+  /** How often a hypercall was made, by itself or in a multicall. */
   public long hypercalls(int number) {
-    return hypercalls.get(number);
+    return vcpus.stream().mapToLong(v -> v.exits().hypercalls(number)).sum();
+  }
+
+  /** How many of all hypercalls were entries of multicalls, which are made with one exit together. */
+  public long multicallEntries() {
+    return vcpus.stream().mapToLong(v -> v.exits().multicallEntries()).sum();
+  }
+
+  /** How often its vCPUs left its code in this way. */
+  public long exits(Exit kind) {
+    return vcpus.stream().mapToLong(v -> v.exits().exits(kind)).sum();
   }
 
   /** Nanoseconds that all vCPUs have run. */

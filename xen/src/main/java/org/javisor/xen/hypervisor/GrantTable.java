@@ -1,5 +1,6 @@
 package org.javisor.xen.hypervisor;
 
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.concurrent.atomic.LongAdder;
 import org.javisor.memory.FrameArena;
@@ -49,16 +50,16 @@ public final class GrantTable {
     }
   }
 
-  /** How often an entry is in use, and how often for writing. Under the table's lock. */
-  private record Use(int all, int writing, int frame) {
-    static final Use NONE = new Use(0, 0, -1);
-  }
-
   private final Hypervisor host;
   private final Domain domain;
   private final int[] frames;
   private int frameCount;
-  private Use[] uses = {};
+
+  /** Of each entry how often it is in use, how often for writing, and the frame it is in use with. */
+  private int[] uses = {};
+
+  private int[] writes = {};
+  private int[] usedFrames = {};
   private boolean destroyed;
   private final LongAdder mapped = new LongAdder();
 
@@ -81,7 +82,9 @@ public final class GrantTable {
       }
       frames[frameCount++] = frame;
     }
-    uses = java.util.Arrays.copyOf(uses, frameCount * ENTRIES_PER_FRAME);
+    uses = Arrays.copyOf(uses, frameCount * ENTRIES_PER_FRAME);
+    writes = Arrays.copyOf(writes, uses.length);
+    usedFrames = Arrays.copyOf(usedFrames, uses.length);
     return true;
   }
 
@@ -135,29 +138,29 @@ public final class GrantTable {
         throw new Refused(BAD_REFERENCE);
       }
       long entry = entry(reference);
-      Use use = uses[(int) reference];
-      if (use == null) {
-        use = Use.NONE;
-      }
+      int index = (int) reference;
       while (true) {
         int head = RawMemory.getVolatile32(entry);
         if ((head & TYPE_MASK) != PERMIT_ACCESS || head >>> 16 != by) {
-          throw new Refused(use.all > 0 ? PERMISSION_DENIED : BAD_REFERENCE);
+          throw new Refused(uses[index] > 0 ? PERMISSION_DENIED : BAD_REFERENCE);
         }
         if (write && (head & READ_ONLY) != 0) {
           throw new Refused(PERMISSION_DENIED);
         }
-        if (RawMemory.compareAndSet32(entry, head, head | READING | (write ? WRITING : 0))) {
+        int marked = head | READING | (write ? WRITING : 0);
+        if (RawMemory.compareAndSet32(entry, head, marked)) {
           break;
         }
       }
       long gfn = RawMemory.getVolatile32(entry + 4) & 0xffff_ffffL;
-      int frame = use.all > 0 ? use.frame : frameOf(gfn, write);
+      int frame = uses[index] > 0 ? usedFrames[index] : frameOf(gfn, write);
       if (frame < 0 || !host.frames().useOf(frame, domain.id())) {
-        unmark(entry, use.all, use.writing);
+        unmark(entry, uses[index], writes[index]);
         throw new Refused(BAD_PAGE);
       }
-      uses[(int) reference] = new Use(use.all + 1, use.writing + (write ? 1 : 0), frame);
+      uses[index]++;
+      writes[index] += write ? 1 : 0;
+      usedFrames[index] = frame;
       mapped.increment();
       return frame;
     }
@@ -183,12 +186,12 @@ public final class GrantTable {
   /** Ends a use that {@link #acquire} began. */
   void release(long reference, int frame, boolean write) {
     synchronized (this) {
-      Use use = uses[(int) reference];
-      assert use != null && use.all > 0 && use.frame == frame;
-      Use left = new Use(use.all - 1, use.writing - (write ? 1 : 0), frame);
-      uses[(int) reference] = left.all == 0 ? null : left;
+      int index = (int) reference;
+      assert uses[index] > 0 && usedFrames[index] == frame;
+      uses[index]--;
+      writes[index] -= write ? 1 : 0;
       if (!destroyed) {
-        unmark(entry(reference), left.all, left.writing);
+        unmark(entry(reference), uses[index], writes[index]);
       }
     }
     if (write) {
@@ -199,26 +202,52 @@ public final class GrantTable {
 
   /** Adds the frames that others may write at any time. */
   synchronized void heldForWriting(BitSet held) {
-    for (Use use : uses) {
-      if (use != null && use.writing > 0) {
-        held.set(use.frame);
+    for (int i = 0; i < uses.length; i++) {
+      if (writes[i] > 0) {
+        held.set(usedFrames[i]);
       }
     }
   }
 
   /** How many grants are in use. */
   public synchronized int inUse() {
-    int count = 0;
-    for (Use use : uses) {
-      count += use == null ? 0 : 1;
-    }
-    return count;
+    return (int) Arrays.stream(uses).filter(all -> all > 0).count();
   }
 
   /** Uses a page for a back end of this process, until it is closed. */
   public GrantMapping map(long reference, boolean write) throws Refused {
     int frame = acquire(reference, EventChannels.HOST_DOMAIN, write);
     return new GrantMapping(this, host.arena(), reference, frame, write);
+  }
+
+  /** Copies bytes out of a page, which is in use no longer than that. */
+  public void copyOut(long reference, int offset, byte[] target, int at, int length)
+      throws Refused {
+    checkPage(offset, length);
+    int frame = acquire(reference, EventChannels.HOST_DOMAIN, false);
+    try {
+      RawMemory.copyOut(host.arena().address(frame) + offset, target, at, length);
+    } finally {
+      release(reference, frame, false);
+    }
+  }
+
+  /** Copies bytes into a page, which is in use no longer than that. */
+  public void copyIn(long reference, int offset, byte[] source, int at, int length)
+      throws Refused {
+    checkPage(offset, length);
+    int frame = acquire(reference, EventChannels.HOST_DOMAIN, true);
+    try {
+      RawMemory.copyIn(source, at, host.arena().address(frame) + offset, length);
+    } finally {
+      release(reference, frame, true);
+    }
+  }
+
+  private static void checkPage(int offset, int length) {
+    if (offset < 0 || length < 0 || offset > FrameArena.FRAME_SIZE - length) {
+      throw new IndexOutOfBoundsException("granted page at " + offset + "+" + length);
+    }
   }
 
   /** The domain is gone: its table too; frames in use stay until they are not. */

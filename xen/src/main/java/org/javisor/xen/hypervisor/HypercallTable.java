@@ -100,12 +100,12 @@ public final class HypercallTable {
 
   /** Counts a call that the domain's kind carries out itself. */
   public void count(VirtualCpu vcpu, int number) {
-    vcpu.domain().countHypercall(number);
+    vcpu.exits().hypercall(number);
   }
 
   /** Makes a call that is not a multicall's own entry again. */
   long dispatch(long number, Call call) throws Call.Continued {
-    call.domain.countHypercall(number);
+    call.vcpu.exits().hypercall(number);
     if (number < 0 || number >= NUMBERS || families[(int) number] == null) {
       return Errno.ENOSYS;
     }

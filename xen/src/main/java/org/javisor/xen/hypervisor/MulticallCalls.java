@@ -28,6 +28,7 @@ final class MulticallCalls implements HypercallFamily {
         arguments[i] = entry.u64(16 + 8 * i);
       }
       long number = entry.u64(0);
+      call.vcpu.exits().multicallEntry();
       try {
         entry.put64(
             8,

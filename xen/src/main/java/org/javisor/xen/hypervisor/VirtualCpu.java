@@ -26,6 +26,7 @@ public final class VirtualCpu implements Guest {
   private final SchedUnit unit;
   private final Timers.Timer timer;
   private final Timers.Timer pollTimer;
+  private final ExitCounts exits = new ExitCounts();
   final Call call;
 
   private VcpuPort port;
@@ -79,6 +80,15 @@ public final class VirtualCpu implements Guest {
     return port;
   }
 
+  ExitCounts exits() {
+    return exits;
+  }
+
+  /** Counts what is no hypercall. On its own thread. */
+  public void count(Exit kind) {
+    exits.exit(kind);
+  }
+
   GuestArguments arguments() {
     return arguments;
   }
@@ -130,7 +140,10 @@ public final class VirtualCpu implements Guest {
       }
       VmExit exit = port.run();
       switch (exit) {
-        case VmExit.Halt() -> waitForInterrupt();
+        case VmExit.Halt() -> {
+          exits.exit(Exit.HALT);
+          waitForInterrupt();
+        }
         case VmExit.Kicked() -> {}
         case VmExit.Debug() -> {}
         case VmExit.Shutdown(String report) -> domain.crash(report);

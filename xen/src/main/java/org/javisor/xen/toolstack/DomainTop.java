@@ -2,17 +2,25 @@ package org.javisor.xen.toolstack;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SequencedMap;
 import org.javisor.xen.hypervisor.Domain;
+import org.javisor.xen.hypervisor.Exit;
 import org.javisor.xen.hypervisor.HypercallTable;
 
 /**
  * What domains do, as a table: since they began, and by the second since the table before, or since
  * they began in the first one.
  */
-final class DomainTop {
+public final class DomainTop {
+  /** Of the hypercalls above it, those made by multicalls, each of which is one exit. */
+  public static final String IN_MULTICALLS = "of these in multicalls";
+
+  public static final String DEVICE_ACCESSES = "device accesses";
+
   private static final int PAGES_PER_MIB = 256;
 
   /** A name, how often, and how often by the second. */
@@ -23,18 +31,23 @@ final class DomainTop {
   /** The counters at the time of the table before, by domain. */
   private Map<Domain, Counters> before = new HashMap<>();
 
-  private record Counters(long nanos, long cpuNanos, long events, long accesses,
-      long[] hypercalls) {
+  private record Counters(
+      long nanos, long cpuNanos, long events, SequencedMap<String, Long> exits) {
     static Counters of(Domain d, long now) {
-      long[] calls = new long[HypercallTable.numbers()];
-      for (int n = 0; n < calls.length; n++) {
-        calls[n] = d.hypercalls(n);
+      SequencedMap<String, Long> exits = new LinkedHashMap<>();
+      for (int n = 0; n < HypercallTable.numbers(); n++) {
+        exits.put(HypercallTable.name(n), d.hypercalls(n));
       }
-      return new Counters(now, d.cpuNanos(), d.events().sent(), d.deviceAccesses(), calls);
+      exits.put(IN_MULTICALLS, d.multicallEntries());
+      exits.put(DEVICE_ACCESSES, d.deviceAccesses());
+      for (Exit kind : Exit.values()) {
+        exits.put(kind.label(), d.exits(kind));
+      }
+      return new Counters(now, d.cpuNanos(), d.events().sent(), exits);
     }
 
     static Counters atBirth(Domain d) {
-      return new Counters(d.createdNanos(), 0, 0, 0, new long[HypercallTable.numbers()]);
+      return new Counters(d.createdNanos(), 0, 0, new LinkedHashMap<>());
     }
   }
 
@@ -79,21 +92,14 @@ final class DomainTop {
         now.events,
         (now.events - then.events) / seconds,
         d.grants().mapped());
-    for (int n = 0; n < now.hypercalls.length; n++) {
-      if (now.hypercalls[n] > 0) {
-        line(
-            text,
-            COUNTER,
-            HypercallTable.name(n),
-            now.hypercalls[n],
-            (now.hypercalls[n] - then.hypercalls[n]) / seconds);
-      }
-    }
-    if (now.accesses > 0) {
-      line(
-          text, COUNTER, "device accesses", now.accesses,
-          (now.accesses - then.accesses) / seconds);
-    }
+    now.exits.forEach(
+        (name, count) -> {
+          if (count > 0) {
+            line(
+                text, COUNTER, name, count,
+                (count - then.exits.getOrDefault(name, 0L)) / seconds);
+          }
+        });
     List<String> rings = new ArrayList<>();
     for (GuestDomain.Device device : guest.devices()) {
       rings.add(device.type() + " " + device.handle() + " " + device.backend().occupancy());

@@ -12,6 +12,7 @@ import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.javisor.storage.block.BlockDevice;
+import org.javisor.storage.block.BlockException;
 import org.javisor.storage.block.BlockRequest;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -29,6 +30,10 @@ class BlockBackendTest {
     final byte[] bytes = new byte[SECTORS * 512];
     final AtomicInteger flushes = new AtomicInteger();
     final AtomicInteger discards = new AtomicInteger();
+    final AtomicInteger submitted = new AtomicInteger();
+
+    /** A byte that cannot be read. */
+    long failing = -1;
 
     @Override
     public long sizeBytes() {
@@ -42,6 +47,12 @@ class BlockBackendTest {
 
     @Override
     public void submit(BlockRequest request) {
+      submitted.incrementAndGet();
+      if (request instanceof BlockRequest.Read(long at, MemorySegment into, var c)
+          && failing >= at && failing < at + into.byteSize()) {
+        c.complete(new BlockException(BlockException.Reason.HOST_IO, "a bad place"));
+        return;
+      }
       switch (request) {
         case BlockRequest.Read(long at, MemorySegment into, var c) -> into.copyFrom(
             MemorySegment.ofArray(bytes).asSlice(at, into.byteSize()));
@@ -232,7 +243,8 @@ class BlockBackendTest {
     long at = request(0, 1, 1, 0);
     segment(at, 0, 20, 0, 7);
     assertEquals(0, run(1));
-    assertTrue((front.domain.memory().read16(entry(20)) & 0x18) != 0, "persistent");
+    assertEquals(1, front.domain.memory().read16(entry(20)), "nothing is kept");
+    assertEquals(Optional.empty(), front.backendKey("feature-persistent"));
     front.write("state", 5);
     front.awaitState(5);
     front.write("state", 6);
@@ -243,6 +255,27 @@ class BlockBackendTest {
     backend.end(ended::countDown);
     ended.await();
     assertEquals(Optional.empty(), front.backendKey("state"));
+  }
+
+  /** Breaks if requests beside each other fail or succeed together, or are not one to the disk. */
+  @Test
+  void neighboursAreOneRequestUnlessItFails() throws Exception {
+    for (int round = 0; round < 2; round++) {
+      disk.failing = round == 0 ? -1 : 16 * 512;
+      disk.submitted.set(0);
+      for (int i = 0; i < 4; i++) {
+        long at = request(0, 1, 10 + i, 8L * i);
+        segment(at, 0, 20 + i, 0, 7);
+      }
+      assertEquals(0, run(13));
+      assertEquals(round == 0 ? 1 : 5, disk.submitted.get());
+      for (int i = 0; i < 4; i++) {
+        long at = slot(produced - 4 + i);
+        assertEquals(10 + i, front.domain.memory().read64(at));
+        assertEquals(
+            round == 1 && i == 2 ? -1 : 0, (short) front.domain.memory().read16(at + 10));
+      }
+    }
   }
 
   private static long entry(int reference) {

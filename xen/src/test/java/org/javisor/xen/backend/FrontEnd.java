@@ -2,6 +2,7 @@ package org.javisor.xen.backend;
 
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicReference;
 import org.javisor.xen.hypervisor.FakeDomain;
 import org.javisor.xen.hypervisor.Hypervisor;
 import org.javisor.xen.store.Store;
@@ -15,11 +16,11 @@ final class FrontEnd implements AutoCloseable {
   final Hypervisor host = FakeDomain.host();
   final Store store = new Store();
   final StoreClient client = store.connect(0, (path, token) -> {});
-  final BackendLoop loop =
-      new BackendLoop(
-          e -> {
-            throw new AssertionError(e);
-          });
+
+  /** What went wrong on the back ends' thread. */
+  private final AtomicReference<Throwable> bug = new AtomicReference<>();
+
+  final BackendLoop loop = new BackendLoop(e -> bug.compareAndSet(null, e));
   final FakeDomain domain = new FakeDomain(host, 1);
   private final String device;
   final String backend;
@@ -64,6 +65,9 @@ final class FrontEnd implements AutoCloseable {
     CountDownLatch done = new CountDownLatch(1);
     loop.execute(done::countDown);
     done.await();
+    if (bug.get() != null) {
+      throw new AssertionError("a bug on the back ends' thread", bug.get());
+    }
   }
 
   int get32(long gpa) {

@@ -1,4 +1,4 @@
-package org.javisor.conformance;
+package org.javisor.conformance.saves;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -13,7 +13,7 @@ import org.javisor.machine.XenMachine;
 import org.javisor.xen.toolstack.XenClient;
 
 /** A domain under test, created and used as a person does: by xl's words on the host's socket. */
-final class XenDomain implements AutoCloseable {
+public final class XenDomain implements AutoCloseable {
   private final StringBuilder output = new StringBuilder();
   private final AtomicReference<Throwable> bug = new AtomicReference<>();
   private final AtomicReference<Throwable> failure = new AtomicReference<>();
@@ -27,7 +27,7 @@ final class XenDomain implements AutoCloseable {
    *
    * @param words of xl: create or restore with -c
    */
-  XenDomain(Path folder, String accelerator, List<String> words) throws MachineException {
+  public XenDomain(Path folder, String accelerator, List<String> words) throws MachineException {
     this.folder = folder;
     machine =
         XenMachine.start(
@@ -48,7 +48,7 @@ final class XenDomain implements AutoCloseable {
   }
 
   /** Has the host carry out a command; returns what it printed. */
-  String xl(String... words) throws IOException {
+  public String xl(String... words) throws IOException {
     StringBuilder text = new StringBuilder();
     int code = run(List.of(words), text);
     if (code != 0) {
@@ -90,7 +90,7 @@ final class XenDomain implements AutoCloseable {
   }
 
   /** Waits for a text behind a position of the console's output; returns where it ends. */
-  int await(String text, int from, int seconds) throws Exception {
+  public int await(String text, int from, int seconds) throws Exception {
     long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
     synchronized (output) {
       while (true) {
@@ -110,13 +110,15 @@ final class XenDomain implements AutoCloseable {
     }
   }
 
-  String output(int from, int to) {
+  /** A part of the console's output. */
+  public String output(int from, int to) {
     synchronized (output) {
       return output.substring(from, to);
     }
   }
 
-  void type(String line) throws IOException, InterruptedException {
+  /** Types a line. */
+  public void type(String line) throws IOException, InterruptedException {
     for (int i = 0; keyboard == null && i < 600; i++) {
       Thread.sleep(100);
     }
@@ -124,7 +126,7 @@ final class XenDomain implements AutoCloseable {
   }
 
   /** Waits until the host has ended by itself, with its last domain. */
-  void awaitEnd() throws InterruptedException {
+  public void awaitEnd() throws InterruptedException {
     machine.await();
     console.join();
     if (bug.get() != null) {
