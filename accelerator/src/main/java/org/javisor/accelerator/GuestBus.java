@@ -2,7 +2,8 @@ package org.javisor.accelerator;
 
 /**
  * Where the guest's port and memory-mapped I/O goes. Called on vCPU threads, several at a time;
- * implementations do not block. Sizes are in bytes; values are zero extended.
+ * implementations do not block, but within {@link Vcpu#waitOutside}. Sizes are in bytes; values are
+ * zero extended.
  */
 public interface GuestBus {
   /** Reads 1, 2 or 4 bytes from a port; ports nobody answers read as all ones. */
