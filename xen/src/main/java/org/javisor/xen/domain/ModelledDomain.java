@@ -183,6 +183,11 @@ public final class ModelledDomain extends TranslatedDomain {
     }
 
     @Override
+    public int read(int offset, int size, int count, long gpa) {
+      return models.readPort(current(), offset, size, count, gpa);
+    }
+
+    @Override
     public void write(int offset, int size, int value) {
       models.writePort(current(), offset, size, value);
     }

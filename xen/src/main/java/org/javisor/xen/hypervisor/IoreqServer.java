@@ -37,8 +37,12 @@ final class IoreqServer {
   private static final int STATE = 28;
   private static final int STATE_SHIFT = 16;
   private static final int STATE_MASK = 0xf;
+  private static final int BY_POINTER = 1 << 20;
   private static final int READ = 1 << 21;
   private static final int TYPE_SHIFT = 24;
+
+  /** A count of elements: the one whose value is in the request itself. */
+  static final int ONE = 0;
 
   private static final int NO_REQUEST = 0;
   private static final int READY = 1;
@@ -144,16 +148,22 @@ final class IoreqServer {
   /**
    * Asks, and waits for the answer. On the vCPU's own thread.
    *
+   * @param count elements that are in the guest's memory, from {@code data} on; or {@link #ONE}
    * @return what a read has found; all ones if there came no answer
    */
-  long ask(VirtualCpu vcpu, int type, long address, int size, boolean read, long data) {
+  long ask(
+      VirtualCpu vcpu, int type, long address, int size, int count, boolean read, long data) {
     long at = request(vcpu.id());
     RawMemory.put64(at + ADDRESS, address);
     RawMemory.put64(at + DATA, data);
-    RawMemory.put32(at + COUNT, 1);
+    RawMemory.put32(at + COUNT, count == ONE ? 1 : count);
     RawMemory.put32(at + SIZE, size);
     RawMemory.putVolatile32(
-        at + STATE, READY << STATE_SHIFT | (read ? READ : 0) | type << TYPE_SHIFT);
+        at + STATE,
+        READY << STATE_SHIFT
+            | (count == ONE ? 0 : BY_POINTER)
+            | (read ? READ : 0)
+            | type << TYPE_SHIFT);
     domain.events().sendConsumed(channels[vcpu.id()]);
     vcpu.awaitAnswer(() -> state(at) == ANSWERED || !enabled);
     long answer = state(at) == ANSWERED ? RawMemory.get64(at + DATA) : -1;

@@ -130,6 +130,23 @@ public final class IoreqServers {
     return port(vcpu, port, size, true, 0);
   }
 
+  /**
+   * Has a device model fill memory with what repeated reads of a port give.
+   *
+   * @return how many elements are there now
+   */
+  public int readPort(VirtualCpu vcpu, int port, int size, int count, long gpa) {
+    if ((port & ~3) == DATA_PORT) {
+      return 0;
+    }
+    IoreqServer server = find(Space.PORT, port, port + size - 1);
+    if (server == null) {
+      return 0;
+    }
+    server.ask(vcpu, IoreqServer.TYPE_PORT, port, size, count, true, gpa);
+    return count;
+  }
+
   public void writePort(VirtualCpu vcpu, int port, int size, int value) {
     if (port == ADDRESS_PORT && size == 4) {
       configurationAddress = value;
@@ -166,19 +183,27 @@ public final class IoreqServers {
   private long ask(
       VirtualCpu vcpu, Space space, long first, long last, int type, long address, int size,
       boolean read, long value) {
+    IoreqServer server = find(space, first, last);
+    return server == null
+        ? -1
+        : server.ask(vcpu, type, address, size, IoreqServer.ONE, read, value);
+  }
+
+  /** Who answers an access, or null. */
+  private IoreqServer find(Space space, long first, long last) {
     for (IoreqServer server : servers) {
       if (server != null && server.answers(space, first, last)) {
-        return server.ask(vcpu, type, address, size, read, value);
+        return server;
       }
     }
-    return -1;
+    return null;
   }
 
   /** The vCPU's domain has given pages back: device models forget what they have mapped of it. */
   void invalidate(VirtualCpu vcpu) {
     for (IoreqServer server : servers) {
       if (server != null && server.isEnabled()) {
-        server.ask(vcpu, IoreqServer.TYPE_INVALIDATE, 0, 4, false, -1);
+        server.ask(vcpu, IoreqServer.TYPE_INVALIDATE, 0, 4, IoreqServer.ONE, false, -1);
       }
     }
   }

@@ -202,6 +202,9 @@ public final class VirtualCpu implements Guest {
         pollTimer.cancel();
       }
       waiting = Waiting.NOTHING;
+      if (!VcpuInfo.hasTime(info)) {
+        writeTime(tscOffset); // Firmware clears what it has used.
+      }
     }
     setRunstate(online ? state : Runstate.OFFLINE, now);
     writeRunstate();
