@@ -157,11 +157,11 @@ public final class IoreqServers {
   private long port(VirtualCpu vcpu, int port, int size, boolean read, long value) {
     int address = configurationAddress;
     if ((port & ~3) == DATA_PORT && (address & CONFIGURATION_ENABLED) != 0) {
-      long function = address >>> 8 & 0xffff;
+      int function = address >>> 8 & 0xffff;
       long register = address & 0xfc | port & 3;
       return ask(
           vcpu, Space.PCI_FUNCTION, function, function, IoreqServer.TYPE_PCI_CONFIGURATION,
-          function << 32 | register, size, read, value);
+          (long) function << 32 | register, size, read, value);
     }
     return ask(
         vcpu, Space.PORT, port, port + size - 1, IoreqServer.TYPE_PORT, port, size, read, value);
