@@ -97,6 +97,32 @@ public final class XlScript {
     done("xl create -q " + file);
   }
 
+  /**
+   * Has firmware boot an HVM domain from a disk, by devices of Debian's QEMU in domain 0.
+   *
+   * @param disk its first sector says something at the debug port, and powers off
+   * @param said what that is
+   */
+  public void bootByFirmware(String domain, String disk, String said)
+      throws XlFailure, InterruptedException, TimeoutException {
+    String file = "/root/" + domain + ".cfg";
+    dom0.write(
+        file,
+        """
+        name = '%s'
+        type = 'hvm'
+        memory = 64
+        disk = [ '%s,raw,hda,w' ]
+        on_reboot = 'destroy'
+        on_crash = 'destroy'
+        %s
+        """
+            .formatted(domain, disk, WITHOUT_DISPLAY));
+    done("xl create -q " + file);
+    until("", "xl dmesg | grep -c '" + said + "'", "1");
+    expectGone(domain);
+  }
+
   /** What a domain is, as its kernel says. */
   public void expectType(String domain, String type)
       throws XlFailure, InterruptedException, TimeoutException {

@@ -207,12 +207,12 @@ class DeviceModelTest {
   @Test
   void itDrivesInterrupts() {
     FakeDomain.DRIVEN.clear();
-    assertEquals(0, deviceModel(8, 0, 3 << 8 | 2, 0), "device and pin beyond the first word");
+    assertEquals(0, deviceModel(8, 3 << 24, 1 << 8 | 2));
     assertEquals(0, deviceModel(9, 1 << 8 | 14));
     assertEquals(0, deviceModel(10, 11 << 8 | 2));
     assertEquals(0, deviceModel(14, 0x41, 0, 0xfee0_1000, 0));
     assertEquals(
-        List.of("pci 0 2 true", "isa 14 true", "route 2 11", "message fee01000 65"),
+        List.of("pci 3 2 true", "isa 14 true", "route 2 11", "message fee01000 65"),
         FakeDomain.DRIVEN);
     assertEquals(Errno.EINVAL, deviceModel(8, 32 << 24, 0));
     assertEquals(Errno.EINVAL, deviceModel(9, 16));
@@ -295,6 +295,9 @@ class DeviceModelTest {
     assertEquals(
         2, guest.call32(MEMORY_OP, 6, guest.words((int) EXTRA, 2, 0, 0, Domain.SELF)));
     assertTrue(guest.domain().ownsPage(0x701));
+    answer(
+        0, 0,
+        () -> assertEquals(8, dom0.memory().read8(REQUEST + 31), "it forgets what it has mapped"));
     assertEquals(0, guest.call32(MEMORY_OP, 15, guest.words(Domain.SELF, 0x701)));
     assertTrue(!guest.domain().ownsPage(0x701));
     assertEquals(0, guest.call32(HVM_OP, 0, guest.words(Domain.SELF, 19, 1, 0)));
