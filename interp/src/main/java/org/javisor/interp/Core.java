@@ -181,6 +181,11 @@ public final class Core {
     return vm.coverage().table();
   }
 
+  /** Address of a table of {@link CodeCoverage#CONSTANTS} entries: constants that may be stored to. */
+  public long constants() {
+    return vm.coverage().constants();
+  }
+
   /** Says which chunks of a frame hold translated bytes now. */
   public void covers(int frame, long chunks) {
     vm.coverage().add(frame, chunks);

@@ -211,6 +211,11 @@ final class InterpVcpu implements Vcpu {
         (page == null ? 0 : page.covered()) | (translator == null ? 0 : translator.covered(frame));
     if (vm.singleVcpu()) {
       vm.coverage().set(frame, covered);
+      if (translator != null
+          && translator.readsInPlace(frame, offset, length)
+          && (page == null || !page.touches(offset, length))) {
+        vm.coverage().addConstant(frame, offset, length);
+      }
     }
     if (covered == 0) {
       pages[frame] = null;

@@ -153,6 +153,9 @@ final class InterpVm implements Vm {
 
   /** A guest's store has changed a CODE frame; the vCPU that made it knows. */
   void codeWrittenByCpu(InterpVcpu by, int frame, int offset, int length) {
+    if (singleVcpu()) {
+      return;
+    }
     for (InterpVcpu v : vcpus) {
       if (v != by) {
         v.codeWritten(frame, offset, length);

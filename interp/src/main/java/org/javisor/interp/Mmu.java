@@ -261,15 +261,28 @@ final class Mmu {
     long known = writableSlots + 4L * frame;
     int slots = RawMemory.get32(known);
     int own = slot + 1;
-    if ((slots & 0xffff) != own && slots >>> 16 != own) {
-      RawMemory.put32(known, slots >>> 16 == 0 ? slots << 16 | own : MANY_SLOTS);
+    if ((slots & 0xffff) == own || slots >>> 16 == own || slots == MANY_SLOTS) {
+      return;
     }
+    if (slots >>> 16 == 0) {
+      RawMemory.put32(known, slots << 16 | own);
+    } else if (!isWritableBy(frame, (slots & 0xffff) - 1)) {
+      RawMemory.put32(known, slots & 0xffff_0000 | own);
+    } else if (!isWritableBy(frame, (slots >>> 16) - 1)) {
+      RawMemory.put32(known, slots & 0xffff | own << 16);
+    } else {
+      RawMemory.put32(known, MANY_SLOTS);
+    }
+  }
+
+  private boolean isWritableBy(int frame, int slot) {
+    long e = entry(slot);
+    return RawMemory.get64(e + ADDEND) - RawMemory.get64(e + WRITE) == arena.address(frame);
   }
 
   private void protect(int slot, long host) {
     long e = entry(slot);
-    long tag = RawMemory.get64(e + WRITE);
-    if (RawMemory.get64(e + ADDEND) - tag == host) {
+    if (RawMemory.get64(e + ADDEND) - RawMemory.get64(e + WRITE) == host) {
       RawMemory.put64(e + WRITE, emptyTag(slot % ENTRIES));
     }
   }

@@ -27,6 +27,12 @@ public interface Translator extends AutoCloseable {
   /** Which chunks of 64 bytes of a frame hold translated bytes, as bits. */
   long covered(int frame);
 
+  /**
+   * Whether bytes are in blocks, but only as a constant of an instruction that is read where it stands
+   * whenever the instruction is executed: they may change without {@link #invalidate}.
+   */
+  boolean readsInPlace(int frame, int offset, int length);
+
   /** Mappings of linear addresses may have changed, in all address spaces. */
   void flush();
 

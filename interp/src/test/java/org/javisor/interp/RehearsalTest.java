@@ -50,6 +50,11 @@ class RehearsalTest {
     }
 
     @Override
+    public boolean readsInPlace(int frame, int offset, int length) {
+      return false;
+    }
+
+    @Override
     public void flush() {}
 
     @Override

@@ -112,7 +112,14 @@ final class AccessGroups {
 
   /** Finds the groups of a block's instructions. */
   void find(KnownInstruction[] block, int count) {
-    Arrays.fill(group, NONE);
+    Arrays.fill(group, 0, count, NONE);
+    int accesses = 0;
+    for (int i = 0; i < count; i++) {
+      accesses += block[i].effect.size > 0 ? 1 : 0;
+    }
+    if (accesses < 2) {
+      return;
+    }
     Arrays.fill(version, 0);
     Arrays.fill(moved, 0);
     groups = 0;

@@ -40,7 +40,8 @@ final class BlockCompiler {
   /** Turns of a loop in a block at most. */
   private static final int TURNS = 8;
 
-  private static final int WINDOW = 512;
+  /** Bytes of a block at most. */
+  static final int WINDOW = 512;
 
   /** Bytes of an instruction at most. */
   private static final int LONGEST = 15;
@@ -72,6 +73,12 @@ final class BlockCompiler {
   private int groupInS1;
 
   private final SlotCache slots = new SlotCache();
+  private final PatchedOperands patched;
+
+  /** The displacement of the instruction under way is read where it stands; its immediate operand. */
+  private boolean looseDisplacement;
+
+  private boolean looseImmediate;
 
   /** At which instruction each was found. */
   private final int[] groupFoundAt = new int[Layout.GROUPS_MAX];
@@ -128,8 +135,10 @@ final class BlockCompiler {
   private final short[] guestOffsets = new short[MAX];
 
   BlockCompiler(
-      Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace) {
+      Core core, CodeCache cache, Sites sites, Trampoline trampoline, BlockTrace blockTrace,
+      PatchedOperands patched) {
     this.blockTrace = blockTrace;
+    this.patched = patched;
     this.core = core;
     this.cache = cache;
     this.sites = sites;
@@ -171,8 +180,11 @@ final class BlockCompiler {
     if (limit == 0) {
       return null;
     }
+    if (!patched.isEmpty() && block.secondFrame < 0) {
+      loosen();
+    }
+    boolean repeats = loop && isLoop(rip);
     turn = limit;
-    boolean repeats = loop && jumpsTo(rip);
     if (repeats) {
       repeat();
     }
@@ -205,6 +217,9 @@ final class BlockCompiler {
       }
       KnownInstruction k = decoded[index];
       in = k.in;
+      looseDisplacement = k.looseDisplacement;
+      looseImmediate = k.looseImmediate;
+      block.loose |= looseDisplacement || looseImmediate ? 1L << index : 0;
       int length = in.length;
       codeOffsets[index] = (short) e.length();
       guestOffsets[index] = (short) position;
@@ -241,14 +256,42 @@ final class BlockCompiler {
     return block;
   }
 
-  /** Whether the last instruction of what has been decoded at an address jumps back there, or does not. */
-  private boolean jumpsTo(long rip) {
+  /** Has constants that the guest writes again and again be read where they stand. */
+  private void loosen() {
+    if ((block.mode & JitTranslator.MODE_APART) != 0) {
+      return; // The interpreter, which goes first, prepares the block's instructions once.
+    }
+    int at = block.offset;
+    for (int i = 0; i < limit; i++) {
+      KnownInstruction k = patched.look(decoded[i], block.frame, at);
+      decoded[i] = k;
+      at += k.in.length;
+      if (k.looseDisplacement || k.looseImmediate) {
+        int immediate = PatchedOperands.immediateSize(k.in);
+        block.addLoose(
+            at - immediate - (k.looseDisplacement ? 4 : 0),
+            at - (k.looseImmediate ? 0 : immediate));
+      }
+    }
+  }
+
+  /**
+   * Whether what has been decoded at an address is a loop: its last instruction jumps back there, or
+   * does not. A return behind that is left out.
+   */
+  private boolean isLoop(long rip) {
     long behind = rip;
     for (int i = 0; i < limit; i++) {
-      behind += decoded[i].in.length;
+      Instruction in = decoded[i].in;
+      behind += in.length;
+      if (in.form.op() == Op.JCC && behind + in.immediate == rip) {
+        boolean ends =
+            i == limit - 1 || i == limit - 2 && decoded[limit - 1].in.form.op() == Op.RET;
+        limit = ends ? i + 1 : limit;
+        return ends;
+      }
     }
-    Instruction last = decoded[limit - 1].in;
-    return last.form.op() == Op.JCC && behind + last.immediate == rip;
+    return false;
   }
 
   /** Has the loop that has been decoded stand several times, one turn after the other. */
@@ -342,7 +385,7 @@ final class BlockCompiler {
       decoded[i] = k;
       at += k.in.length;
       if (k.ends && (i + 1 >= AFTER || !goesOn(k.in, at))) {
-        return i + 1;
+        return i + 1 < most && returnsBehind(k.in, i + 1, at) ? i + 2 : i + 1;
       }
     }
     return most;
@@ -358,14 +401,32 @@ final class BlockCompiler {
         && branch.operandSize != 2;
   }
 
+  /** Whether a loop ends with a branch before an offset, and the function with it: takes the return, too. */
+  private boolean returnsBehind(Instruction branch, int index, int at) {
+    if (branch.form.op() != Op.JCC
+        || branch.immediate >= 0
+        || branch.operandSize == 2
+        || (block.mode & JitTranslator.MODE_APART) != 0) {
+      return false;
+    }
+    KnownInstruction behind = known.at(at);
+    if (behind == null || behind.in.form.op() != Op.RET) {
+      return false;
+    }
+    decoded[index] = behind;
+    return true;
+  }
+
   /** Prepares an instruction of a valid block for the interpreter. */
   Core.Slow prepareSlow(JitBlock b, int i) {
     decode(b, i);
     Core.Slow s = core.prepare(in, b.ripOf(i));
-    if (b.slow == null) {
-      b.slow = new Core.Slow[b.count];
+    if ((b.loose >>> i & 1) == 0) {
+      if (b.slow == null) {
+        b.slow = new Core.Slow[b.count];
+      }
+      b.slow[i] = s;
     }
-    b.slow[i] = s;
     return s;
   }
 
@@ -633,16 +694,29 @@ final class BlockCompiler {
 
   /** Computes the effective address into a register, without the segment; may use S1 and S2. */
   private void effective(int to, boolean wide) {
+    long displacement = looseDisplacement ? 0 : in.displacement;
     if (in.base == Instruction.RIP) {
-      long target = next + in.displacement;
+      long target = next + displacement;
       e.movImmediate(to, wide ? target : target & 0xffff_ffffL);
     } else if (in.base < 0 && in.index < 0) {
-      e.movImmediate(to, wide ? in.displacement : in.displacement & 0xffff_ffffL);
+      e.movImmediate(to, wide ? displacement : displacement & 0xffff_ffffL);
     } else {
       int base = in.base < 0 ? NONE : read(in.base, S2);
       int indexRegister = in.index < 0 ? NONE : read(in.index, S1);
-      e.lea(wide, to, base, indexRegister, in.scale, (int) in.displacement);
+      e.lea(wide, to, base, indexRegister, in.scale, (int) displacement);
     }
+    if (looseDisplacement) {
+      loadConstant(S0, in.length - PatchedOperands.immediateSize(in) - 4, 4, true);
+      e.lea(wide, to, to, S0, 0, 0);
+    }
+  }
+
+  /** Loads a constant of the instruction from where it stands. */
+  private void loadConstant(int to, int offset, int size, boolean signed) {
+    slots.forget(S0);
+    e.movImmediate(
+        S0, core.arena().address(block.frame) + block.offset + position + offset);
+    e.memory(size == 8 || signed, size == 4 && signed ? 0x63 : 0x8b, to, S0, NONE, 0, 0);
   }
 
   /** Puts the linear address of the memory operand into S2. */
@@ -1023,8 +1097,14 @@ final class BlockCompiler {
         }
         if (index + 1 < limit) {
           long target = next + in.immediate;
-          int away = e.jumpIf(in.opcode & 15);
-          exitFrom(away, sites.add(block, Sites.LINK, away, target));
+          if (in.immediate < 0) {
+            int on = e.jumpIf(in.opcode & 15 ^ 1);
+            link(target);
+            e.land(on);
+          } else {
+            int away = e.jumpIf(in.opcode & 15);
+            exitFrom(away, sites.add(block, Sites.LINK, away, target));
+          }
           return false;
         }
         int taken = e.jumpIf(in.opcode & 15);
@@ -1158,6 +1238,9 @@ final class BlockCompiler {
       e.mov32(S0, GUEST_RCX);
       free &= ~(1 << S0);
     }
+    if (looseImmediate) {
+      free &= ~(1 << S0);
+    }
     int vvvv = 0;
     boolean regHigh = regIndex >= 0 && highByte(in, in.operandBytes(regIndex), in.reg);
     int regKnown = regIndex >= 0 ? slots.find(in.reg) : -1;
@@ -1238,8 +1321,13 @@ final class BlockCompiler {
     boolean byteRegister =
         rmIndex >= 0 && !vectorRm && !memory && rmSlot < 0 && rmSize == 1
             || regIndex >= 0 && in.operandBytes(regIndex) == 1;
-    encode(reg, vvvv, byteRegister);
-    e.bytes(bytes, position + in.length - immediates, immediates);
+    if (looseImmediate) {
+      loadConstant(S0, in.length - immediates, immediates, true);
+      encode(S0, vvvv, false, op == Op.MOV ? 0x89 : form.digit() << 3 | 1);
+    } else {
+      encode(reg, vvvv, byteRegister, in.opcode);
+      e.bytes(bytes, position + in.length - immediates, immediates);
+    }
     // MULX with twice the same destination keeps the high half, which is the one by ModRM.reg.
     if (vvvvIndex >= 0 && vvvvWritten) {
       written(in.vvvv, vvvv);
@@ -1292,7 +1380,7 @@ final class BlockCompiler {
   }
 
   /** Prefixes, opcode and operands of the instruction on host registers. */
-  private void encode(int regField, int vvvv, boolean byteRegister) {
+  private void encode(int regField, int vvvv, boolean byteRegister, int opcode) {
     Form form = in.form;
     if (rmSlot >= 0) {
       e.b(0x65);
@@ -1338,7 +1426,7 @@ final class BlockCompiler {
         }
       }
     }
-    e.b(in.opcode);
+    e.b(opcode);
     if (memory) {
       e.operand(regField, operandBase, operandIndex, operandScale, operandDisplacement);
     } else if (rmSlot >= 0) {
@@ -1587,7 +1675,11 @@ final class BlockCompiler {
         insertHigh(register - 4, S0);
       } else if (size >= 4) {
         int host = destination(register, 1 << S1 | 1 << S2);
-        e.movImmediate(host, size == 4 ? in.immediate & 0xffff_ffffL : in.immediate);
+        if (looseImmediate) {
+          loadConstant(host, in.length - size, size, false);
+        } else {
+          e.movImmediate(host, size == 4 ? in.immediate & 0xffff_ffffL : in.immediate);
+        }
         keep(register, host);
       } else {
         int host = read(register, S0);
@@ -1668,7 +1760,7 @@ final class BlockCompiler {
 
   private void loadAddress() {
     boolean constant = in.base == Instruction.RIP || in.base < 0 && in.index < 0;
-    if (in.operandSize != 2 && !constant) {
+    if (in.operandSize != 2 && !constant && !looseDisplacement) {
       int base = in.base < 0 ? NONE : source(in.base, in.index < 0 ? 0 : known(in.index));
       int by = in.index < 0 ? NONE : source(in.index, in.base < 0 ? 0 : 1 << base);
       int to = destination(in.reg, 1 << S0 | 1 << S1 | 1 << S2);
@@ -2030,11 +2122,16 @@ final class BlockCompiler {
     int miss = findTarget(S2, part);
     e.gsLoadIndexed(S0, S1, Layout.jumpCode(part));
     e.gsStore(S0, Layout.TEMPORARY);
+    int found = e.length();
     pushAddress(next);
     e.gsJump(Layout.TEMPORARY);
     int site = sites.add(block, Sites.SLOW, index, 0);
     exitFrom(attention, site);
-    exitFrom(miss, site);
+    e.land(miss, coldOffset());
+    cold.gsStore32Immediate(Layout.LOOKUP_SITE, site);
+    coldAddress(S1, found);
+    cold.gsStore(S1, Layout.LOOKUP_RETURN);
+    coldJump(trampoline.lookUpForCall(part));
     return true;
   }
 

@@ -17,7 +17,7 @@ final class BlockIndex {
   static final int ENTRIES = 1 << 14;
 
   /** Each so many lookups one comes to Java, and so into the jump cache, if it is a frequent one. */
-  private static final int LOOKUPS = 32;
+  static final int LOOKUPS = 32;
 
   private static final int PART_SHIFT = 60;
 
@@ -35,10 +35,6 @@ final class BlockIndex {
     RawMemory.put64(block + Layout.CODE_PAGE_MASK, (long) (PAGES - 1) << 12);
     RawMemory.put64(block + Layout.INDEX_MASK, ENTRIES - 1);
     clearAllPages();
-    countAgain();
-  }
-
-  void countAgain() {
     RawMemory.put32(block + Layout.LOOKUPS, LOOKUPS);
   }
 

@@ -172,6 +172,11 @@ final class CheckedTranslator implements Translator {
   }
 
   @Override
+  public boolean readsInPlace(int frame, int offset, int length) {
+    return false;
+  }
+
+  @Override
   public long covered(int frame) {
     return jit.covered(frame);
   }

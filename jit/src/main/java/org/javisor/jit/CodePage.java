@@ -6,6 +6,9 @@ import java.util.function.Consumer;
 
 /** The blocks of one frame, in chunks of 64 bytes, and which chunks hold translated bytes. */
 final class CodePage {
+  /** A block reaches so many chunks beyond the one that it begins in, at most. */
+  private static final int MOST_CHUNKS = (BlockCompiler.WINDOW + 63) / 64;
+
   private final JitBlock[] chunks = new JitBlock[64];
   private long covered;
 
@@ -53,15 +56,36 @@ final class CodePage {
     return covered == 0;
   }
 
+  /** Whether a store changes the code of any block. */
+  boolean isChangedBy(int offset, int length) {
+    for (int i = firstChunk(offset); i <= lastChunk(offset, length); i++) {
+      for (JitBlock b = chunks[i]; b != null; b = b.nextInChunk) {
+        if (b.isChangedBy(offset, length)) {
+          return true;
+        }
+      }
+    }
+    return (mask(offset, length) & 1) != 0 && !straddlers.isEmpty();
+  }
+
+  /** Where blocks begin that hold any byte of a range: in these chunks. */
+  private static int firstChunk(int offset) {
+    return Math.max(0, (offset >> 6) - MOST_CHUNKS);
+  }
+
+  private static int lastChunk(int offset, int length) {
+    return Math.min(offset + length - 1, 4095) >> 6;
+  }
+
   /** Removes the blocks that hold any byte of a range. */
   void invalidate(int offset, int length, Consumer<JitBlock> removed) {
-    long hit = mask(offset, length);
-    long left = 0;
-    for (int i = 0; i < 64; i++) {
+    boolean any = false;
+    int last = lastChunk(offset, length);
+    for (int i = firstChunk(offset); i <= last; i++) {
       JitBlock previous = null;
       for (JitBlock b = chunks[i]; b != null; b = b.nextInChunk) {
-        long own = mask(b.offset, b.length);
-        if ((own & hit) != 0) {
+        if (b.isChangedBy(offset, length)) {
+          any = true;
           removed.accept(b);
           if (previous == null) {
             chunks[i] = b.nextInChunk;
@@ -69,17 +93,26 @@ final class CodePage {
             previous.nextInChunk = b.nextInChunk;
           }
         } else {
-          left |= own;
           previous = b;
         }
       }
     }
-    if ((hit & 1) != 0) {
+    if ((mask(offset, length) & 1) != 0 && !straddlers.isEmpty()) {
+      any = true;
       straddlers.forEach(removed);
       straddlers.clear();
-    } else if (!straddlers.isEmpty()) {
-      left |= 1;
     }
-    covered = left;
+    if (any) {
+      coverAgain();
+    }
+  }
+
+  private void coverAgain() {
+    covered = straddlers.isEmpty() ? 0 : 1;
+    for (JitBlock first : chunks) {
+      for (JitBlock b = first; b != null; b = b.nextInChunk) {
+        covered |= mask(b.offset, b.length);
+      }
+    }
   }
 }

@@ -44,6 +44,15 @@ final class Effect {
   /** The register that changes otherwise, {@link #NONE} or {@link #ALL}. */
   int changed = NONE;
 
+  private Effect() {
+    changed = ALL;
+  }
+
+  /** That of an instruction of which nothing is known beforehand. */
+  static Effect unknown() {
+    return new Effect();
+  }
+
   Effect(Instruction in) {
     Form form = in.form;
     switch (form.op()) {

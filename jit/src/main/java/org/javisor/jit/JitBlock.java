@@ -1,5 +1,6 @@
 package org.javisor.jit;
 
+import java.util.Arrays;
 import org.javisor.interp.Core;
 
 /** A translated run of instructions within one page of one address space and privilege. */
@@ -44,6 +45,15 @@ final class JitBlock {
   /** The instructions, as bits, whose code relies on nothing that the code before it has found out. */
   long independent;
 
+  /** The instructions, as bits, whose stores have been to code: the TLB will not serve them. */
+  long storesToCode;
+
+  /** The instructions, as bits, that read constants where they stand. */
+  long loose;
+
+  /** Where such constants begin in the frame, and what comes behind them, by turns; or null. */
+  short[] looseBytes;
+
   /** Offset of the exit that an invalid block's entry is made to jump to. */
   int staleExit;
 
@@ -72,6 +82,30 @@ final class JitBlock {
     this.mode = mode;
     this.frame = frame;
     this.offset = (int) rip & 4095;
+  }
+
+  /** Constants between offsets of the frame are read where they stand. */
+  void addLoose(int from, int behind) {
+    int n = looseBytes == null ? 0 : looseBytes.length;
+    looseBytes = n == 0 ? new short[2] : Arrays.copyOf(looseBytes, n + 2);
+    looseBytes[n] = (short) from;
+    looseBytes[n + 1] = (short) behind;
+  }
+
+  /** Whether a store changes its code, and not only constants that it reads where they stand. */
+  boolean isChangedBy(int from, int size) {
+    int end = from + size;
+    if (from >= offset + length || end <= offset) {
+      return false;
+    }
+    if (looseBytes != null) {
+      for (int i = 0; i < looseBytes.length; i += 2) {
+        if (from >= looseBytes[i] && end <= looseBytes[i + 1]) {
+          return false;
+        }
+      }
+    }
+    return true;
   }
 
   /** The instruction at an address, if its code relies on nothing before it, or -1. */

@@ -1,6 +1,7 @@
 package org.javisor.jit;
 
 import java.util.Arrays;
+import java.util.function.Consumer;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.interp.Core;
 import org.javisor.interp.Translator;
@@ -48,6 +49,7 @@ final class JitTranslator implements Translator {
   private final int permanent;
   private final Sites sites = new Sites();
   private final BlockTrace blockTrace;
+  private final PatchedOperands patched = new PatchedOperands();
   private final BlockCompiler compiler;
   private final CodePage[] pages;
 
@@ -84,6 +86,9 @@ final class JitTranslator implements Translator {
 
   private final Counters counters = new Counters();
 
+  /** Made once: blocks are given up often. */
+  private final Consumer<JitBlock> kill = this::kill;
+
   /** Modes that all blocks have, beside what the vCPU's state says. */
   private final int always;
 
@@ -100,7 +105,7 @@ final class JitTranslator implements Translator {
     this.permanent = cache.used();
     counters.open(core.id(), cache);
     this.blockTrace = new BlockTrace(core);
-    this.compiler = new BlockCompiler(core, cache, sites, trampoline, blockTrace);
+    this.compiler = new BlockCompiler(core, cache, sites, trampoline, blockTrace, patched);
     RawMemory.put64(block + Layout.NOT_DF, ~(1L << 10));
     RawMemory.put64(block + Layout.DF_ONLY, 1L << 10);
     RawMemory.put64(block + Layout.NOT_IF, ~(1L << 9));
@@ -109,6 +114,7 @@ final class JitTranslator implements Translator {
     RawMemory.put64(block + Layout.ARITHMETIC, 0x8d5);
     RawMemory.put64(block + Layout.FRAME_FLAGS, core.arena().flagsBase());
     RawMemory.put64(block + Layout.COVERAGE, core.coverage());
+    RawMemory.put64(block + Layout.CONSTANTS, core.constants());
     RawMemory.put64(block + Layout.ARENA, core.arena().base());
     RawMemory.put64(block + Layout.PHYSICAL_MASK, (1L << 40) - 1 & -4096L);
     RawMemory.put64(block + Layout.RESERVED_BITS, (1L << 52) - 1 & ~((1L << 40) - 1));
@@ -306,7 +312,7 @@ final class JitTranslator implements Translator {
     missAddress = va;
     missBlock = b;
     missInstruction = i;
-    if (!again) {
+    if (!again && (b.storesToCode >>> i & 1) == 0) {
       int size = Sites.size(info);
       boolean write = Sites.write(info);
       long second = va + (size - 1) & -4096L;
@@ -323,6 +329,7 @@ final class JitTranslator implements Translator {
         if (inTlb(va, part, write)) {
           return resume(b, i);
         }
+        b.storesToCode |= write ? 1L << i : 0;
       }
     }
     missBlock = null;
@@ -417,7 +424,6 @@ final class JitTranslator implements Translator {
     if (!branched(site)) {
       return slow(sites.block(site), sites.info(site));
     }
-    index.countAgain();
     return core.interrupted() ? 0 : find(core.rip(), part);
   }
 
@@ -501,7 +507,9 @@ final class JitTranslator implements Translator {
     if (!cache.hasRoom(BlockCompiler.ROOM)) {
       forget();
     }
-    core.holdsCode(frame);
+    if (pages[frame] == null) {
+      core.holdsCode(frame);
+    }
     boolean global = lastGlobal;
     int from = cache.used();
     JitBlock b = compiler.compile(rip, mode, part, frame, most, loop);
@@ -645,11 +653,25 @@ final class JitTranslator implements Translator {
   public void invalidate(int frame, int offset, int length) {
     CodePage page = pages[frame];
     if (page != null && page.touches(offset, length)) {
-      page.invalidate(offset, length, this::kill);
+      long before = counters.invalidations;
+      page.invalidate(offset, length, kill);
+      if (counters.invalidations != before) {
+        patched.written(frame, offset, length);
+      }
       if (page.empty()) {
         pages[frame] = null;
       }
     }
+  }
+
+  @Override
+  public boolean readsInPlace(int frame, int offset, int length) {
+    CodePage page = pages[frame];
+    return !patched.isEmpty()
+        && patched.often(frame, offset, length)
+        && page != null
+        && page.touches(offset, length)
+        && !page.isChangedBy(offset, length);
   }
 
   private void kill(JitBlock b) {

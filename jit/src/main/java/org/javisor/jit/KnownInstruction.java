@@ -27,14 +27,34 @@ final class KnownInstruction {
   /** And others that hold guest registers. */
   boolean losesSlots;
 
+  /** Its displacement, or its immediate operand, is read where it stands whenever it is executed. */
+  final boolean looseDisplacement;
+
+  final boolean looseImmediate;
+
+  /** One whose constants change while its translation stays. */
+  KnownInstruction(Instruction in, boolean looseDisplacement, boolean looseImmediate) {
+    this.in = in;
+    this.looseDisplacement = looseDisplacement;
+    this.looseImmediate = looseImmediate;
+    effect = Effect.unknown();
+    ends = ends(in.form.op());
+    constant = false;
+  }
+
+  private static boolean ends(Op op) {
+    return switch (op) {
+      case JMP, JCC, JCXZ, LOOP, CALL, CALLIND, JMPIND, RET -> true;
+      default -> false;
+    };
+  }
+
   KnownInstruction(Instruction in) {
     this.in = in;
+    looseDisplacement = false;
+    looseImmediate = false;
     effect = new Effect(in);
-    ends =
-        switch (in.form.op()) {
-          case JMP, JCC, JCXZ, LOOP, CALL, CALLIND, JMPIND, RET -> true;
-          default -> false;
-        };
+    ends = ends(in.form.op());
     constant =
         !usesSlots(in) && switch (in.form.op()) {
           case ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NOT, NEG, MUL, IMUL, IMUL2,

@@ -59,6 +59,9 @@ final class Layout {
   /** Which parts of frames hold code: {@code Core.coverage}. */
   static final int COVERAGE = WORDS + 512;
 
+  /** Which constants in code may be stored to: {@code Core.constants}. */
+  static final int CONSTANTS = WORDS + 656;
+
   /** Where a store across two pages is made that are no neighbours on the host, or 0. */
   static final int SPLIT = WORDS + 584;
 
@@ -77,6 +80,9 @@ final class Layout {
   static final int LOOKUPS = WORDS + 640;
 
   static final int LOOKUP_SITE = WORDS + 644;
+
+  /** Where a call goes on once its target has been looked up. */
+  static final int LOOKUP_RETURN = WORDS + 648;
 
   /** How often traced blocks were entered, 8 bytes each. */
   static final int HITS = WORDS + 520;

@@ -297,7 +297,9 @@ final class PageWalk {
     e.memory(true, 0x8b, RDX, RDX, RCX, 3, 0);
     e.b(0x48, 0x0f, 0xa3);
     e.b(0xc2); // bt rdx, rax
-    bailIf(BELOW);
+    int notCovered = e.jumpIf(NOT_BELOW);
+    constant();
+    e.land(notCovered);
     e.shift(true, 4, RCX, 12);
     e.gs(true, 0x03, RCX, Layout.ARENA);
     e.mov(RDX, S2);
@@ -306,6 +308,25 @@ final class PageWalk {
     e.mov(S1, RCX);
     restore();
     e.gsJump(Layout.CONTINUE);
+  }
+
+  /** Goes on if the store is of exactly a constant that code reads where it stands. RCX: the frame. */
+  private void constant() {
+    e.mov(RDI, S2);
+    e.alu(false, 4, RDI, 4095);
+    e.mov(RDX, RCX);
+    e.shift(true, 4, RDX, 12);
+    e.rr(true, 0x0b, RDX, RDI);
+    e.gsLoad(RAX, Layout.LAST_BYTE);
+    e.rr(true, 0x2b, RAX, S2);
+    e.lea(true, RAX, RAX, NONE, 0, 1);
+    e.shift(true, 4, RAX, 56);
+    e.rr(true, 0x0b, RDX, RAX);
+    e.shift(false, 5, RDI, 2);
+    e.alu(false, 4, RDI, 63);
+    e.gsLoad(RAX, Layout.CONSTANTS);
+    e.memory(true, 0x3b, RDX, RAX, RDI, 3, 0); // cmp rdx, [rax + 8 * rdi]
+    bailIf(NOT_ZERO);
   }
 
   /**
@@ -348,11 +369,53 @@ final class PageWalk {
     e.b(0x66, 0x89, 0x19); // mov [rcx], bx
     int added = e.jump();
     e.land(many);
+    e.memory(false, 0x83, 7, RCX, NONE, 0, 0);
+    e.b(0xff); // cmp dword [rcx], -1
+    int alreadyMany = e.jumpIf(ZERO);
+    int replaced = replaceStale(0);
+    int replacedToo = replaceStale(16);
     e.b(0xc7, 0x01);
     e.i32(-1); // mov dword [rcx], -1
+    e.land(alreadyMany);
+    e.land(replaced);
+    e.land(replacedToo);
     e.land(added);
     e.land(knownToo);
     e.land(known);
+  }
+
+  /**
+   * Notes the entry instead of one through which the frame can no longer be written. RCX: the notes of
+   * the frame, RSI; RAX: the index.
+   *
+   * @param bits the note, by its first bit
+   * @return the jump if that is done
+   */
+  private int replaceStale(int bits) {
+    e.memory(false, 0x8b, S1, RCX, NONE, 0, 0);
+    if (bits > 0) {
+      e.shift(false, 5, S1, bits);
+    } else {
+      e.alu(false, 4, S1, 0xffff);
+    }
+    e.lea(false, S1, S1, NONE, 0, -1);
+    // Of each part there are three tables, one behind the other.
+    e.mov32(RBX, S1);
+    e.alu(false, 4, RBX, -VcpuBlock.TLB_ENTRIES);
+    e.lea(false, S1, S1, RBX, 1, 0);
+    e.gsIndexed(true, 0x8b, RBX, S1, 3, VcpuBlock.TLB + VcpuBlock.TLB_ADDEND);
+    e.gsIndexed(true, 0x2b, RBX, S1, 3, VcpuBlock.TLB + VcpuBlock.TLB_WRITE);
+    e.mov(S1, RSI);
+    e.shift(true, 4, S1, 12);
+    e.gs(true, 0x03, S1, Layout.ARENA);
+    e.rr(true, 0x3b, S1, RBX);
+    int inUse = e.jumpIf(ZERO);
+    e.lea(false, RBX, RAX, NONE, 0, part * VcpuBlock.TLB_ENTRIES + 1);
+    e.b(0x66);
+    e.memory(false, 0x89, RBX, RCX, NONE, 0, bits >> 3);
+    int done = e.jump();
+    e.land(inUse);
+    return done;
   }
 
   /** Notes the entry as filled, for flushes. RAX: the index. */

@@ -70,6 +70,7 @@ final class Trampoline {
   final long split;
 
   private final long[] lookups = new long[3];
+  private final long[] lookupsForCalls = new long[3];
 
   /** Ends a run where an indirect jump leads, with {@link JitTranslator#FINISHED}. */
   final long finish;
@@ -97,7 +98,10 @@ final class Trampoline {
     e.alignTo(16);
     for (int part = 0; part < 3; part++) {
       lookups[part] = enter + e.length();
-      lookUp(e, part, (int) (exit - enter));
+      lookUp(e, part, (int) (exit - enter), false);
+      e.alignTo(16);
+      lookupsForCalls[part] = enter + e.length();
+      lookUp(e, part, (int) (exit - enter), true);
       e.alignTo(16);
     }
     finish = enter + e.length();
@@ -154,7 +158,12 @@ final class Trampoline {
     return lookups[part];
   }
 
-  private static void lookUp(Emitter e, int part, int exit) {
+  /** The same, but leaves where the code is in TEMPORARY and goes on where LOOKUP_RETURN says. */
+  long lookUpForCall(int part) {
+    return lookupsForCalls[part];
+  }
+
+  private static void lookUp(Emitter e, int part, int exit, boolean call) {
     e.gsLoad32(Layout.S0, Layout.LOOKUPS);
     e.lea(false, Layout.S0, Layout.S0, Emitter.NONE, 0, -1);
     e.gsStore32(Layout.S0, Layout.LOOKUPS);
@@ -174,8 +183,15 @@ final class Trampoline {
     e.gsLoadIndexed(Layout.S0, Layout.S1, Layout.INDEX_ADDRESSES);
     e.lea(true, Layout.S0, Layout.S0, Layout.S2, 0, 0);
     final int otherAddress = e.unlessRcxZero();
-    e.gsJumpIndexed(Layout.S1, Layout.INDEX_CODE);
+    if (call) {
+      e.gsLoadIndexed(Layout.S0, Layout.S1, Layout.INDEX_CODE);
+      e.gsStore(Layout.S0, Layout.TEMPORARY);
+      e.gsJump(Layout.LOOKUP_RETURN);
+    } else {
+      e.gsJumpIndexed(Layout.S1, Layout.INDEX_CODE);
+    }
     e.land(often);
+    e.gsStore32Immediate(Layout.LOOKUPS, BlockIndex.LOOKUPS);
     e.land(otherPage);
     e.land(otherCode);
     e.land(otherAddress);
