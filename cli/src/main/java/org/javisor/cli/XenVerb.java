@@ -171,8 +171,8 @@ final class XenVerb extends Verb {
       DefaultGuest.GuestFiles files = obtain(DefaultGuest.dom0(messages::message));
       shares.add(new ShareConfig(obtain(new DefaultGuest(messages::message)).kernel().getParent(),
           GUEST_TAG, false));
-      deviceModel(messages).ifPresent(folder ->
-          shares.add(new ShareConfig(folder, DEVICE_MODEL_TAG, false)));
+      deviceModel(messages)
+          .ifPresent(folder -> shares.add(new ShareConfig(folder, DEVICE_MODEL_TAG, false)));
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
       ramDisk = ramDisk == null ? files.initrd() : ramDisk;
