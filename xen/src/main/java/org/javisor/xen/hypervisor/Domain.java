@@ -623,6 +623,7 @@ public final class Domain {
     if (port != null) {
       port.destroyed();
     }
+    vcpus.forEach(VirtualCpu::leaveForGood);
     ioreqServers.destroyAll();
     events.closeAll();
     foreignMaps.releaseAll();

@@ -233,6 +233,11 @@ public final class VirtualCpu implements Guest {
     }
   }
 
+  /** It will not go on where it stood, in the midst of an instruction or not. */
+  void leaveForGood() {
+    inGuest = false;
+  }
+
   boolean hasSeen(long generation) {
     return !inGuest || seenGeneration >= generation;
   }
