@@ -16,6 +16,14 @@ public interface Vcpu {
    */
   VmExit run();
 
+  /**
+   * Waits on the vCPU's thread, within a call through {@link GuestBus}, for what may need another
+   * vCPU to run: none is kept waiting meanwhile.
+   */
+  default void waitOutside(Runnable wait) {
+    wait.run();
+  }
+
   /** Makes {@link #run} return {@link VmExit.Kicked} soon; remembered if the vCPU is not running. */
   void kick();
 

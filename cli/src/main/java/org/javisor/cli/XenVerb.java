@@ -20,6 +20,7 @@ import org.javisor.machine.console.Console;
 import org.javisor.machine.console.TerminalConsole;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
+import org.javisor.storage.image.DeviceModelTools;
 import org.javisor.storage.packages.PackageException;
 import org.javisor.xen.hypervisor.ShutdownReason;
 import picocli.CommandLine.Model.OptionSpec;
@@ -33,6 +34,7 @@ final class XenVerb extends Verb {
 
   /** By this domain 0 finds the files of the default guest, for a first domain. */
   private static final String GUEST_TAG = "guest";
+  private static final String DEVICE_MODEL_TAG = "device-model";
 
   private final OptionSpec dom0 =
       option("--dom0", "KIND", String.class, "What domain 0 is: pvh. Default: ${DEFAULT-VALUE}")
@@ -169,6 +171,8 @@ final class XenVerb extends Verb {
       DefaultGuest.GuestFiles files = obtain(DefaultGuest.dom0(messages::message));
       shares.add(new ShareConfig(obtain(new DefaultGuest(messages::message)).kernel().getParent(),
           GUEST_TAG, false));
+      deviceModel(messages)
+          .ifPresent(folder -> shares.add(new ShareConfig(folder, DEVICE_MODEL_TAG, false)));
       image = files.kernel();
       unpacked = Optional.of(files.vmlinux());
       ramDisk = ramDisk == null ? files.initrd() : ramDisk;
@@ -229,6 +233,16 @@ final class XenVerb extends Verb {
   private static List<String> texts(OptionSpec option) {
     String[] texts = option.getValue();
     return texts == null ? List.of() : List.of(texts);
+  }
+
+  /** What HVM domains need; without it there are all others. */
+  private static Optional<Path> deviceModel(Messages messages) {
+    try {
+      return Optional.of(DeviceModelTools.obtain(messages::message));
+    } catch (IOException e) {
+      messages.message("HVM domains cannot be created in domain 0: " + e.getMessage());
+      return Optional.empty();
+    }
   }
 
   private static DefaultGuest.GuestFiles obtain(DefaultGuest guest) throws UserError {

@@ -93,18 +93,50 @@ final class Exclusion {
   private synchronized boolean aloneFor(InterpVcpu vcpu, BooleanSupplier action) {
     if (vcpus.size() > 1) {
       leave(vcpu);
-      awaitUntil(() -> owner == null);
-      owner = vcpu;
-      inside.forEach(InterpVcpu::standAside);
-      awaitUntil(inside::isEmpty);
-      inside.add(vcpu);
+      becomeOwner(vcpu);
     }
     try {
       return action.getAsBoolean();
     } finally {
-      if (owner == vcpu) {
-        owner = null;
-        notifyAll();
+      resign(vcpu);
+    }
+  }
+
+  private void becomeOwner(InterpVcpu vcpu) {
+    awaitUntil(() -> owner == null);
+    owner = vcpu;
+    inside.forEach(InterpVcpu::standAside);
+    awaitUntil(inside::isEmpty);
+    inside.add(vcpu);
+  }
+
+  private void resign(InterpVcpu vcpu) {
+    if (owner == vcpu) {
+      owner = null;
+      notifyAll();
+    }
+  }
+
+  /**
+   * Has a vCPU wait in the middle of an instruction, for a device, without keeping any other one
+   * from anything. Who is alone is not meanwhile: what a device does is no vCPU's access.
+   */
+  void outside(InterpVcpu vcpu, Runnable wait) {
+    boolean alone;
+    synchronized (this) {
+      alone = owner == vcpu;
+      resign(vcpu);
+      leave(vcpu);
+    }
+    try {
+      wait.run();
+    } finally {
+      synchronized (this) {
+        if (alone) {
+          becomeOwner(vcpu);
+        } else {
+          enter(vcpu);
+        }
       }
     }
   }

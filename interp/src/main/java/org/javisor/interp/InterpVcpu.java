@@ -330,6 +330,11 @@ final class InterpVcpu implements Vcpu {
   // ---- the loop ---------------------------------------------------------------------------
 
   @Override
+  public void waitOutside(Runnable wait) {
+    vm.exclusion().outside(this, wait);
+  }
+
+  @Override
   public VmExit run() {
     vm.exclusion().enter(this);
     runner = Thread.currentThread();

@@ -483,6 +483,11 @@ final class Mmu {
     return arena.address(frame) + (va & 4095);
   }
 
+  /** The guest-physical address of such a run that may be written, or -1. */
+  long gpaForBulk(long va) {
+    return hostForBulk(va, true) == -1 ? -1 : translate(va, currentPart(), true, false);
+  }
+
   /** Adds to a list that says by its count when it has overflowed. */
   private void note(int list, int counter, int slot) {
     int count = word(counter);

@@ -50,6 +50,13 @@ final class Strings {
           continue;
         }
       }
+      if (count > 1 && op == Op.INS && (c.flags() & Cpu.DF) == 0) {
+        long bulk = bulkFromPort(c, size, as, count);
+        if (bulk > 0) {
+          done += (int) bulk;
+          continue;
+        }
+      }
       element(c, in, op, size);
       c.put(Cpu.RCX << 3, as, count - 1);
       done++;
@@ -125,6 +132,34 @@ final class Strings {
     c.put(Cpu.RDI << 3, as, di + bytes);
     c.put(Cpu.RCX << 3, as, count - n);
     return n;
+  }
+
+  /** Has a device fill memory with as many elements as lie within a page; 0 if it does not. */
+  private static int bulkFromPort(Cpu c, int size, int as, long count) {
+    long di = Cpu.zeroExtend(c.reg(Cpu.RDI), as);
+    long target = c.segments.linear(Instruction.ES, di, size, true);
+    long bytes = Math.min(count * size, 4096 - (target & 4095));
+    bytes -= bytes % size;
+    if (bytes < 2 * size
+        || as == 2 && di + bytes > 0x1_0000
+        || !c.is64() && !c.segments.flat(Instruction.ES) && !reaches(c, di + bytes - 1)) {
+      return 0;
+    }
+    long gpa = c.mmu.gpaForBulk(target);
+    int port = (int) c.reg(Cpu.RDX) & 0xffff;
+    int n = gpa == -1 ? 0 : c.bus.readPort(port, size, (int) bytes / size, gpa);
+    if (n > 0) {
+      c.debug.portAccessed(port, size);
+      c.put(Cpu.RDI << 3, as, di + (long) n * size);
+      c.put(Cpu.RCX << 3, as, count - n);
+    }
+    return n;
+  }
+
+  /** Whether ES is a segment that grows up and reaches so far. */
+  private static boolean reaches(Cpu c, long offset) {
+    boolean down = (c.segments.attributes(Instruction.ES) & 0x1c) == 0x14;
+    return !down && offset <= c.segments.limit(Instruction.ES);
   }
 
   private static void copyElement(long from, long to, int size) {

@@ -21,6 +21,7 @@ import org.javisor.xen.domain.Dom0Domain;
 import org.javisor.xen.domain.DomainBoot;
 import org.javisor.xen.domain.EmulatedDevices;
 import org.javisor.xen.domain.Machinery;
+import org.javisor.xen.domain.ModelledDomain;
 import org.javisor.xen.domain.PvDomain;
 import org.javisor.xen.domain.PvhDomain;
 import org.javisor.xen.hypervisor.Domain;
@@ -159,15 +160,15 @@ public final class Dom0Machine implements AutoCloseable {
 
     @Override
     public boolean makes(DomainKind kind) {
-      return kind == DomainKind.PVH || kind == DomainKind.PV;
+      return true;
     }
 
     @Override
     public void equip(Domain made) {
-      if (made.kind() == DomainKind.PV) {
-        PvDomain.equip(machinery, made);
-      } else {
-        PvhDomain.equip(machinery, made);
+      switch (made.kind()) {
+        case PV -> PvDomain.equip(machinery, made);
+        case PVH -> PvhDomain.equip(machinery, made);
+        case HVM -> ModelledDomain.equip(machinery, made);
       }
     }
   }

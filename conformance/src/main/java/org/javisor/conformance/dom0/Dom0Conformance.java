@@ -21,7 +21,7 @@ import org.javisor.xen.hypervisor.ShutdownReason;
 
 /**
  * {@code javisor-conformance dom0}: Debian's {@code xl} creates, saves, moves and ends domains, PV and
- * PVH in turn, as often as wanted; what these keep in memory and on disk must stay what it is, and in
+ * PVH in turn, and HVM, as often as wanted; what these keep in memory and on disk must stay what it is, and in
  * the end nobody may have anything of the host that he had not before.
  *
  * <p>Exit codes: 0 all of that is so, 1 something is not, 2 a wrong option, 9 domain 0 cannot be had.
@@ -33,6 +33,7 @@ public final class Dom0Conformance {
         --cycles N       how often a domain is created and destroyed (default 50)
         --saves N        how often one is saved and restored (default 20)
         --migrations N   how often one is migrated, under load (default 10)
+        --hvm N          how often an HVM domain is created and shuts down (default 1)
         --seconds N      how long a command may take (default 300); more on a busy host
         --accel NAME     the accelerator (default auto)
         --log FILE       what domain 0's terminal shows goes there
@@ -48,6 +49,7 @@ public final class Dom0Conformance {
   private long cycles = 50;
   private long saves = 20;
   private long migrations = 10;
+  private long hvm = 1;
   private long seconds = 300;
   private String accelerator = MachineConfig.AUTO;
   private Optional<Path> log = Optional.empty();
@@ -63,6 +65,7 @@ public final class Dom0Conformance {
         .number("--cycles", v -> verb.cycles = v)
         .number("--saves", v -> verb.saves = v)
         .number("--migrations", v -> verb.migrations = v)
+        .number("--hvm", v -> verb.hvm = v)
         .number("--seconds", v -> verb.seconds = v)
         .text("--accel", v -> verb.accelerator = v)
         .text("--log", v -> verb.log = Optional.of(Path.of(v)))
@@ -131,6 +134,9 @@ public final class Dom0Conformance {
       xl.destroy("cycle");
       tell(i, cycles, type(i) + " domain created and destroyed", begin);
     }
+    for (int i = 1; i <= hvm; i++) {
+      useHvm(xl, i);
+    }
     xl.create("pv", "pv", "/dev/vda");
     xl.create("pvh", "pvh", "/dev/vdb");
     for (String domain : List.of("pv", "pvh")) {
@@ -162,6 +168,17 @@ public final class Dom0Conformance {
     dom0.bug().ifPresent(bug -> bug.printStackTrace(out));
     out.println(same ? "nothing is left behind" : "SOMETHING IS LEFT BEHIND");
     return same && off && dom0.bug().isEmpty() ? Exit.OK : Exit.MISMATCH;
+  }
+
+  /** Firmware boots it with devices of Debian's QEMU; its kernel takes PV drivers in their place. */
+  private void useHvm(XlScript xl, int number) throws Exception {
+    long begin = clock.nanos();
+    xl.create("hvm", "hvm", "/dev/vda");
+    xl.expectType("hvm", "hvm");
+    xl.keepData("hvm");
+    xl.expectIntact("hvm");
+    xl.shutDown("hvm");
+    tell(number, hvm, "hvm domain created, used and shut down", begin);
   }
 
   private static String type(int number) {

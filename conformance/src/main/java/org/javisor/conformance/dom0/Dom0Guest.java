@@ -22,6 +22,7 @@ import org.javisor.machine.NetConfig;
 import org.javisor.machine.ShareConfig;
 import org.javisor.pc.loader.BootProtocol;
 import org.javisor.storage.image.DefaultGuest;
+import org.javisor.storage.image.DeviceModelTools;
 import org.javisor.storage.packages.Progress;
 import org.javisor.xen.hypervisor.HostAccounts;
 import org.javisor.xen.hypervisor.ShutdownReason;
@@ -71,6 +72,7 @@ public final class Dom0Guest implements AutoCloseable {
     this.log = log;
     DefaultGuest.GuestFiles files = DefaultGuest.dom0(progress).obtain();
     Path lent = new DefaultGuest(progress).obtain().kernel().getParent();
+    Path deviceModel = DeviceModelTools.obtain(progress);
     machine =
         Dom0Machine.start(
             new Dom0Machine.Config(
@@ -90,7 +92,9 @@ public final class Dom0Guest implements AutoCloseable {
                     OptionalInt.empty(),
                     disks(disks),
                     List.of(NetConfig.byDefault().withMac(Entropy.host())),
-                    List.of(new ShareConfig(lent, "guest", false))),
+                    List.of(
+                        new ShareConfig(lent, "guest", false),
+                        new ShareConfig(deviceModel, "device-model", false))),
                 HOST_MEMORY,
                 2),
             this::show,
@@ -169,7 +173,7 @@ public final class Dom0Guest implements AutoCloseable {
 
   /** Opens the console of a domain that shows a prompt, or will; {@link #leave} it afterwards. */
   public void attach(String domain) throws InterruptedException, TimeoutException {
-    type("xl console " + domain);
+    type("xl console -t pv " + domain);
     awaitShellOf(DOMU);
   }
 

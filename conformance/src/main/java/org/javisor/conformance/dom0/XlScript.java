@@ -15,6 +15,9 @@ public final class XlScript {
 
   private static final String SAVED = "/root/saved";
 
+  /** What an HVM domain would have beside what others have. */
+  private static final String WITHOUT_DISPLAY = "vga = 'none'\nvnc = 0";
+
   private final Dom0Guest dom0;
 
   /** Of each domain: the sum of what it keeps in memory and on its disk, and how far its load was. */
@@ -69,7 +72,7 @@ public final class XlScript {
   /**
    * Creates a domain of 128 MiB and two vCPUs with a card.
    *
-   * @param type pv or pvh
+   * @param type pv, pvh or hvm
    * @param disk a disk of domain 0's that it has as xvda
    */
   public void create(String domain, String type, String disk)
@@ -86,11 +89,38 @@ public final class XlScript {
         ramdisk = '/root/guest/initrd.img'
         extra = 'console=hvc0 quiet loglevel=0'
         disk = [ '%s,raw,xvda,w' ]
-        vif = [ '' ]
+        vif = [ 'type=vif' ]
         on_crash = 'destroy'
+        %s
         """
-            .formatted(domain, type, disk));
+            .formatted(domain, type, disk, type.equals("hvm") ? WITHOUT_DISPLAY : ""));
     done("xl create -q " + file);
+  }
+
+  /**
+   * Has firmware boot an HVM domain from a disk, by devices of Debian's QEMU in domain 0.
+   *
+   * @param disk its first sector says something at the debug port, and powers off
+   * @param said what that is
+   */
+  public void bootByFirmware(String domain, String disk, String said)
+      throws XlFailure, InterruptedException, TimeoutException {
+    String file = "/root/" + domain + ".cfg";
+    dom0.write(
+        file,
+        """
+        name = '%s'
+        type = 'hvm'
+        memory = 64
+        disk = [ '%s,raw,hda,w' ]
+        on_reboot = 'destroy'
+        on_crash = 'destroy'
+        %s
+        """
+            .formatted(domain, disk, WITHOUT_DISPLAY));
+    done("xl create -q " + file);
+    until("", "xl dmesg | grep -c '" + said + "'", "1");
+    expectGone(domain);
   }
 
   /** What a domain is, as its kernel says. */

@@ -219,6 +219,16 @@ public final class Bus implements GuestBus {
   }
 
   @Override
+  public int readPort(int port, int size, int count, long gpa) {
+    PortClaim claim = ports[port & 0xffff];
+    if (claim == null || (port & 0xffff) + size > claim.end) {
+      return 0;
+    }
+    accesses.increment();
+    return claim.device.read((port & 0xffff) - claim.first, size, count, gpa);
+  }
+
+  @Override
   public void writePort(int port, int size, int value) {
     PortClaim claim = ports[port & 0xffff];
     if (claim != null && (port & 0xffff) + size <= claim.end) {

@@ -8,5 +8,15 @@ package org.javisor.pc.bus;
 public interface PortDevice {
   int read(int offset, int size);
 
+  /**
+   * Fills memory with what repeated reads give.
+   *
+   * @param gpa where the first element goes; all are in one page of RAM
+   * @return how many elements are there now; 0 if the reads are to be made one by one
+   */
+  default int read(int offset, int size, int count, long gpa) {
+    return 0;
+  }
+
   void write(int offset, int size, int value);
 }

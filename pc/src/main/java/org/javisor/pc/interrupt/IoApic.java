@@ -3,11 +3,12 @@ package org.javisor.pc.interrupt;
 import java.util.Arrays;
 import org.javisor.accelerator.state.Snapshottable;
 import org.javisor.accelerator.state.StateCheck;
+import org.javisor.accelerator.state.StateException;
 import org.javisor.accelerator.state.StateFormat;
 import org.javisor.pc.bus.MmioDevice;
 
 /**
- * The I/O APIC: 24 inputs, each with a redirection entry that says which interrupt message it sends
+ * The I/O APIC: 24 inputs, or more, each with a redirection entry that says which interrupt message it sends
  * (Intel 82093AA; version 0x20 adds the EOI register of the ICH family).
  *
  * <p>Inputs are driven as asserted or not: a device's line already means "wants service", so the
@@ -19,7 +20,10 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
   public static final int SIZE = 0x1000;
   public static final int PINS = 24;
 
-  private static final int VERSION = 0x20 | (PINS - 1) << 16;
+  /** Inputs that an I/O APIC may have here: a word has a bit for each. */
+  private static final int MOST_PINS = 64;
+
+  private static final int VERSION = 0x20;
   private static final long REMOTE_IRR = 1L << 14;
   private static final long LEVEL = 1L << 15;
   private static final long MASKED = 1L << 16;
@@ -28,13 +32,22 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
   private static final long WRITABLE = 0xff00_0000_0001_afffL;
 
   private final ApicFabric fabric;
-  private final long[] entries = new long[PINS];
-  private int asserted;
+  private final long[] entries;
+  private long asserted;
   private int id;
   private int selected;
 
   public IoApic(ApicFabric fabric) {
+    this(fabric, PINS);
+  }
+
+  /** One with more inputs than the chip. */
+  public IoApic(ApicFabric fabric, int pins) {
+    if (pins < 1 || pins > MOST_PINS) {
+      throw new IllegalArgumentException(pins + " inputs: 1 to " + MOST_PINS + " expected");
+    }
     this.fabric = fabric;
+    entries = new long[pins];
     reset();
   }
 
@@ -46,7 +59,7 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
 
   /** Drives an input. */
   public synchronized void set(int pin, boolean level) {
-    int bit = 1 << pin;
+    long bit = 1L << pin;
     boolean rising = level && (asserted & bit) == 0;
     asserted = level ? asserted | bit : asserted & ~bit;
     long entry = entries[pin];
@@ -59,7 +72,7 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
 
   private void serveLevel(int pin) {
     long entry = entries[pin];
-    if ((entry & (LEVEL | MASKED | REMOTE_IRR)) == LEVEL && (asserted & 1 << pin) != 0) {
+    if ((entry & (LEVEL | MASKED | REMOTE_IRR)) == LEVEL && (asserted & 1L << pin) != 0) {
       // The EOI may come before send returns, from the vCPU's thread; it waits for our lock.
       if (send(entry)) {
         entries[pin] |= REMOTE_IRR;
@@ -79,7 +92,7 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
 
   /** A local APIC has served a level-triggered interrupt with this vector. */
   public synchronized void endOfInterrupt(int vector) {
-    for (int pin = 0; pin < PINS; pin++) {
+    for (int pin = 0; pin < entries.length; pin++) {
       long entry = entries[pin];
       if ((entry & (LEVEL | REMOTE_IRR)) == (LEVEL | REMOTE_IRR) && (entry & 0xff) == vector) {
         entries[pin] = entry & ~REMOTE_IRR;
@@ -118,10 +131,10 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
   private int readRegister() {
     return switch (selected) {
       case 0, 2 -> id << 24;
-      case 1 -> VERSION;
+      case 1 -> VERSION | entries.length - 1 << 16;
       default -> {
         int pin = (selected - 0x10) >> 1;
-        if (selected < 0x10 || pin >= PINS) {
+        if (selected < 0x10 || pin >= entries.length) {
           yield 0;
         }
         yield (int) ((selected & 1) == 0 ? entries[pin] : entries[pin] >>> 32);
@@ -135,7 +148,7 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
       return;
     }
     int pin = (selected - 0x10) >> 1;
-    if (selected < 0x10 || pin >= PINS) {
+    if (selected < 0x10 || pin >= entries.length) {
       return;
     }
     long entry = entries[pin];
@@ -154,7 +167,7 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
 
   // ---- Saved state ------------------------------------------------------------------------
 
-  private static final StateFormat<State> FORMAT = StateFormat.of("ioapic", 1, State.class);
+  private static final StateFormat<State> FORMAT = StateFormat.of("ioapic", 2, State.class);
 
   /**
    * The saved state.
@@ -162,13 +175,14 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
    * @param entries the redirection entries, remote IRR included
    * @param asserted the levels of the inputs, a bit each
    */
-  public record State(long[] entries, int asserted, int id, int selected) {
+  public record State(long[] entries, long asserted, int id, int selected) {
     public State {
-      StateCheck.length("entries", entries.length, PINS);
+      StateCheck.range("the number of entries", entries.length, 1, MOST_PINS);
       for (long entry : entries) {
         StateCheck.bits("an entry", entry, WRITABLE | REMOTE_IRR);
       }
-      StateCheck.bits("the inputs", asserted, (1 << PINS) - 1);
+      StateCheck.bits(
+          "the inputs", asserted, entries.length == MOST_PINS ? -1L : (1L << entries.length) - 1);
       StateCheck.range("the id", id, 0, 15);
       StateCheck.range("the index", selected, 0, 0xff);
     }
@@ -185,8 +199,9 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
   }
 
   @Override
-  public synchronized void restoreState(State state) {
-    System.arraycopy(state.entries, 0, entries, 0, PINS);
+  public synchronized void restoreState(State state) throws StateException {
+    StateCheck.length("entries", state.entries.length, entries.length);
+    System.arraycopy(state.entries, 0, entries, 0, entries.length);
     asserted = state.asserted;
     id = state.id;
     selected = state.selected;
@@ -195,7 +210,7 @@ public final class IoApic implements MmioDevice, Snapshottable<IoApic.State> {
   @Override
   public synchronized String toString() {
     StringBuilder text = new StringBuilder("ioapic");
-    for (int pin = 0; pin < PINS; pin++) {
+    for (int pin = 0; pin < entries.length; pin++) {
       if ((entries[pin] & MASKED) == 0) {
         text.append(" %d=%x%s".formatted(pin, entries[pin], (asserted >> pin & 1) != 0 ? "*" : ""));
       }

@@ -54,6 +54,19 @@ class IoApicTest {
     write(0xff, 1);
   }
 
+  @Test
+  void thereMayBeMoreInputs() {
+    IoApic large = new IoApic(fabric, 48);
+    large.write(0, 4, 1);
+    assertEquals(0x2f0020, large.read(0x10, 4));
+    large.write(0, 4, 0x10 + 2 * 47);
+    large.write(0x10, 4, 0x55);
+    large.set(47, true);
+    assertTrue(apic.hasInterrupt());
+    assertEquals(0x55, apic.acknowledge());
+    assertEquals(1L << 47, large.saveState().asserted());
+  }
+
   /** Breaks if one edge interrupts twice, or a level that stays up does. */
   @Test
   void edgesInterruptOnce() {

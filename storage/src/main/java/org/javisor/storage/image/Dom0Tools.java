@@ -42,7 +42,7 @@ final class Dom0Tools {
   /** What no program needs at work. */
   private static final Pattern LEFT_OUT =
       Pattern.compile(
-          "(usr/)?(share|include|games)/.*|.*\\.(py|egg-info|a)|.*/(gconv|python|boot|terminfo)/.*"
+          "(usr/)?(share|include|games)/.*|.*\\.(py|egg-info|a)|.*/(gconv|python|terminfo)/.*|.*/boot/xen-shim"
               + "|.*/(oxenstored|xen-kdd|test-[^/]*|readnotes|xenalyze|pygrub|gdbsx)"
               + "|etc/(default|init\\.d|skel)/.*|etc/bash\\.bashrc|var/.*");
 

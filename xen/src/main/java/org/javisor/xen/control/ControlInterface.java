@@ -18,6 +18,7 @@ public final class ControlInterface {
     table.add(7, "platform_op", Privilege.required(new PlatformCalls()));
     table.add(35, "sysctl", Privilege.required(new SysctlCalls(maker.cpuModel())));
     table.add(36, "domctl", Privilege.required(new DomctlCalls(maker)));
+    table.add(41, "dm_op", Privilege.required(new DeviceModelCalls()));
     table.add(48, "mca", Privilege.required(new McaCalls()));
   }
 }

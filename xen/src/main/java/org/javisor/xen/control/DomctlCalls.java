@@ -35,6 +35,9 @@ final class DomctlCalls implements HypercallFamily {
   private static final int CREATE_HAP = 2;
   private static final int EMULATED_LOCAL_APIC = 1;
 
+  /** Everything of a PC that a hypervisor emulates, but PCI. */
+  private static final int EMULATED_PC = 0x3ff;
+
   private static final int DYING = 1;
   private static final int HVM_GUEST = 1 << 1;
   private static final int SHUT_DOWN = 1 << 2;
@@ -146,13 +149,14 @@ final class DomctlCalls implements HypercallFamily {
     long vcpus = s.u32(U + 28);
     int grants = s.i32(U + 36);
     boolean hvm = (s.u32(U + 20) & CREATE_HVM) != 0;
-    DomainKind kind = hvm ? DomainKind.PVH : DomainKind.PV;
+    boolean pc = hvm && s.u32(U + 56) == EMULATED_PC;
+    DomainKind kind = !hvm ? DomainKind.PV : pc ? DomainKind.HVM : DomainKind.PVH;
     if (vcpus < 1
         || vcpus > DomainConfig.MAX_VCPUS
         || (s.u32(U + 20) & ~(CREATE_HVM | CREATE_HAP)) != 0
         || s.u32(U + 52) != 0
         || !maker.makes(kind)
-        || s.u32(U + 56) != (hvm ? EMULATED_LOCAL_APIC : 0)) {
+        || s.u32(U + 56) != emulated(kind)) {
       return Errno.EINVAL;
     }
     int grantFrames =
@@ -173,6 +177,15 @@ final class DomctlCalls implements HypercallFamily {
     } catch (Hypervisor.OutOfMemory e) {
       return Errno.ENOMEM;
     }
+  }
+
+  /** What is emulated for a kind of domain, in the bits of {@code XEN_X86_EMU_*}. */
+  private static int emulated(DomainKind kind) {
+    return switch (kind) {
+      case PV -> 0;
+      case PVH -> EMULATED_LOCAL_APIC;
+      case HVM -> EMULATED_PC;
+    };
   }
 
   private void equip(Hypervisor host, Domain domain) {
@@ -283,7 +296,7 @@ final class DomctlCalls implements HypercallFamily {
     s.put64(at + 84, Long.reverseBytes(uuid.getLeastSignificantBits()));
     s.put32(at + 92, 0);
     s.put8(at + 96, 40);
-    s.put32(at + 104, domain.kind().isTranslated() ? EMULATED_LOCAL_APIC : 0);
+    s.put32(at + 104, emulated(domain.kind()));
     s.put32(at + 108, 0);
   }
 

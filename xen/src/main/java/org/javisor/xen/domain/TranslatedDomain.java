@@ -46,7 +46,7 @@ import org.javisor.xen.hypervisor.VirtualCpu;
  * boot protocol, vCPUs of the accelerator, and the pages of console and xenstore.
  */
 abstract sealed class TranslatedDomain implements DomainPort, Savable
-    permits PvhDomain, HvmDomain, Dom0Domain {
+    permits PvhDomain, HvmDomain, ModelledDomain, Dom0Domain {
   static final long PAGE = FrameArena.FRAME_SIZE;
   static final long FOUR_GIB = 1L << 32;
 

@@ -51,6 +51,9 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
   private Optional<LocalApic> apic = Optional.empty();
   private Vcpu cpu;
 
+  /** Its own thread, where it has to have one. */
+  private Optional<OwnThread> own = Optional.empty();
+
   /** The domain's vector for events, or 0. */
   private volatile int callbackVector;
 
@@ -145,8 +148,39 @@ final class TranslatedVcpu implements VcpuPort, VcpuPlatform, VcpuControl {
     return nmi || unhalted || !requests.isEmpty() || !deaf && hasInterrupt();
   }
 
+  /** Has it run on a thread of its own, where it can wait for device models; before it runs. */
+  void runOnOwnThread() {
+    own = Optional.of(new OwnThread("javisor-" + vcpu, this::execute));
+  }
+
+  boolean isOnOwnThread() {
+    return own.isPresent() && own.get().isCurrent();
+  }
+
+  void endOwnThread() {
+    own.ifPresent(OwnThread::end);
+  }
+
+  VirtualCpu virtualCpu() {
+    return vcpu;
+  }
+
+  @Override
+  public void standStill() {
+    own.orElseThrow().standStill();
+  }
+
+  @Override
+  public boolean isWithinInstruction() {
+    return own.isPresent() && own.get().isStanding();
+  }
+
   @Override
   public VmExit run() {
+    return own.isPresent() ? own.get().run() : execute();
+  }
+
+  private VmExit execute() {
     serveRequests();
     if (waitsForStartup) {
       vcpu.takeDown();

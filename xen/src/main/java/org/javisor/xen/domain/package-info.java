@@ -3,7 +3,8 @@
  * how they are told of events.
  *
  * <p>{@link org.javisor.xen.domain.PvhDomain} is a hardware-virtual CPU with nothing of a PC but
- * local APICs; {@link org.javisor.xen.domain.HvmDomain} is a whole PC. Both have {@link
+ * local APICs; {@link org.javisor.xen.domain.HvmDomain} is a whole PC, and {@link
+ * org.javisor.xen.domain.ModelledDomain} one whose devices a program in domain 0 is. All have {@link
  * org.javisor.xen.domain.TranslatedVcpu}s. A PV domain would bring vCPUs of its own, with ring-3
  * kernels and page tables of machine frames, behind the same {@link
  * org.javisor.xen.hypervisor.VcpuPort}.

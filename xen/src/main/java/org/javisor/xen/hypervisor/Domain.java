@@ -34,6 +34,7 @@ public final class Domain {
   private final ForeignMaps foreignMaps = new ForeignMaps(this);
   private final HvmParams params = new HvmParams();
   private final DirtyLog dirtyLog = new DirtyLog(this);
+  private final IoreqServers ioreqServers = new IoreqServers(this);
   private final List<VirtualCpu> vcpus = new ArrayList<>();
   private final SchedDomain schedDomain = new SchedDomain();
   private final AtomicLong mapGeneration = new AtomicLong();
@@ -151,6 +152,11 @@ public final class Domain {
     return dirtyLog;
   }
 
+  /** The device models of other domains that its accesses go to. */
+  public IoreqServers ioreqServers() {
+    return ioreqServers;
+  }
+
   public HvmParams params() {
     return params;
   }
@@ -171,7 +177,8 @@ public final class Domain {
     return schedDomain;
   }
 
-  DomainPort port() {
+  /** The code of its kind. */
+  public DomainPort port() {
     return port;
   }
 
@@ -406,8 +413,34 @@ public final class Domain {
     foreignPages.clear();
   }
 
+  /**
+   * Lets the guest write a page of its own, or no longer.
+   *
+   * @return whether there is one
+   */
+  public synchronized boolean setWritable(long gfn, boolean writable) {
+    long gpa = gfn << FrameArena.FRAME_SHIFT;
+    if (!ownsPage(gfn) || borrowedPages.contains(gpa) || foreignPages.containsKey(gpa)) {
+      return false;
+    }
+    if (memory.writable(gpa) != writable) {
+      int frame = memory.frame(gpa);
+      memory.unmap(gpa, PAGE);
+      memory.map(gpa, PAGE, frame, writable);
+      newMapGeneration();
+    }
+    return true;
+  }
+
+  /** A page of its own was written by somebody who does not count that himself. */
+  public void pageWritten(long gfn) {
+    if (ownsPage(gfn)) {
+      host.arena().written(memory.frame(gfn << FrameArena.FRAME_SHIFT), 0, PAGE);
+    }
+  }
+
   /** Moves a page of its own to another address; what was there goes. */
-  boolean movePage(long from, long to) {
+  public boolean movePage(long from, long to) {
     int frame;
     synchronized (this) {
       frame = memory.frame(from);
@@ -586,6 +619,8 @@ public final class Domain {
     if (port != null) {
       port.destroyed();
     }
+    vcpus.forEach(VirtualCpu::leaveForGood);
+    ioreqServers.destroyAll();
     events.closeAll();
     foreignMaps.releaseAll();
     releaseForeignPages();

@@ -23,6 +23,18 @@ public interface DomainPort {
   /** Presses the power button, where there is one. */
   default void pressPowerButton() {}
 
+  /** Drives an interrupt pin, 0 to 3, of a PCI device, 0 to 31, that another domain emulates. */
+  default void setPciInterrupt(int device, int pin, boolean asserted) {}
+
+  /** The same for an ISA interrupt, 0 to 15. */
+  default void setIsaInterrupt(int irq, boolean asserted) {}
+
+  /** Connects a PCI interrupt wire, 0 to 3, with an ISA interrupt, or with none if that is 0. */
+  default void routePciInterrupt(int wire, int irq) {}
+
+  /** Delivers an interrupt message of a device that another domain emulates. */
+  default void interruptMessage(long address, int data) {}
+
   /** How often its vCPUs have accessed the ports and memory of emulated devices so far. */
   default long deviceAccesses() {
     return 0;

@@ -95,6 +95,9 @@ public final class EventChannels {
   private static final class Port {
     volatile Binding binding = Closed.INSTANCE;
     volatile int vcpu;
+
+    /** What an event does here that is the hypervisor's affair and not the guest's, or null. */
+    volatile Runnable consumer;
   }
 
   private final Domain domain;
@@ -144,6 +147,36 @@ public final class EventChannels {
   public long allocateUnbound(int remote) {
     synchronized (lock) {
       return bind(new Unbound(remote), 0);
+    }
+  }
+
+  /**
+   * A port that {@code remote} may bind to, whose events the hypervisor takes itself. The guest can do
+   * nothing with it.
+   *
+   * @param consumer is run for each event, on any thread; must not block or throw
+   */
+  long allocateConsumed(int remote, int vcpu, Runnable consumer) {
+    synchronized (lock) {
+      int number = (int) bind(new Unbound(remote), vcpu);
+      if (number > 0) {
+        ports[number].consumer = consumer;
+      }
+      return number;
+    }
+  }
+
+  /** Gives such a port back. */
+  void freeConsumed(int number) {
+    synchronized (lock) {
+      unbind(number, ports[number]);
+    }
+  }
+
+  /** Sends an event from such a port; lost while nobody is bound to it. */
+  void sendConsumed(int number) {
+    if (ports[number].binding instanceof Interdomain(Domain remote, int remotePort)) {
+      remote.events().setPending(remotePort);
     }
   }
 
@@ -209,7 +242,7 @@ public final class EventChannels {
   long close(long number) {
     synchronized (lock) {
       Port p = port(number);
-      if (p == null || p.binding instanceof Closed) {
+      if (p == null || p.binding instanceof Closed || p.consumer != null) {
         return Errno.EINVAL;
       }
       unbind((int) number, p);
@@ -233,13 +266,15 @@ public final class EventChannels {
       default -> {}
     }
     p.binding = Closed.INSTANCE;
+    p.consumer = null;
     domain.sharedInfo().clearPending(number);
   }
 
+  /** Closes every port that the guest could close. */
   void closeAll() {
     synchronized (lock) {
       for (int i = 1; i < PORTS; i++) {
-        if (!(ports[i].binding instanceof Closed)) {
+        if (!(ports[i].binding instanceof Closed) && ports[i].consumer == null) {
           unbind(i, ports[i]);
         }
       }
@@ -248,7 +283,7 @@ public final class EventChannels {
 
   long send(long number) {
     Port p = port(number);
-    if (p == null) {
+    if (p == null || p.consumer != null) {
       return Errno.EINVAL;
     }
     sent.increment();
@@ -300,7 +335,7 @@ public final class EventChannels {
     if (vcpu < 0 || vcpu >= virqs.length) {
       return Errno.ENOENT;
     }
-    if (p == null) {
+    if (p == null || p.consumer != null) {
       return Errno.EINVAL;
     }
     synchronized (lock) {
@@ -343,6 +378,11 @@ public final class EventChannels {
 
   /** An event for this domain. From any thread. */
   void setPending(int number) {
+    Runnable consumer = ports[number].consumer;
+    if (consumer != null) {
+      consumer.run();
+      return;
+    }
     SharedInfo shared = domain.sharedInfo();
     if (!shared.setPending(number) && !shared.isMasked(number)) {
       // Who moves it to another vCPU masks it meanwhile, and sees at the end that it is pending; a vCPU

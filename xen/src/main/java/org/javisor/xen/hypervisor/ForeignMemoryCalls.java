@@ -10,7 +10,12 @@ final class ForeignMemoryCalls {
   /** {@code DOMID_XEN}: what is no domain's. */
   static final int MACHINE = 0x7ff2;
 
+  private static final int RESOURCE_IOREQ_SERVER = 0;
   private static final int RESOURCE_GRANT_TABLE = 1;
+
+  /** Pages of a device model: of requests that nobody waits for, and of the others. */
+  private static final int IOREQ_PAGES = 2;
+
   private static final int GRANT_TABLE_SHARED = 0;
 
   /** Frames of a resource that a call maps at most. */
@@ -76,15 +81,16 @@ final class ForeignMemoryCalls {
     Structure s = call.structure(1, 32);
     Privilege.require(call);
     Domain target = Privilege.target(call, s.u16(0));
-    if (s.u16(2) != RESOURCE_GRANT_TABLE || s.u32(12) != 0) {
+    boolean ioreq = s.u16(2) == RESOURCE_IOREQ_SERVER;
+    if (!ioreq && s.u16(2) != RESOURCE_GRANT_TABLE || s.u32(12) != 0) {
       return Errno.EOPNOTSUPP;
     }
-    if (s.u32(4) != GRANT_TABLE_SHARED) {
+    if (!ioreq && s.u32(4) != GRANT_TABLE_SHARED) {
       return Errno.EINVAL;
     }
     long count = s.u32(8);
     if (s.u64(24) == 0) {
-      s.put32(8, target.grants().maxFrames());
+      s.put32(8, ioreq ? IOREQ_PAGES : target.grants().maxFrames());
       call.memory().writeField(call.argument(1), s, 8, 4);
       return count == 0 ? 0 : Errno.EINVAL;
     }
@@ -97,7 +103,11 @@ final class ForeignMemoryCalls {
     Structure places = call.memory().read(s.u64(24), 8 * (int) count);
     for (int i = 0; i < count; i++) {
       long gfn = places.u64(8 * i);
-      int frame = target.grants().useFrame(s.u64(16) + i);
+      long index = s.u64(16) + i;
+      int frame =
+          ioreq
+              ? target.ioreqServers().usePage(s.u32(4), index)
+              : target.grants().useFrame(index);
       if (frame < 0) {
         return Errno.EINVAL;
       }

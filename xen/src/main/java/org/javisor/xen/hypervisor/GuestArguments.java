@@ -25,12 +25,37 @@ public final class GuestArguments {
     long translate(long linear);
   }
 
+  /**
+   * Addresses from here on are in what is lent, while it is: only to calls of 32-bit code, which has
+   * no such addresses.
+   */
+  static final long SCRATCH = 1L << 32;
+
   private final GuestMemory memory;
   private final Translation translation;
+
+  /** Structures that are not in the guest, or null. */
+  private byte[] scratch;
 
   GuestArguments(GuestMemory memory, Translation translation) {
     this.memory = memory;
     this.translation = translation;
+  }
+
+  /** Has what is lent read and written from {@link #SCRATCH} on; null for no more. */
+  void lend(byte[] bytes) {
+    scratch = bytes;
+  }
+
+  /** Where in what is lent an address is, or -1 if it is in the guest. */
+  private int lent(long address, int length) throws BadPointer {
+    if (scratch == null || address < SCRATCH) {
+      return -1;
+    }
+    if (address - SCRATCH > scratch.length - length) {
+      throw BadPointer.INSTANCE;
+    }
+    return (int) (address - SCRATCH);
   }
 
   private long physical(long address) throws BadPointer {
@@ -43,6 +68,11 @@ public final class GuestArguments {
 
   /** Copies bytes out of the guest. */
   public void read(long address, byte[] target, int length) throws BadPointer {
+    int lent = lent(address, length);
+    if (lent >= 0) {
+      System.arraycopy(scratch, lent, target, 0, length);
+      return;
+    }
     try {
       for (int done = 0; done < length;) {
         long at = address + done;
@@ -65,6 +95,11 @@ public final class GuestArguments {
 
   /** Copies bytes into the guest. */
   public void write(long address, byte[] source, int offset, int length) throws BadPointer {
+    int lent = lent(address, length);
+    if (lent >= 0) {
+      System.arraycopy(source, offset, scratch, lent, length);
+      return;
+    }
     try {
       for (int done = 0; done < length;) {
         long at = address + done;

@@ -22,6 +22,10 @@ final class HvmCalls implements HypercallFamily {
     if (target != call.domain && target.kind().isTranslated()) {
       return setForOther(target, s.u32(4), s.u64(8));
     }
+    if (call.domain.kind() == DomainKind.HVM && HvmParams.isGuests(s.u32(4))) {
+      call.domain.params().set((int) s.u32(4), s.u64(8));
+      return 0;
+    }
     if (s.u32(4) != HvmParams.CALLBACK_IRQ) {
       return s.u32(4) < HvmParams.COUNT ? Errno.EPERM : Errno.EINVAL;
     }

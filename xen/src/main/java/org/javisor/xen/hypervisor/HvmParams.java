@@ -10,11 +10,24 @@ public final class HvmParams {
   public static final int CONSOLE_PFN = 17;
   public static final int CONSOLE_EVTCHN = 18;
 
+  private static final int VM86_TSS = 15;
+  private static final int ACPI_PORTS = 19;
+  private static final int GENERATION_ID = 34;
+  private static final int VM86_TSS_SIZED = 37;
+
   static final int COUNT = 39;
 
   private final AtomicLongArray values = new AtomicLongArray(COUNT);
 
   HvmParams() {}
+
+  /** Whether it is one that firmware of a PC sets: where it has put things. */
+  static boolean isGuests(long index) {
+    return index == VM86_TSS
+        || index == ACPI_PORTS
+        || index == GENERATION_ID
+        || index == VM86_TSS_SIZED;
+  }
 
   public long get(int index) {
     return values.get(index);

@@ -20,7 +20,17 @@ public final class HypercallTable {
     HypercallRegisters.R9
   };
 
+  private static final int[] ARGUMENT_REGISTERS_32 = {
+    HypercallRegisters.RBX,
+    HypercallRegisters.RCX,
+    HypercallRegisters.RDX,
+    HypercallRegisters.RSI,
+    HypercallRegisters.RDI,
+    HypercallRegisters.RBP
+  };
+
   private final HypercallFamily[] families = new HypercallFamily[NUMBERS];
+  private final CompatCalls compat = new CompatCalls(this);
 
   HypercallTable() {
     add(0, "set_trap_table", PvCalls.setTrapTable());
@@ -71,26 +81,29 @@ public final class HypercallTable {
 
   /**
    * Makes a hypercall by the convention of 64-bit guests: number in RAX, arguments in RDI, RSI, RDX,
-   * R10, R8, R9, the result in RAX.
+   * R10, R8, R9, the result in RAX. In 32-bit code the arguments are in EBX, ECX, EDX, ESI, EDI, EBP.
    *
    * @return whether it is complete; if not, the instruction is to be executed again
    */
   public boolean enter(VirtualCpu vcpu, HypercallRegisters registers) {
-    if (!registers.is64Bit()) {
+    boolean wide = registers.is64Bit();
+    if (!wide && !vcpu.domain().kind().isTranslated()) {
       registers.set(HypercallRegisters.RAX, Errno.ENOSYS);
       return true;
     }
+    int[] places = wide ? ARGUMENT_REGISTERS : ARGUMENT_REGISTERS_32;
     Call call = vcpu.call;
     for (int i = 0; i < 6; i++) {
-      call.arguments[i] = registers.get(ARGUMENT_REGISTERS[i]);
+      call.arguments[i] = registers.get(places[i]);
     }
     long number = registers.get(HypercallRegisters.RAX);
     try {
-      registers.set(HypercallRegisters.RAX, dispatch(number, call));
+      registers.set(
+          HypercallRegisters.RAX, wide ? dispatch(number, call) : compat.call(number, call));
       return true;
     } catch (Call.Continued e) {
       for (int i = 0; i < 6; i++) {
-        registers.set(ARGUMENT_REGISTERS[i], call.arguments[i]);
+        registers.set(places[i], call.arguments[i]);
       }
       // Whoever waits for this physical CPU, or for this vCPU to have been outside, gets his turn.
       vcpu.kick();

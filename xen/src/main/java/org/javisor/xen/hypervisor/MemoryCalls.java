@@ -185,6 +185,9 @@ final class MemoryCalls implements HypercallFamily {
         }
       }
     }
+    if (target.get() == call.domain) {
+      call.domain.ioreqServers().invalidate(call.vcpu);
+    }
     return count;
   }
 
@@ -245,7 +248,13 @@ final class MemoryCalls implements HypercallFamily {
     if (gfn < 0 || gfn >= GFN_LIMIT) {
       return Errno.EINVAL;
     }
-    return target.removePage(gfn * PAGE) ? 0 : Errno.ENOENT;
+    if (!target.removePage(gfn * PAGE)) {
+      return Errno.ENOENT;
+    }
+    if (target == call.domain) {
+      call.domain.ioreqServers().invalidate(call.vcpu);
+    }
+    return 0;
   }
 
   /** {@code struct xen_add_to_physmap_batch}: domain, space, count, and three arrays. */

@@ -67,6 +67,11 @@ final class VcpuInfo {
     RawMemory.put32(at, version + 1);
   }
 
+  /** Whether the guest can still tell the time by it. */
+  static boolean hasTime(long info) {
+    return RawMemory.get32(info + TIME + 24) != 0;
+  }
+
   /** The same as a structure of its own. */
   static Structure time(int version, long tsc, TimeScale scale) {
     Structure s = new Structure(32);

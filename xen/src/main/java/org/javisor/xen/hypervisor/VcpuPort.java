@@ -18,6 +18,21 @@ public interface VcpuPort {
   /** Runs the guest on the calling thread. */
   VmExit run();
 
+  /**
+   * Leaves the physical CPU to others in the midst of an instruction, and returns when the vCPU is run
+   * again; {@link #run} has returned meanwhile. On the vCPU's own thread.
+   *
+   * @throws IllegalStateException if this kind of vCPU never needs to
+   */
+  default void standStill() {
+    throw new IllegalStateException("no instruction of this vCPU waits for anybody");
+  }
+
+  /** Whether {@link #run} has returned in the midst of an instruction. */
+  default boolean isWithinInstruction() {
+    return false;
+  }
+
   /** Has the guest interrupted with this vector of its local APIC for events; 0 for no more. */
   void setUpcallVector(int vector);
 

@@ -2,6 +2,7 @@ package org.javisor.xen.hypervisor;
 
 import java.lang.invoke.VarHandle;
 import java.util.BitSet;
+import java.util.function.BooleanSupplier;
 import org.javisor.accelerator.VmExit;
 import org.javisor.accelerator.time.Timers;
 import org.javisor.memory.FrameArena;
@@ -17,7 +18,9 @@ public final class VirtualCpu implements Guest {
     /** HLT or {@code SCHEDOP_block}: an interrupt. */
     INTERRUPT,
     /** {@code SCHEDOP_poll}: one of some event channels, or a time. */
-    POLL
+    POLL,
+    /** An access to a device: what its model answers. */
+    ANSWER
   }
 
   private final Hypervisor host;
@@ -45,6 +48,9 @@ public final class VirtualCpu implements Guest {
   private volatile int[] polled = {};
 
   private volatile boolean pollDone;
+
+  /** Whether what it asked a device model is answered. */
+  private volatile BooleanSupplier answered = () -> true;
 
   // Own thread, but for the figures.
   private Runstate runstate = Runstate.OFFLINE;
@@ -131,12 +137,14 @@ public final class VirtualCpu implements Guest {
   @Override
   public void run() {
     try {
-      // Whatever translations it gets from here on are those of the present map.
-      seenGeneration = domain.mapGeneration();
-      inGuest = true;
-      VarHandle.fullFence();
-      if (domain.mapGeneration() != seenGeneration) {
+      if (!port.isWithinInstruction()) {
+        // Whatever translations it gets from here on are those of the present map.
         seenGeneration = domain.mapGeneration();
+        inGuest = true;
+        VarHandle.fullFence();
+        if (domain.mapGeneration() != seenGeneration) {
+          seenGeneration = domain.mapGeneration();
+        }
       }
       VmExit exit = port.run();
       switch (exit) {
@@ -151,7 +159,8 @@ public final class VirtualCpu implements Guest {
     } catch (RuntimeException | Error e) {
       host.bug(domain, e);
     } finally {
-      inGuest = false;
+      // In the midst of an instruction it keeps the translations that it has.
+      inGuest = port.isWithinInstruction();
     }
   }
 
@@ -173,6 +182,19 @@ public final class VirtualCpu implements Guest {
     host.scheduler().block(unit);
   }
 
+  /**
+   * Leaves the physical CPU to others until a device model has answered. On its own thread, in the
+   * midst of an instruction; who answers wakes it.
+   */
+  void awaitAnswer(BooleanSupplier condition) {
+    answered = condition;
+    while (!condition.getAsBoolean()) {
+      waiting = Waiting.ANSWER;
+      host.scheduler().block(unit);
+      port.cpu().waitOutside(port::standStill);
+    }
+  }
+
   @Override
   public boolean hasWork() {
     if (!online) {
@@ -182,6 +204,7 @@ public final class VirtualCpu implements Guest {
       case NOTHING -> true;
       case INTERRUPT -> port.hasWork();
       case POLL -> pollDone || pollSatisfied() || port.hasWork();
+      case ANSWER -> answered.getAsBoolean();
     };
   }
 
@@ -192,6 +215,9 @@ public final class VirtualCpu implements Guest {
         pollTimer.cancel();
       }
       waiting = Waiting.NOTHING;
+      if (!VcpuInfo.hasTime(info)) {
+        writeTime(tscOffset); // Firmware clears what it has used.
+      }
     }
     setRunstate(online ? state : Runstate.OFFLINE, now);
     writeRunstate();
@@ -218,6 +244,11 @@ public final class VirtualCpu implements Guest {
       host.frames().unuse(infoFrame);
       infoFrame = -1;
     }
+  }
+
+  /** It will not go on where it stood, in the midst of an instruction or not. */
+  void leaveForGood() {
+    inGuest = false;
   }
 
   boolean hasSeen(long generation) {

@@ -3,6 +3,7 @@ package org.javisor.xen.hypervisor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.javisor.accelerator.CpuModel;
 import org.javisor.accelerator.CpuState;
 import org.javisor.accelerator.HypercallRegisters;
@@ -19,6 +20,7 @@ public final class FakeDomain {
   public static final long ARGUMENTS = 0x10_0000;
 
   private static final int[] REGISTERS = {7, 6, 2, 10, 8, 9};
+  private static final int[] REGISTERS_32 = {3, 1, 2, 6, 7, 5};
 
   private final Domain domain;
   final List<FakePort> ports = new ArrayList<>();
@@ -49,6 +51,12 @@ public final class FakeDomain {
     domain.vcpus().getFirst().bringUp();
   }
 
+  /** A domain that domain 0 has created. */
+  static FakeDomain of(Domain created) {
+    created.setMaxPages(2048);
+    return new FakeDomain(created);
+  }
+
   /** Domain 0, of 4 MiB, on a host where it can create others. */
   public static FakeDomain initial(Hypervisor host) {
     ControlInterface.install(
@@ -61,7 +69,7 @@ public final class FakeDomain {
 
           @Override
           public boolean makes(DomainKind kind) {
-            return kind != DomainKind.HVM;
+            return true;
           }
 
           @Override
@@ -96,9 +104,32 @@ public final class FakeDomain {
     }
   }
 
+  /** What device models have driven, of all domains, in order. */
+  static final List<String> DRIVEN = new CopyOnWriteArrayList<>();
+
   private static void equip(Domain domain, List<FakePort> ports) {
     domain.attach(
         new DomainPort() {
+          @Override
+          public void setPciInterrupt(int device, int pin, boolean asserted) {
+            DRIVEN.add("pci " + device + " " + pin + " " + asserted);
+          }
+
+          @Override
+          public void setIsaInterrupt(int irq, boolean asserted) {
+            DRIVEN.add("isa " + irq + " " + asserted);
+          }
+
+          @Override
+          public void routePciInterrupt(int wire, int irq) {
+            DRIVEN.add("route " + wire + " " + irq);
+          }
+
+          @Override
+          public void interruptMessage(long address, int data) {
+            DRIVEN.add("message " + Long.toHexString(address) + " " + data);
+          }
+
           @Override
           public boolean setCallback(long via) {
             return via >>> 56 <= 2;
@@ -142,6 +173,12 @@ public final class FakeDomain {
     int vector;
     volatile Runnable onUpcall = () -> {};
 
+    /** What others do while the vCPU stands in the midst of an instruction. */
+    Runnable meanwhile =
+        () -> {
+          throw new AssertionError("nobody answers");
+        };
+
     FakePort(int id) {
       cpu = new FakeVcpu(id);
     }
@@ -165,6 +202,11 @@ public final class FakeDomain {
     @Override
     public VmExit run() {
       return VmExit.Halt.INSTANCE;
+    }
+
+    @Override
+    public void standStill() {
+      meanwhile.run();
     }
 
     @Override
@@ -196,6 +238,11 @@ public final class FakeDomain {
 
   private static final class Registers implements HypercallRegisters {
     final long[] values = new long[16];
+    private final boolean wide;
+
+    Registers(boolean wide) {
+      this.wide = wide;
+    }
 
     @Override
     public long get(int register) {
@@ -209,7 +256,7 @@ public final class FakeDomain {
 
     @Override
     public boolean is64Bit() {
-      return true;
+      return wide;
     }
 
     @Override
@@ -224,10 +271,19 @@ public final class FakeDomain {
   }
 
   public long callOn(int vcpu, int number, long... arguments) {
-    Registers registers = new Registers();
+    return call(vcpu, number, true, arguments);
+  }
+
+  /** Makes a hypercall as 32-bit code on the first vCPU. */
+  public long call32(int number, long... arguments) {
+    return call(0, number, false, arguments);
+  }
+
+  private long call(int vcpu, int number, boolean wide, long... arguments) {
+    Registers registers = new Registers(wide);
     registers.values[HypercallRegisters.RAX] = number;
     for (int i = 0; i < arguments.length; i++) {
-      registers.values[REGISTERS[i]] = arguments[i];
+      registers.values[wide ? REGISTERS[i] : REGISTERS_32[i]] = arguments[i];
     }
     VirtualCpu v = domain.vcpus().get(vcpu);
     for (int turn = 0; turn < 1 << 20; turn++) {
