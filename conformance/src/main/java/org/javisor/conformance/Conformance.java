@@ -24,33 +24,27 @@ public final class Conformance {
 
   private static final Map<String, Entry> VERBS =
       new TreeMap<>(
-          Map.of(
-              "blocks",
-              new Entry(
-                  BlocksConformance::run, "random blocks against the interpreter"),
-              "boot",
-              new Entry(BootConformance::run, "Debian's kernels, often and on several vCPUs"),
-              "cpu",
-              new Entry(
-                  CpuConformance::run, "every user-mode instruction against the host's CPU"),
-              "dom0",
-              new Entry(Dom0Conformance::run, "Debian's xl creates, saves and moves domains"),
-              "guest-io",
-              new Entry(GuestIoConformance::run, "a whole Debian at work on disk and network"),
-              "hostile",
-              new Entry(
-                  HostileConformance::run, "Xen domains that attack the host and each other"),
-              "rom",
-              new Entry(RomConformance::run, "a ROM that tests its CPU, as test386.asm"),
-              "moo",
-              new Entry(MooConformance::run, "instructions as an 80286 was recorded to do them"),
-              "saves",
-              new Entry(SavesConformance::run, "Xen domains saved and restored while they work"),
-              "xed",
-              new Entry(XedConformance::run, "the decoder against XED's own tests"),
-              "litmus",
-              new Entry(
-                  LitmusConformance::run, "several vCPUs against the memory model of x86")));
+          Map.ofEntries(
+              verb("blocks", BlocksConformance::run, "random blocks against the interpreter"),
+              verb("boot", BootConformance::run, "Debian's kernels, often and on several vCPUs"),
+              verb("cpu", CpuConformance::run,
+                  "every user-mode instruction against the host's CPU"),
+              verb("dom0", Dom0Conformance::run, "Debian's xl creates, saves and moves domains"),
+              verb("guest-io", GuestIoConformance::run,
+                  "a whole Debian at work on disk and network"),
+              verb("hostile", HostileConformance::run,
+                  "Xen domains that attack the host and each other"),
+              verb("litmus", LitmusConformance::run,
+                  "several vCPUs against the memory model of x86"),
+              verb("moo", MooConformance::run, "instructions as an 80286 was recorded to do them"),
+              verb("rom", RomConformance::run, "a ROM that tests its CPU, as test386.asm"),
+              verb("saves", SavesConformance::run,
+                  "Xen domains saved and restored while they work"),
+              verb("xed", XedConformance::run, "the decoder against XED's own tests")));
+
+  private static Map.Entry<String, Entry> verb(String name, Verb verb, String does) {
+    return Map.entry(name, new Entry(verb, does));
+  }
 
   private Conformance() {}
 

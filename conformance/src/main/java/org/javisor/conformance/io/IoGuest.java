@@ -27,8 +27,7 @@ final class IoGuest implements AutoCloseable {
    */
   record Setting(
       Path launcher, Path base, Path folder, List<String> options, long seconds,
-      OutputStream log) {
-  }
+      OutputStream log) {}
 
   private static final long SECOND_DISK_MEBIBYTES = 2048;
 
