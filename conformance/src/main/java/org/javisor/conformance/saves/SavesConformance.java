@@ -11,6 +11,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.Options;
 import org.javisor.conformance.tool.UsageException;
@@ -37,6 +38,7 @@ public final class SavesConformance {
         --accel NAME     the accelerator (default jit)
       """;
 
+  private static final Clock CLOCK = Clock.host();
   private static final String KERNEL = "linux-image-amd64";
   private static final long DISK_BYTES = 64 << 20;
 
@@ -133,7 +135,7 @@ public final class SavesConformance {
     List<Long> restores = new ArrayList<>();
     long rounds = 0;
     for (int cycle = 0; cycle <= times; cycle++) {
-      long begin = System.nanoTime();
+      long begin = CLOCK.nanos();
       try (XenDomain guest =
           new XenDomain(
               folder.resolve("host" + cycle), accelerator,
@@ -148,7 +150,7 @@ public final class SavesConformance {
           }
           String[] said = ask(guest, cycle);
           if (cycle > 0) {
-            restores.add(System.nanoTime() - begin);
+            restores.add(CLOCK.nanos() - begin);
             out.printf("%s: restored %d times, %s rounds of work%n", kind, cycle, said[0]);
           }
           long done = Long.parseLong(said[0]);
@@ -163,9 +165,9 @@ public final class SavesConformance {
             guest.type("poweroff");
           } else {
             LockSupport.parkNanos(TimeUnit.SECONDS.toNanos(work));
-            begin = System.nanoTime();
+            begin = CLOCK.nanos();
             guest.xl("save", "guest", saved.toString());
-            saves.add(System.nanoTime() - begin);
+            saves.add(CLOCK.nanos() - begin);
           }
           guest.awaitEnd();
         } catch (TimeoutException e) {

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicReference;
+import org.javisor.accelerator.time.Clock;
 import org.javisor.machine.MachineConfig;
 import org.javisor.machine.MachineException;
 import org.javisor.machine.XenMachine;
@@ -14,6 +15,8 @@ import org.javisor.xen.toolstack.XenClient;
 
 /** A domain under test, created and used as a person does: by xl's words on the host's socket. */
 public final class XenDomain implements AutoCloseable {
+  private static final Clock CLOCK = Clock.host();
+
   private final StringBuilder output = new StringBuilder();
   private final AtomicReference<Throwable> bug = new AtomicReference<>();
   private final AtomicReference<Throwable> failure = new AtomicReference<>();
@@ -91,14 +94,14 @@ public final class XenDomain implements AutoCloseable {
 
   /** Waits for a text behind a position of the console's output; returns where it ends. */
   public int await(String text, int from, int seconds) throws Exception {
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+    long end = CLOCK.nanos() + TimeUnit.SECONDS.toNanos(seconds);
     synchronized (output) {
       while (true) {
         int at = output.indexOf(text, from);
         if (at >= 0) {
           return at + text.length();
         }
-        long left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
+        long left = TimeUnit.NANOSECONDS.toMillis(end - CLOCK.nanos());
         if (left <= 0 || !console.isAlive()) {
           throw new TimeoutException(
               "no '" + text + "' in " + seconds + " s; the console's end:\n"
