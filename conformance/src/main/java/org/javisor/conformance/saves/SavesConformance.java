@@ -149,6 +149,7 @@ public final class SavesConformance {
           String[] said = ask(guest, cycle);
           if (cycle > 0) {
             restores.add(System.nanoTime() - begin);
+            out.printf("%s: restored %d times, %s rounds of work%n", kind, cycle, said[0]);
           }
           long done = Long.parseLong(said[0]);
           if (!said[1].equals("0") || done < rounds) {

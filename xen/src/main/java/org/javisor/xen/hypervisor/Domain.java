@@ -663,11 +663,6 @@ public final class Domain {
     return vcpus.stream().mapToLong(v -> v.exits().hypercalls(number)).sum();
   }
 
-  /** How many of all hypercalls were entries of multicalls, which are made with one exit together. */
-  public long multicallEntries() {
-    return vcpus.stream().mapToLong(v -> v.exits().multicallEntries()).sum();
-  }
-
   /** How often its vCPUs left its code in this way. */
   public long exits(Exit kind) {
     return vcpus.stream().mapToLong(v -> v.exits().exits(kind)).sum();

@@ -2,6 +2,8 @@ package org.javisor.xen.hypervisor;
 
 /** Ways in which a guest leaves its own code of its own accord, beside hypercalls and devices. */
 public enum Exit {
+  /** None: a hypercall that is made by a multicall, with the one exit of all its entries. */
+  IN_MULTICALL("of these in multicalls"),
   /** A program's system call, which the hypervisor hands to a PV kernel. */
   SYSTEM_CALL("system calls"),
   /** An exception of a PV guest, handed to its kernel or, of privileged instructions, dealt with. */

@@ -5,10 +5,9 @@ import java.util.concurrent.atomic.AtomicLongArray;
 /** How often a vCPU left its guest's code. Counted on its own thread, read on any. */
 final class ExitCounts {
   private static final int OTHER = HypercallTable.NUMBERS;
-  private static final int IN_MULTICALLS = OTHER + 1;
-  private static final int EXITS = IN_MULTICALLS + 1;
+  private static final int EXITS = OTHER + 1;
 
-  /** By number, those of no known number, entries of multicalls; then by {@link Exit}. */
+  /** By number, those of no known number; then by {@link Exit}. */
   private final AtomicLongArray counts = new AtomicLongArray(EXITS + Exit.values().length);
 
   private void count(int index) {
@@ -19,20 +18,12 @@ final class ExitCounts {
     count(number >= 0 && number < HypercallTable.NUMBERS ? (int) number : OTHER);
   }
 
-  void multicallEntry() {
-    count(IN_MULTICALLS);
-  }
-
   void exit(Exit kind) {
     count(EXITS + kind.ordinal());
   }
 
   long hypercalls(int number) {
     return counts.getOpaque(number);
-  }
-
-  long multicallEntries() {
-    return counts.getOpaque(IN_MULTICALLS);
   }
 
   long exits(Exit kind) {

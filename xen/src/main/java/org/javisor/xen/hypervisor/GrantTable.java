@@ -223,30 +223,8 @@ public final class GrantTable {
   /** Copies bytes out of a page, which is in use no longer than that. */
   public void copyOut(long reference, int offset, byte[] target, int at, int length)
       throws Refused {
-    checkPage(offset, length);
-    int frame = acquire(reference, EventChannels.HOST_DOMAIN, false);
-    try {
-      RawMemory.copyOut(host.arena().address(frame) + offset, target, at, length);
-    } finally {
-      release(reference, frame, false);
-    }
-  }
-
-  /** Copies bytes into a page, which is in use no longer than that. */
-  public void copyIn(long reference, int offset, byte[] source, int at, int length)
-      throws Refused {
-    checkPage(offset, length);
-    int frame = acquire(reference, EventChannels.HOST_DOMAIN, true);
-    try {
-      RawMemory.copyIn(source, at, host.arena().address(frame) + offset, length);
-    } finally {
-      release(reference, frame, true);
-    }
-  }
-
-  private static void checkPage(int offset, int length) {
-    if (offset < 0 || length < 0 || offset > FrameArena.FRAME_SIZE - length) {
-      throw new IndexOutOfBoundsException("granted page at " + offset + "+" + length);
+    try (GrantMapping page = map(reference, false)) {
+      page.read(offset, target, at, length);
     }
   }
 

@@ -28,7 +28,7 @@ final class MulticallCalls implements HypercallFamily {
         arguments[i] = entry.u64(16 + 8 * i);
       }
       long number = entry.u64(0);
-      call.vcpu.exits().multicallEntry();
+      call.vcpu.count(Exit.IN_MULTICALL);
       try {
         entry.put64(
             8,

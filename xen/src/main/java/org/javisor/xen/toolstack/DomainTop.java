@@ -17,7 +17,7 @@ import org.javisor.xen.hypervisor.HypercallTable;
  */
 public final class DomainTop {
   /** Of the hypercalls above it, those made by multicalls, each of which is one exit. */
-  public static final String IN_MULTICALLS = "of these in multicalls";
+  public static final String IN_MULTICALLS = Exit.IN_MULTICALL.label();
 
   public static final String DEVICE_ACCESSES = "device accesses";
 
@@ -38,11 +38,10 @@ public final class DomainTop {
       for (int n = 0; n < HypercallTable.numbers(); n++) {
         exits.put(HypercallTable.name(n), d.hypercalls(n));
       }
-      exits.put(IN_MULTICALLS, d.multicallEntries());
-      exits.put(DEVICE_ACCESSES, d.deviceAccesses());
       for (Exit kind : Exit.values()) {
         exits.put(kind.label(), d.exits(kind));
       }
+      exits.put(DEVICE_ACCESSES, d.deviceAccesses());
       return new Counters(now, d.cpuNanos(), d.events().sent(), exits);
     }
 
