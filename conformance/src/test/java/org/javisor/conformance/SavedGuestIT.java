@@ -122,8 +122,8 @@ class SavedGuestIT {
       // The text that is waited for is not the one that is echoed.
       program.type(
           "dd if=/dev/urandom of=/tmp/x bs=64k count=64 2>/dev/null; md5sum < /tmp/x > /tmp/sum;"
-              + " (for i in 1 2 3 4 5 6; do dd if=/tmp/x of=/dev/vda bs=4k conv=fsync 2>/dev/null;"
-              + " done; echo wr''itten) & echo beg''un");
+              + " touch /tmp/on; (while [ -e /tmp/on ]; do dd if=/tmp/x of=/dev/vda bs=4k conv=fsync"
+              + " 2>/dev/null; done; echo wr''itten) & echo beg''un");
       program.await("begun", 120);
       try (ControlClient control = program.control()) {
         control.execute("x-javisor-save", Map.of("file", saved.toString()));
@@ -131,6 +131,7 @@ class SavedGuestIT {
       program.ends();
     }
     try (Program program = new Program("restore", saved.toString())) {
+      program.type("rm /tmp/on");
       program.await("written", 300);
       program.type(
           "dd if=/dev/vda bs=64k count=64 iflag=direct 2>/dev/null | md5sum | cmp - /tmp/sum"

@@ -5,11 +5,10 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.function.LongConsumer;
 
 /**
- * The machine frames of one host process: 4 KiB each, in one memory object that the host backs on
- * first touch.
+ * The machine frames of one host process: 4 KiB each, in one mapping that the host backs on first
+ * touch, by large pages where it can.
  *
  * <p>Every frame has one byte of flags, in native memory so that emitted code can test it. Frame
  * numbers start at 0; frame {@code f} lives at {@code base() + f * 4096}.
@@ -41,7 +40,6 @@ public final class FrameArena {
   }
 
   private final int frames;
-  private final int memfd;
   private final long base;
   private final long flags;
   /** Keep what is mapped for as long as anybody knows this arena. */
@@ -59,28 +57,16 @@ public final class FrameArena {
     }
     frames = (int) count;
     long size = count << FRAME_SHIFT;
-    if (HostMemory.hasMemfd()) {
-      memfd = HostMemory.createMemfd("javisor-frames", size);
-      base = HostMemory.mapMemfd(memfd, 0, size, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
-    } else {
-      memfd = -1;
-      base = HostMemory.mapAnonymous(size, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
-    }
+    base = HostMemory.mapAnonymous(size, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
+    HostMemory.wantLargePages(base, size);
     flags = HostMemory.mapAnonymous(count, HostMemory.PROT_READ | HostMemory.PROT_WRITE);
-    if (memfd >= 0) {
-      int object = memfd;
-      keep(
-          base, size,
-          address -> {
-            HostMemory.unmap(address, size);
-            HostMemory.close(object);
-          });
-      keep(flags, count, address -> HostMemory.unmap(address, count));
-    }
+    keep(base, size);
+    keep(flags, count);
   }
 
-  private void keep(long address, long size, LongConsumer end) {
-    mappings.add(HostMemory.whileHeld(address, size, end));
+  private void keep(long address, long size) {
+    mappings.add(
+        HostMemory.whileHeld(address, size, gone -> HostMemory.unmap(gone, size)));
   }
 
   /** Host address of frame 0. */
@@ -91,11 +77,6 @@ public final class FrameArena {
   /** Host address of the flag bytes, one a frame. */
   public long flagsBase() {
     return flags;
-  }
-
-  /** File descriptor of the memory object, or -1 where the host has none. */
-  public int memfd() {
-    return memfd;
   }
 
   public int frames() {
@@ -145,22 +126,16 @@ public final class FrameArena {
    * is none. Asks the host, and so costs nothing for memory that nobody ever wrote.
    */
   public int nextWritten(int frame) {
-    if (memfd < 0) {
-      return frame;
-    }
-    long at = HostMemory.nextData(memfd, (long) frame << FRAME_SHIFT);
-    return at < 0 ? frames : (int) Math.min(frames, at >>> FRAME_SHIFT);
+    return frameOf(PageMap.next(address(frame), address(frames), true));
   }
 
   /** The first frame after {@code frame}, which may hold something, that holds nothing again. */
   public int endOfWritten(int frame) {
-    if (memfd < 0) {
-      return frames;
-    }
-    long at = HostMemory.nextHole(memfd, (long) frame << FRAME_SHIFT);
-    return at < 0
-        ? frames
-        : (int) Math.min(frames, at + FRAME_SIZE - 1 >>> FRAME_SHIFT);
+    return frameOf(PageMap.next(address(frame), address(frames), false));
+  }
+
+  private int frameOf(long address) {
+    return (int) (address - base >>> FRAME_SHIFT);
   }
 
   /** Gives frames back; their contents are cleared at once so that no other guest can read them. */
@@ -172,7 +147,7 @@ public final class FrameArena {
 
   /** Gives the host memory behind frames back; they stay allocated and read as zeros or as before. */
   public void discard(int first, int count) {
-    HostMemory.discard(address(first), (long) count << FRAME_SHIFT, memfd >= 0);
+    HostMemory.discard(address(first), (long) count << FRAME_SHIFT);
   }
 
   /**
@@ -181,7 +156,7 @@ public final class FrameArena {
    */
   public void release() {
     discard(0, frames);
-    HostMemory.discard(flags, frames, false);
+    HostMemory.discard(flags, frames);
   }
 
   public void addCodeWriteListener(CodeWriteListener listener) {

@@ -28,7 +28,7 @@ public final class HostMemory {
   private static final int MAP_NORESERVE = 0x4000;
   private static final int MFD_CLOEXEC = 1;
   private static final int MADV_DONTNEED = 4;
-  private static final int MADV_REMOVE = 9;
+  private static final int MADV_HUGEPAGE = 14;
 
   private static final Linker LINKER = Linker.nativeLinker();
   private static final StructLayout CAPTURE = Linker.Option.captureStateLayout();
@@ -56,11 +56,6 @@ public final class HostMemory {
   private static final MethodHandle FTRUNCATE = find("ftruncate");
   private static final MethodHandle MADVISE = find("madvise");
   private static final MethodHandle CLOSE = find("close");
-  private static final MethodHandle LSEEK = find("lseek");
-
-  // lseek(2)
-  private static final int SEEK_DATA = 3;
-  private static final int SEEK_HOLE = 4;
 
   private HostMemory() {}
 
@@ -128,26 +123,6 @@ public final class HostMemory {
     }
   }
 
-  /**
-   * The next part of a memory object that was ever written.
-   *
-   * @return its offset, at or after {@code from}, or -1 if there is none
-   */
-  public static long nextData(int fd, long from) {
-    return seek(fd, from, SEEK_DATA);
-  }
-
-  /** The end of the part of a memory object that was written and that {@code from} lies in. */
-  public static long nextHole(int fd, long from) {
-    return seek(fd, from, SEEK_HOLE);
-  }
-
-  private static long seek(int fd, long from, int what) {
-    try (Arena arena = Arena.ofConfined()) {
-      return call(LSEEK, arena.allocate(CAPTURE), fd, from, what);
-    }
-  }
-
   /** Closes a file descriptor; what is mapped of a memory object stays. */
   public static void close(int fd) {
     try (Arena arena = Arena.ofConfined()) {
@@ -182,17 +157,25 @@ public final class HostMemory {
   /**
    * Gives what is behind whole pages back to the host: they read as zeros then. A host that cannot
    * do so keeps them as they are.
-   *
-   * @param shared whether they are of a memory object
    */
-  public static void discard(long address, long size, boolean shared) {
+  public static void discard(long address, long size) {
+    advise(address, size, MADV_DONTNEED);
+  }
+
+  /**
+   * Asks the host to back memory by large pages where it can: a guest's own large pages and its walks
+   * through much memory are worth little while the host translates 4 KiB at a time.
+   */
+  public static void wantLargePages(long address, long size) {
+    advise(address, size, MADV_HUGEPAGE);
+  }
+
+  private static void advise(long address, long size, int advice) {
     if (MADVISE == null || MMAP == null) {
       return;
     }
     try (Arena arena = Arena.ofConfined()) {
-      call(
-          MADVISE, arena.allocate(CAPTURE), address, size,
-          shared ? MADV_REMOVE : MADV_DONTNEED);
+      call(MADVISE, arena.allocate(CAPTURE), address, size, advice);
     }
   }
 

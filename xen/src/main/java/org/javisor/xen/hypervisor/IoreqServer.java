@@ -154,21 +154,31 @@ final class IoreqServer {
   long ask(
       VirtualCpu vcpu, int type, long address, int size, int count, boolean read, long data) {
     long at = request(vcpu.id());
-    RawMemory.put64(at + ADDRESS, address);
-    RawMemory.put64(at + DATA, data);
-    RawMemory.put32(at + COUNT, count == ONE ? 1 : count);
-    RawMemory.put32(at + SIZE, size);
-    RawMemory.putVolatile32(
-        at + STATE,
-        READY << STATE_SHIFT
-            | (count == ONE ? 0 : BY_POINTER)
-            | (read ? READ : 0)
-            | type << TYPE_SHIFT);
+    synchronized (this) {
+      if (gone) {
+        return -1;
+      }
+      RawMemory.put64(at + ADDRESS, address);
+      RawMemory.put64(at + DATA, data);
+      RawMemory.put32(at + COUNT, count == ONE ? 1 : count);
+      RawMemory.put32(at + SIZE, size);
+      RawMemory.putVolatile32(
+          at + STATE,
+          READY << STATE_SHIFT
+              | (count == ONE ? 0 : BY_POINTER)
+              | (read ? READ : 0)
+              | type << TYPE_SHIFT);
+    }
     domain.events().sendConsumed(channels[vcpu.id()]);
-    vcpu.awaitAnswer(() -> state(at) == ANSWERED || !enabled);
-    long answer = state(at) == ANSWERED ? RawMemory.get64(at + DATA) : -1;
-    RawMemory.putVolatile32(at + STATE, NO_REQUEST);
-    return answer;
+    vcpu.awaitAnswer(() -> !enabled || state(at) == ANSWERED);
+    synchronized (this) {
+      if (gone) {
+        return -1; // The page is somebody else's.
+      }
+      long answer = state(at) == ANSWERED ? RawMemory.get64(at + DATA) : -1;
+      RawMemory.putVolatile32(at + STATE, NO_REQUEST);
+      return answer;
+    }
   }
 
   /** Gives everything back; nobody waits for it any more. */
