@@ -33,7 +33,7 @@ public final class Dom0Conformance {
         --cycles N       how often a domain is created and destroyed (default 50)
         --saves N        how often one is saved and restored (default 20)
         --migrations N   how often one is migrated, under load (default 10)
-        --hvm N          how often an HVM domain is created and shuts down (default 1)
+        --hvm N          how often an HVM domain is created and shuts down (default 0)
         --seconds N      how long a command may take (default 300); more on a busy host
         --accel NAME     the accelerator (default auto)
         --log FILE       what domain 0's terminal shows goes there
@@ -49,7 +49,7 @@ public final class Dom0Conformance {
   private long cycles = 50;
   private long saves = 20;
   private long migrations = 10;
-  private long hvm = 1;
+  private long hvm;
   private long seconds = 300;
   private String accelerator = MachineConfig.AUTO;
   private Optional<Path> log = Optional.empty();
