@@ -3,8 +3,10 @@ package org.javisor.bench;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.javisor.bench.Dialogue.Moment;
 import org.javisor.bench.Dialogue.Report;
 
@@ -85,25 +87,35 @@ final class Emulator implements Subject {
         Long.parseLong(done.rest().split(" ")[1]));
   }
 
+  /** Memory of the host that the process holds, in MiB. */
+  double residentMebibytes() {
+    return mebibytes(line -> true);
+  }
+
   /**
-   * Memory of the host that the process holds, in MiB.
-   *
-   * @param fields of {@code /proc/PID/status}, as {@code RssAnon}
+   * The part of it for which large pages have been asked, in MiB: in Javisor that is the guest's memory,
+   * and nothing else.
    */
-  double residentMebibytes(String... fields) {
-    long kibibytes = 0;
+  double guestMebibytes() {
+    return mebibytes(flags -> Arrays.asList(flags.split(" ", -1)).contains("hg"));
+  }
+
+  /** Sums what mappings hold whose flags, as {@code /proc/PID/smaps} tells them, are of some kind. */
+  private double mebibytes(Predicate<String> kind) {
+    long sum = 0;
+    long resident = 0;
     try {
-      for (String line : Files.readAllLines(Path.of("/proc/" + guest.pid() + "/status"))) {
-        for (String field : fields) {
-          if (line.startsWith(field + ":")) {
-            kibibytes += Long.parseLong(line.replaceAll("\\D", ""));
-          }
+      for (String line : Files.readAllLines(Path.of("/proc/" + guest.pid() + "/smaps"))) {
+        if (line.startsWith("Rss:")) {
+          resident = Long.parseLong(line.replaceAll("\\D", ""));
+        } else if (line.startsWith("VmFlags:")) {
+          sum += kind.test(line) ? resident : 0;
         }
       }
     } catch (IOException e) {
       return 0;
     }
-    return kibibytes / 1024.0;
+    return sum / 1024.0;
   }
 
   @Override

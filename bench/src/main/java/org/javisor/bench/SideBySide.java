@@ -155,13 +155,13 @@ final class SideBySide {
   private void memory(Map<String, Emulator> booted) {
     Emulator qemu = booted.get(Figures.QEMU);
     if (qemu != null) {
-      figures.memory(QEMU_RESIDENT, qemu.residentMebibytes("VmRSS"));
+      figures.memory(QEMU_RESIDENT, qemu.residentMebibytes());
     }
     Emulator javisor = booted.get(Figures.JAVISOR);
     if (javisor != null) {
-      figures.memory(JAVISOR_RESIDENT, javisor.residentMebibytes("VmRSS"));
-      // The guest's memory is shared memory, and nothing else is.
-      figures.memory(JAVISOR_OVER_GUEST, javisor.residentMebibytes("RssAnon", "RssFile"));
+      figures.memory(JAVISOR_RESIDENT, javisor.residentMebibytes());
+      figures.memory(
+          JAVISOR_OVER_GUEST, javisor.residentMebibytes() - javisor.guestMebibytes());
     }
   }
 
