@@ -13,6 +13,7 @@ import java.util.concurrent.TimeoutException;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.Options;
+import org.javisor.conformance.tool.Scratch;
 import org.javisor.machine.MachineConfig;
 import org.javisor.storage.packages.PackageException;
 import org.javisor.storage.packages.Progress;
@@ -73,9 +74,9 @@ public final class Dom0Conformance {
   }
 
   private int run() throws Exception {
-    Path folder = Files.createTempDirectory("javisor-dom0");
-    List<Path> disks = List.of(folder.resolve("a.img"), folder.resolve("b.img"));
-    try {
+    try (Scratch scratch = new Scratch("dom0")) {
+      List<Path> disks =
+          List.of(scratch.folder().resolve("a.img"), scratch.folder().resolve("b.img"));
       for (Path disk : disks) {
         try (RandomAccessFile file = new RandomAccessFile(disk.toFile(), "rw")) {
           file.setLength(DISK);
@@ -85,11 +86,6 @@ public final class Dom0Conformance {
     } catch (PackageException e) {
       System.err.println("javisor-conformance: " + e.getMessage());
       return Exit.HOST;
-    } finally {
-      for (Path disk : disks) {
-        Files.deleteIfExists(disk);
-      }
-      Files.delete(folder);
     }
   }
 

@@ -1,11 +1,10 @@
 package org.javisor.conformance.hostile;
 
 import java.io.PrintStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.Options;
+import org.javisor.conformance.tool.Scratch;
 import org.javisor.machine.MachineException;
 
 /**
@@ -47,9 +46,8 @@ public final class HostileConformance {
   }
 
   private int run() throws Exception {
-    Path folder = Files.createTempDirectory("javisor-hostile-");
-    try {
-      HostileRun run = new HostileRun(folder, accelerator, seed, out);
+    try (Scratch scratch = new Scratch("hostile")) {
+      HostileRun run = new HostileRun(scratch.folder(), accelerator, seed, out);
       List<String> findings = run.run(attempts, seconds);
       findings.forEach(out::println);
       out.printf(

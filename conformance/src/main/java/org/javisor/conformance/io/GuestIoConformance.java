@@ -11,10 +11,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeoutException;
-import java.util.stream.Stream;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.Options;
+import org.javisor.conformance.tool.Scratch;
 import org.javisor.conformance.tool.UsageException;
 import org.javisor.machine.MachineConfig;
 
@@ -109,9 +109,10 @@ public final class GuestIoConformance {
     if (launcher == null) {
       throw new UsageException("-Djavisor.launcher=FILE expected: start ./javisor-conformance");
     }
-    Path folder = Files.createTempDirectory("javisor-io");
-    try (OutputStream shown =
-        log.isPresent() ? Files.newOutputStream(log.get()) : OutputStream.nullOutputStream()) {
+    try (Scratch scratch = new Scratch("guest-io");
+        OutputStream shown =
+            log.isPresent() ? Files.newOutputStream(log.get()) : OutputStream.nullOutputStream()) {
+      Path folder = scratch.folder();
       Path base = disk.orElse(folder.resolve("debian.qcow2")).toAbsolutePath();
       if (!Files.exists(base) && !build(Path.of(launcher), base)) {
         return Exit.HOST;
@@ -122,13 +123,6 @@ public final class GuestIoConformance {
               Path.of(launcher), base, folder,
               List.of("--accel", accelerator, "--cpus", cpus, "--memory", memory), seconds,
               shown));
-    } finally {
-      try (Stream<Path> rest = Files.list(folder)) {
-        for (Path file : rest.toList()) {
-          Files.deleteIfExists(file);
-        }
-      }
-      Files.delete(folder);
     }
   }
 

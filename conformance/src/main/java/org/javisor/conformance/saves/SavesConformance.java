@@ -10,10 +10,10 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
-import java.util.stream.Stream;
 import org.javisor.accelerator.time.Clock;
 import org.javisor.conformance.tool.Exit;
 import org.javisor.conformance.tool.Options;
+import org.javisor.conformance.tool.Scratch;
 import org.javisor.conformance.tool.UsageException;
 import org.javisor.storage.image.DefaultGuest;
 import org.javisor.storage.image.DefaultGuest.GuestFiles;
@@ -91,22 +91,11 @@ public final class SavesConformance {
     }
     boolean good = true;
     for (String kind : chosen) {
-      Path folder = Files.createTempDirectory("javisor-saves-");
-      try {
-        good &= cycles(kind, files, folder);
-      } finally {
-        delete(folder);
+      try (Scratch scratch = new Scratch("saves")) {
+        good &= cycles(kind, files, scratch.folder());
       }
     }
     return good ? Exit.OK : Exit.MISMATCH;
-  }
-
-  private static void delete(Path folder) throws IOException {
-    try (Stream<Path> all = Files.walk(folder)) {
-      for (Path path : all.sorted(java.util.Comparator.reverseOrder()).toList()) {
-        Files.delete(path);
-      }
-    }
   }
 
   /** Saves and restores one domain; whether all went well. */
